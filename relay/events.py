@@ -1,0 +1,284 @@
+"""The journal's records: one shared contract of what is written, ingested and recomputed.
+
+Every record names its schema, node, boot and sequence; (node, boot, seq) is unique, so that a record written twice
+(after a crash, see spool/store.py) is ingested once. Reception and Rejection carry the verdict's whole input.
+Instants are aware UTC datetimes named `..._at`, probabilities lie in [0, 1].
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+SCHEMA = 1
+
+
+class Action(StrEnum):
+    """What the verdict does with a message."""
+
+    ACCEPT = "accept"
+    HOLD = "hold"
+    DEFER = "defer"
+    REJECT = "reject"
+
+
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """What the content worker measured on one message; every field is a column of the warehouse.
+
+    Counts are of the whole message unless named otherwise; shares lie in [0, 1] and are 0 where there is no text.
+    """
+
+    subject_length: int = 0
+    subject_upper_share: float = 0.0
+    subject_exclamations: int = 0
+    text_length: int = 0
+    text_words: int = 0
+    html_length: int = 0
+    upper_share: float = 0.0
+    digit_share: float = 0.0
+    non_ascii_share: float = 0.0
+    exclamations: int = 0
+    currency_signs: int = 0
+    invisible_characters: int = 0
+    mixed_script_words: int = 0
+    hidden_html_share: float = 0.0
+    parts: int = 0
+    attachments: int = 0
+    attachment_bytes: int = 0
+    attachment_types: list[str] = []
+    mime_shape: str = ""
+    links: int = 0
+    link_domains: list[str] = []
+    ip_links: int = 0
+    shortener_links: int = 0
+    mismatched_links: int = 0
+    images: int = 0
+    forms: int = 0
+    received_headers: int = 0
+    headers: int = 0
+    from_domain: str = ""
+    from_aligned: bool = True
+    reply_to_differs: bool = False
+    display_name_address: bool = False
+    has_message_id: bool = True
+    has_date: bool = True
+    mailer: str = ""
+    body_digest: str = ""
+
+
+class TraceStep(msgspec.Struct, frozen=True, array_like=True):
+    """One guard step of the verdict: its rule, whether it decided, and the numbers it looked at, in words."""
+
+    rule: str
+    decided: bool
+    detail: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What every record carries."""
+
+    node: str
+    boot: str
+    seq: int
+    logged_at: datetime
+    schema: int = SCHEMA
+
+
+class Rcpt(msgspec.Struct, frozen=True):
+    """One recipient: its stable id within the node's spool, and its address."""
+
+    id: int
+    address: str
+
+
+class Attributed(Record, frozen=True, kw_only=True):
+    """A record about one message of one end sender."""
+
+    message_id: str
+    account: str
+    reseller: str = ""
+    sender: str
+
+
+class Judged(Attributed, frozen=True, kw_only=True):
+    """The verdict's whole input, and the verdict."""
+
+    sender_kind: str
+    script: str = ""
+    mail_from: str
+    recipients: list[Rcpt] = []
+    client_ip: str
+    helo: str = ""
+    tls: str = ""
+    credential: str = ""
+    door: str = "smtp"
+    size_bytes: int = 0
+    header_from: str = ""
+    subject: str = ""
+    header_message_id: str = ""
+    action: Action
+    rule: str
+    trace: list[TraceStep] = []
+    standing: str = "ok"
+    score: float | None = None
+    model: str = ""
+    reasons: list[str] = []
+    features: Features | None = None
+    spam_count: float = 0.0
+    spam_seen: float = 0.0
+    spam_certainty: float = 0.0
+    hour_used: int = 0
+    hour_limit: int = 0
+    multiplier: float = 1.0
+    policy_version: str = ""
+    decision_id: str = ""
+    demo: bool = False
+
+
+class Reception(Judged, frozen=True, kw_only=True, tag="Reception"):
+    """The message is ours (250 was or will be given): action is accept or hold."""
+
+    received_at: datetime
+    accept_seconds: float = 0.0
+
+
+class Rejection(Judged, frozen=True, kw_only=True, tag="Rejection"):
+    """The message is not ours: action is defer (4yz) or reject (5yz). message_id is "" before DATA."""
+
+    stage: str
+    code: int
+    enhanced: str
+    text: str
+
+
+class Held(Attributed, frozen=True, kw_only=True, tag="Held"):
+    """A message already accepted was parked by a decision before it was delivered."""
+
+    decision_id: str
+
+
+class Released(Attributed, frozen=True, kw_only=True, tag="Released"):
+    """A held message goes to delivery."""
+
+    decision_id: str
+    author: str
+    verdict: str = "release"
+
+
+class Dropped(Attributed, frozen=True, kw_only=True, tag="Dropped"):
+    """A held message was deleted by a person or has outlived its hold."""
+
+    author: str
+    reason: str
+
+
+class Attempt(Attributed, frozen=True, kw_only=True):
+    """One try to hand one recipient to a next hop."""
+
+    recipient_id: int
+    recipient: str
+    destination: str
+    attempt: int
+    received_at: datetime
+    queued_seconds: float
+    remote: str = ""
+    source: str = ""
+    tls: str = ""
+    code: int = 0
+    enhanced: str = ""
+    text: str = ""
+
+
+class Delivery(Attempt, frozen=True, kw_only=True, tag="Delivery"):
+    """The next hop took the recipient."""
+
+
+class Deferral(Attempt, frozen=True, kw_only=True, tag="Deferral"):
+    """A retry may help; it is due at `due_at`."""
+
+    due_at: datetime
+    category: str = ""
+    rule: str = ""
+
+
+class Bounce(Attempt, frozen=True, kw_only=True, tag="Bounce"):
+    """The next hop refused the recipient for good; `is_hard` says the address does not exist (5.1.x)."""
+
+    category: str = ""
+    rule: str = ""
+    is_hard: bool = False
+
+
+class Expiration(Attempt, frozen=True, kw_only=True, tag="Expiration"):
+    """The queue's lifetime is over; text is the last reply."""
+
+
+class AuthFailure(Record, frozen=True, kw_only=True, tag="AuthFailure"):
+    """A refused login. The login is given only as a keyed hash: people type passwords there."""
+
+    client_ip: str
+    login_hash: str
+    mechanism: str
+
+
+class DecisionLogged(Record, frozen=True, kw_only=True, tag="Decision"):
+    """One row of the append-only decisions, as policy/decision.py has it."""
+
+    decision_id: str
+    author: str
+    account: str
+    reseller: str = ""
+    sender: str
+    effect: str
+    rule: str
+    reason: str
+    evidence: dict[str, float | int | str | list[str]] = {}
+    certainty: float | None = None
+    value: float | None = None
+    starts_at: datetime
+    ends_at: datetime | None = None
+    supersedes: str = ""
+    policy_version: str = ""
+    model: str = ""
+
+
+class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
+    """A recipient complained (feedback loop). Written by analytics."""
+
+    message_id: str
+    account: str = ""
+    reseller: str = ""
+    sender: str = ""
+    recipient: str = ""
+    provider: str = ""
+    feedback_type: str = "abuse"
+    reported_at: datetime
+
+
+class Listing(Record, frozen=True, kw_only=True, tag="Listing"):
+    """What a DNS list says of one of our addresses: listed, clean or unknown. Written by analytics."""
+
+    address: str
+    zone: str
+    status: str
+    answer: str = ""
+    checked_at: datetime
+
+
+RelayRecord = (
+    Reception
+    | Rejection
+    | Held
+    | Released
+    | Dropped
+    | Delivery
+    | Deferral
+    | Bounce
+    | Expiration
+    | AuthFailure
+    | DecisionLogged
+)
+AnyRecord = RelayRecord | Complaint | Listing
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+decode = msgspec.json.Decoder(AnyRecord).decode

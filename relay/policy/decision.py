@@ -1,0 +1,125 @@
+"""Decisions: append-only rows, and the standing that is a pure fold of a sender's rows and `now`.
+
+Nodes merge by union of their rows; replay and undo come free. Nothing here keeps state or asks a clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Evidence = dict[str, float | int | str | list[str]]
+
+
+class Effect(StrEnum):
+    """What a decision does to its sender."""
+
+    WATCH = "watch"
+    THROTTLE = "throttle"
+    HOLD = "hold"
+    BLOCK = "block"
+    SUSPEND = "suspend"
+    RELEASE = "release"
+    CONFIRM = "confirm"
+    MULTIPLY = "multiply"
+
+
+class Standing(StrEnum):
+    """Where a sender stands, best first (spec 2.5)."""
+
+    OK = "ok"
+    NEW = "new"
+    WATCH = "watch"
+    THROTTLED = "throttled"
+    HELD = "held"
+    BLOCKED = "blocked"
+    SUSPENDED = "suspended"
+
+
+STANDING_OF = {
+    Effect.WATCH: Standing.WATCH,
+    Effect.THROTTLE: Standing.THROTTLED,
+    Effect.HOLD: Standing.HELD,
+    Effect.BLOCK: Standing.BLOCKED,
+    Effect.SUSPEND: Standing.SUSPENDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A decision before it has a number: what somebody wants to happen to `sender`, and why.
+
+    `value` is the limit multiplier of MULTIPLY. `supersedes` names the decision that this one ends (RELEASE).
+    `ends_at` None means until somebody ends it.
+    """
+
+    author: str
+    account: str
+    sender: str
+    effect: Effect
+    rule: str
+    reason: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    evidence: Evidence = field(default_factory=dict)
+    certainty: float | None = None
+    value: float | None = None
+    supersedes: str = ""
+    policy_version: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row: a proposal with its node and sequence. Never changed, never deleted."""
+
+    node: str
+    sequence: int
+    proposal: Proposal
+
+    @property
+    def id(self) -> str:
+        return f"{self.node}-d{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a sender's rows amount to at an instant: standing, the decision that made it, and the multiplier."""
+
+    standing: Standing
+    decision: Decision | None = None
+    multiplier: float = 1.0
+    reinstated_at: datetime | None = None
+
+
+def fold(decisions: Iterable[Decision], now: datetime) -> State:
+    """Return a sender's state at `now` from all rows about it.
+
+    A row counts from starts_at until ends_at and until a RELEASE that supersedes it; among those in force the
+    severest standing wins, the youngest of equals. The multiplier is that of the youngest MULTIPLY in force.
+    """
+    rows = sorted(decisions, key=lambda row: (row.proposal.starts_at, row.node, row.sequence))
+    begun = [row for row in rows if row.proposal.starts_at <= now]
+    released = {row.proposal.supersedes for row in begun if row.proposal.effect is Effect.RELEASE}
+    in_force = [row for row in begun if _lasts(row.proposal, now) and row.id not in released]
+    order = list(Standing)
+    standings = [row for row in in_force if row.proposal.effect in STANDING_OF]
+    worst = max(standings, key=lambda row: order.index(STANDING_OF[row.proposal.effect]), default=None)
+    for row in standings:  # the youngest of equals
+        if worst and STANDING_OF[row.proposal.effect] is STANDING_OF[worst.proposal.effect]:
+            worst = row
+    multiplier = next(
+        (row.proposal.value for row in reversed(in_force) if row.proposal.effect is Effect.MULTIPLY), None
+    )
+    return State(
+        standing=STANDING_OF[worst.proposal.effect] if worst else Standing.OK,
+        decision=worst,
+        multiplier=1.0 if multiplier is None else multiplier,
+        reinstated_at=max(
+            (row.proposal.starts_at for row in begun if row.proposal.effect is Effect.RELEASE), default=None
+        ),
+    )
+
+
+def _lasts(proposal: Proposal, now: datetime) -> bool:
+    return proposal.ends_at is None or now < proposal.ends_at

@@ -1,0 +1,289 @@
+"""Every setting: its key, default, unit and reason. Read once at start from mailweir.toml and MAILWEIR_* variables.
+
+A wrong key or value is an error at start that names key, value and fix.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is unknown or wrong; the text names key, value and fix."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Node(_Section):
+    """This relay node."""
+
+    name: str = Field("mw1", pattern=r"^[a-z0-9]{1,16}$", description="stands in every record and message id")
+    hostname: str = Field("mailweir.localhost", description="EHLO name, Received and Message-ID")
+
+
+class Smtp(_Section):
+    """The doors for senders."""
+
+    listen: list[str] = Field(["127.0.0.1:2525"], description="plain SMTP with STARTTLS")
+    submission: list[str] = Field(["127.0.0.1:2587"], description="submission with STARTTLS")
+    tls_certificate: Path | None = Field(
+        None, description="PEM chain; a self-signed one is made when not given"
+    )
+    tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
+    auth_without_tls: bool = Field(False, description="offer AUTH in clear text to clients on loopback only")
+    max_size_bytes: int = Field(
+        26_214_400, ge=65_536, le=209_715_200, description="larger messages: 552 5.3.4"
+    )
+    max_recipients: int = Field(100, ge=100, le=10_000, description="per message; more: 452 4.5.3")
+    max_connections_per_address: int = Field(100, ge=1, description="beyond: 421 4.7.0")
+    timeout_seconds: float = Field(300, ge=1, description="per command (RFC 5321 4.5.3.2.7)")
+    stop_seconds: float = Field(10, ge=0, description="running transactions may finish within, at SIGTERM")
+
+
+class Limits(_Section):
+    """Sender limits; an account may carry its own."""
+
+    rcpts_per_hour: int = Field(200, ge=1, description="recipients per end sender in any 60 minutes")
+
+
+class Content(_Section):
+    """The content stage."""
+
+    model: str = Field(
+        "shipped", description="name of a folder in data/models, or a path; 'none': no scoring"
+    )
+    workers: int = Field(0, ge=0, le=64, description="0: one per core")
+    timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
+
+
+class Policy(_Section):
+    """The lines of the verdict (spec 2.4, 2.6)."""
+
+    suspect_score: float = Field(0.5, ge=0, le=1, description="from here on a message counts as half a spam")
+    hold_score: float = Field(0.9, ge=0, le=1, description="from here on a message is held")
+    reject_score: float = Field(
+        0.99, ge=0, le=1, description="from here on it is refused, or held for a known sender"
+    )
+    known_after: int = Field(1000, ge=0, description="messages of history that make a sender known")
+    spam_line: float = Field(0.2, gt=0, lt=1, description="pause when the true spam rate is surely above")
+    certainty: float = Field(0.99, gt=0.5, lt=1, description="how sure")
+    hold_minutes: int = Field(24 * 60, ge=1, description="an automatic hold ends by itself after")
+
+
+class Delivery(_Section):
+    """The sending half."""
+
+    mode: Literal["direct", "smarthost", "sink"] = Field(
+        "direct",
+        description="direct: MX of each domain; smarthost: everything to `smarthost`; sink: like smarthost, no TLS",
+    )
+    smarthost: str = Field("", description="host:port of the smarthost or sink")
+    smarthost_user: str = Field("", description="login at the smarthost")
+    smarthost_password: str = Field(
+        "", repr=False, description="its password; better as MAILWEIR_DELIVERY__SMARTHOST_PASSWORD"
+    )
+    tls: Literal["opportunistic", "required", "none"] = Field(
+        "opportunistic", description="STARTTLS towards next hops"
+    )
+    connections: int = Field(10, ge=1, le=1000, description="at once, per destination")
+    messages_per_connection: int = Field(100, ge=1, description="then a new connection")
+    first_retry_seconds: float = Field(
+        300, ge=0.1, description="then doubling to 40 min, then x1.5 up to 4 h"
+    )
+    max_retry_seconds: float = Field(14_400, ge=0.1, description="the longest wait between two tries")
+    lifetime_hours: float = Field(
+        48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days"
+    )
+    host_failure_seconds: float = Field(
+        120, ge=0, description="a host that cannot be reached is left alone for"
+    )
+    timeout_seconds: float = Field(
+        60, ge=1, description="per reply of a next hop; the final dot gets five times as long"
+    )
+    nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
+    dns_timeout_seconds: float = Field(10, gt=0, description="for one look-up")
+    bounce_sender: str = Field("", description="From: of our bounces; default postmaster@hostname")
+
+
+class Route(_Section):
+    """Mail for `domain` goes to host:port, whatever DNS says. The only way to a loopback or private address."""
+
+    domain: str
+    host: str
+    port: int = Field(25, ge=1, le=65_535)
+    provider: str = Field("", description="destination name shown; default the domain")
+
+
+class Dkim(_Section):
+    """The relay's own signature."""
+
+    domain: str = Field("", description="d=; empty: nothing is signed with the relay's key")
+    selector: str = Field("mw1", description="s=")
+    key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
+
+
+class Control(_Section):
+    listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
+
+
+class Analytics(_Section):
+    listen: str = Field("127.0.0.1:8026", description="query API")
+    ingest_seconds: float = Field(0.5, gt=0, description="journals are looked through this often")
+    reputation_seconds: float = Field(60, gt=0, description="reputation is computed this often")
+    retention_days: int = Field(90, ge=1, description="messages stay in the warehouse for")
+
+
+class Dnsbl(_Section):
+    zones: list[str] = Field(
+        [], description="DNS lists to ask; none until the operator agrees to a list's terms"
+    )
+    addresses: list[str] = Field([], description="own IP addresses to check")
+    every_minutes: float = Field(15, gt=0, description="jittered by a tenth")
+    nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
+
+
+class Dashboard(_Section):
+    listen: str = Field("127.0.0.1:8501", description="the pages")
+
+
+class Settings(BaseSettings):
+    """All of them. `dir` is the folder for everything written at run time."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="MAILWEIR_", env_nested_delimiter="__"
+    )
+
+    dir: Path = Field(Path("data/run/default"), description="spool, state, journal, warehouse, tokens")
+    demo: bool = Field(False, description="marks every record and page as demo data")
+    node: Node = Node()
+    smtp: Smtp = Smtp()
+    limits: Limits = Limits()
+    content: Content = Content()
+    policy: Policy = Policy()
+    delivery: Delivery = Delivery()
+    route: list[Route] = []
+    dkim: Dkim = Dkim()
+    control: Control = Control()
+    analytics: Analytics = Analytics()
+    dnsbl: Dnsbl = Dnsbl()
+    dashboard: Dashboard = Dashboard()
+
+    @field_validator("dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.dir / "journal"
+
+    @property
+    def tokens_dir(self) -> Path:
+        return self.dir / "tokens"
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read settings from `path`, else from $MAILWEIR_CONFIG, else ./mailweir.toml where it exists, else defaults.
+
+    MAILWEIR_SECTION__KEY variables win over the file. Raises SettingsError.
+    """
+    chosen = (
+        path or _from_environment() or (Path("mailweir.toml") if Path("mailweir.toml").exists() else None)
+    )
+    values = _read(chosen) if chosen else {}
+    environment = {name for name in os.environ if name.startswith("MAILWEIR_") and "__" in name}
+    for name in environment:
+        section, key = name.removeprefix("MAILWEIR_").lower().split("__", 1)
+        values.get(section, {}).pop(key, None) if isinstance(values.get(section), dict) else None
+    if "MAILWEIR_DIR" in os.environ:
+        values.pop("dir", None)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, chosen)) from None
+
+
+def _from_environment() -> Path | None:
+    named = os.environ.get("MAILWEIR_CONFIG")
+    return Path(named) if named else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: there is no such file. Make one with: mailweir init") from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key} = {problem['input']!r}: unknown setting.{_suggest(problem['loc'])}")
+        else:
+            lines.append(f"{key} = {problem.get('input')!r}: {problem['msg']}.{_purpose(problem['loc'])}")
+    return "\n".join([f"{path or 'settings'}: {len(lines)} wrong", *lines])
+
+
+def _section_of(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    found: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        field = found.model_fields.get(str(part))
+        if field is None:
+            return None
+        annotation = Route if str(part) == "route" else field.annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return None
+        found = annotation
+    return found
+
+
+def _suggest(loc: tuple[int | str, ...]) -> str:
+    section = _section_of(loc)
+    names = list(section.model_fields) if section else []
+    near = difflib.get_close_matches(str(loc[-1]), names, 1)
+    return f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}"
+
+
+def _purpose(loc: tuple[int | str, ...]) -> str:
+    section = _section_of(loc)
+    field = section.model_fields.get(str(loc[-1])) if section else None
+    if field is None:
+        return ""
+    return f" It is: {field.description} (default {field.default!r})"
+
+
+def split_listen(value: str) -> tuple[str, int]:
+    """Split "host:port" or "[v6]:port"; raises SettingsError.
+
+    >>> split_listen("[::1]:2525")
+    ('::1', 2525)
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise SettingsError(f"{value!r} is not an address to listen on; write host:port, like 127.0.0.1:2525")
+    return host.strip("[]"), int(port)

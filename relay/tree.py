@@ -1,0 +1,53 @@
+"""Who asks, and for which part of the tree reseller > account > domain > sender."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a principal may do; each may do what stands before it."""
+
+    VIEWER = "viewer"
+    ABUSE = "abuse"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Tell whether this role may do what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A subtree; None means everything on that level. The default is the whole tree."""
+
+    reseller: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The author of a command or question; `id` is what the audit log shows."""
+
+    id: str
+    role: Role
+    scope: Scope = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class SenderId:
+    """The end sender behind a credential (spec 2.2). `kind` says which witness named it, `value` whom it named.
+
+    `script` is a sub-sender below it (a PHP file): evidence, never an identity, as any script can write that header.
+    """
+
+    account: str
+    kind: str
+    value: str
+    script: str = ""
+
+    @property
+    def key(self) -> str:
+        """The one string for logs, limits and release: `account|kind|value`."""
+        return f"{self.account}|{self.kind}|{self.value}"
