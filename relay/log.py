@@ -1,0 +1,18 @@
+"""Logging: one line per state change, key=value, to standard error. Never a credential or a body."""
+
+import logging
+import sys
+
+
+def setup(process: str) -> None:
+    """Send this process's log to standard error as `time level process room: text`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)s {process} %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    # aiosmtpd logs each command, uvicorn each request: at our rates both cost more than the work they describe
+    for noisy in ("mail.log", "mail.debug", "asyncio", "uvicorn", "uvicorn.access", "httpx2", "httpcore2", "apscheduler"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

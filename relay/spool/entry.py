@@ -1,0 +1,165 @@
+"""What the spool holds, as values."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntFlag
+
+from relay.spool.segments import Place
+
+
+class CorruptEntry(Exception):
+    """The bytes of a message are gone or altered; its text says which. The mail cannot be delivered."""
+
+
+class SpoolFull(Exception):
+    """The disk refuses to take more; a retry may help (452 4.3.1)."""
+
+
+class Flags(IntFlag):
+    """What a next hop must be able to take."""
+
+    NONE = 0
+    EIGHT_BIT = 1
+    SMTPUTF8 = 2
+
+
+@dataclass(slots=True)
+class SpooledMessage:
+    """One accepted message. `prefix` are our header lines above its content; `id` is that of its first recipient."""
+
+    id: int
+    message_id: str
+    rcpts: int
+    account: str
+    reseller: str
+    sender: str
+    mail_from: str
+    received_at: datetime
+    flags: Flags
+    prefix: bytes
+    subject: str = ""
+    score: float | None = None
+    rule: str = ""
+    size_bytes: int = 0
+    crc: int = 0
+    place: Place = field(default=Place(0, 0, 0))
+    record_length: int = 0
+
+    @property
+    def is_8bit(self) -> bool:
+        return Flags.EIGHT_BIT in self.flags
+
+    @property
+    def is_smtputf8(self) -> bool:
+        return Flags.SMTPUTF8 in self.flags
+
+
+@dataclass(slots=True)
+class SpooledRecipient:
+    """One undelivered recipient. `destination` is its domain, lower-cased; due_unix None: fresh, never tried."""
+
+    id: int
+    message: SpooledMessage
+    address: str
+    destination: str
+    attempts: int = 0
+    due_unix: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """All mail of one end sender to one destination, and when the earliest of it is due."""
+
+    id: int
+    sender: str
+    destination: str
+    due_unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessage:
+    """A parked message as an abuse desk needs it."""
+
+    message_id: str
+    account: str
+    reseller: str
+    sender: str
+    mail_from: str
+    subject: str
+    score: float | None
+    rule: str
+    received_at: datetime
+    recipients: list[str]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolCounts:
+    """How full the spool is."""
+
+    messages: int
+    recipients: int
+    held: int
+    oldest_received_at: datetime | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationCount:
+    """What waits for one destination."""
+
+    destination: str
+    waiting: int
+    held: int
+    oldest_due_unix: float | None
+
+
+def message_row(message: SpooledMessage) -> tuple[object, ...]:
+    """The message as a row of the index; message_of reads it back."""
+    place = message.place
+    return (
+        message.id,
+        message.rcpts,
+        place.segment,
+        place.offset,
+        place.length,
+        message.record_length,
+        message.crc,
+        message.account,
+        message.reseller,
+        message.sender,
+        message.mail_from,
+        message.received_at.timestamp(),
+        int(message.flags),
+        message.prefix,
+        message.subject,
+        message.score,
+        message.rule,
+    )
+
+
+def message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
+    """The message of an index row (column order of message_row)."""
+    number, rcpts, segment, offset, length, record_length, crc = (int(str(value)) for value in row[:7])
+    account, reseller, sender, mail_from = (str(value) for value in row[7:11])
+    prefix, score = row[13], row[15]
+    assert isinstance(prefix, bytes)
+    return SpooledMessage(
+        id=number,
+        message_id=f"{node}.{number}",
+        rcpts=rcpts,
+        account=account,
+        reseller=reseller,
+        sender=sender,
+        mail_from=mail_from,
+        received_at=datetime.fromtimestamp(float(str(row[11])), UTC),
+        flags=Flags(int(str(row[12]))),
+        prefix=prefix,
+        subject=str(row[14]),
+        score=None if score is None else float(str(score)),
+        rule=str(row[16]),
+        size_bytes=len(prefix) + length,
+        crc=crc,
+        place=Place(segment, offset, length),
+        record_length=record_length,
+    )
