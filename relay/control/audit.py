@@ -1,0 +1,85 @@
+"""The audit log: who did what, each row chained to the one before it, so that a changed or missing row shows."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select
+
+from relay.control import schema
+from relay.tree import Principal
+
+Detail = dict[str, str | int | float | bool | None]
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What was done: the command, below which account, to what, and the figures a reader needs."""
+
+    command: str
+    account: str
+    target: str
+    detail: Detail = {}
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. `digest` is SHA-256 over the digest of the node's row before it and everything in this one."""
+
+    node: str
+    sequence: int
+    logged_at: datetime
+    principal: str
+    role: str
+    command: str
+    account: str
+    target: str
+    detail: Detail = {}
+    digest: str = ""
+
+
+def append(connection: Connection, node: str, principal: Principal, act: Act, now: datetime) -> None:
+    """Write a node's next row, in the transaction of what it tells."""
+    last = newest(connection, 1, node)
+    entry = AuditEntry(
+        node=node,
+        sequence=last[0].sequence + 1 if last else 1,
+        logged_at=now.astimezone(UTC),
+        principal=principal.id,
+        role=principal.role.value,
+        command=act.command,
+        account=act.account,
+        target=act.target,
+        detail=act.detail,
+    )
+    sealed = _sealed(entry, last[0].digest if last else "")
+    connection.execute(insert(schema.audit).values(msgspec.structs.asdict(sealed)))
+
+
+def newest(connection: Connection, limit: int, node: str | None = None) -> list[AuditEntry]:
+    """The last rows, youngest first; of all nodes unless one is named."""
+    wanted = select(schema.audit)
+    if node is not None:
+        wanted = wanted.where(schema.audit.c.node == node)
+    ordered = wanted.order_by(schema.audit.c.logged_at.desc(), schema.audit.c.sequence.desc())
+    if node is not None:  # by number, not by time: a clock that went back must not fork the chain
+        ordered = wanted.order_by(schema.audit.c.sequence.desc())
+    return [_entry(row) for row in connection.execute(ordered.limit(limit))]
+
+
+def first_broken(entries: Iterable[AuditEntry]) -> AuditEntry | None:
+    """Find the first row of one node, given from its first in order, that does not fit the row before it."""
+    digest = ""
+    for sequence, entry in enumerate(entries, 1):
+        if entry.sequence != sequence or entry.digest != _sealed(entry, digest).digest:
+            return entry
+        digest = entry.digest
+    return None
+
+
+def _sealed(entry: AuditEntry, before: str) -> AuditEntry:
+    content = msgspec.json.encode(msgspec.structs.replace(entry, digest=before), order="sorted")
+    return msgspec.structs.replace(entry, digest=hashlib.sha256(content).hexdigest())
+
+
+def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
+    return AuditEntry(**row._asdict())

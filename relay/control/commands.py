@@ -1,0 +1,236 @@
+"""Commands that change what happens to mail: hold, release, confirm, drop. One way in for people and machines.
+
+Order within a command: the decision is in force in memory and committed with its audit row, then journaled, then the
+spool and the courier follow. A crash in between leaves mail parked that a release frees, never mail let through.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from relay.clock import Clock
+from relay.control.access import ROLE_OF_EFFECT, require
+from relay.control.accounts import Accounts
+from relay.control.audit import Act
+from relay.control.errors import Conflict, Invalid
+from relay.control.questions import Questions
+from relay.control.state import State
+from relay.control.views import (
+    ConfirmOrder,
+    DecisionView,
+    DropOrder,
+    Freed,
+    HoldOrder,
+    NewDecision,
+    Outcome,
+    ReleaseOrder,
+    Removed,
+    Stopped,
+)
+from relay.delivery.courier import Courier
+from relay.events import DecisionLogged, Dropped, Held, Released
+from relay.policy.decision import STANDING_OF, Decision, Effect, Proposal
+from relay.policy.signals import Signals
+from relay.spool.journal import Journal
+from relay.spool.store import HeldMessage, Spool
+from relay.tree import Principal, Role
+
+# What is spooled already is parked too: spec 2.5
+_PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
+_OUTCOMES = ("hard_bounce", "complaint")
+
+
+class Commands:
+    """Every command takes its Principal first, checks role and scope, and is audited. `apply` is the relay's own."""
+
+    def __init__(
+        self, *, state: State, spool: Spool, courier: Courier, journal: Journal, signals: Signals, clock: Clock
+    ) -> None:
+        self._state, self._spool, self._courier = state, spool, courier
+        self._journal, self._signals, self._clock = journal, signals, clock
+        self.accounts = Accounts(state)
+        self.questions = Questions(state, spool, courier, clock)
+
+    async def apply(self, proposal: Proposal) -> Decision:
+        """Enact what the relay itself decided. In force in memory before the first await."""
+        decision, _ = await self._enact(proposal, None)
+        return decision
+
+    async def hold(self, principal: Principal, sender: str, order: HoldOrder) -> Stopped:
+        """Hold a sender by hand."""
+        now = self._clock.now()
+        if order.minutes is not None and order.minutes <= 0:
+            raise Invalid(f"minutes = {order.minutes}: must be above 0, or left out to hold until released")
+        new = NewDecision(
+            account=sender.split("|", 1)[0],
+            sender=sender,
+            effect=Effect.HOLD,
+            rule="by-hand",
+            reason=order.reason,
+            ends_at=None if order.minutes is None else now + timedelta(minutes=order.minutes),
+            dry_run=order.dry_run,
+        )
+        return await self.propose(principal, new)
+
+    async def propose(self, principal: Principal, new: NewDecision) -> Stopped:
+        """Put a decision in force under the principal's name."""
+        require(principal, ROLE_OF_EFFECT[new.effect])
+        self._check(principal, new)
+        proposal = Proposal(
+            author=principal.id,
+            account=new.account,
+            sender=new.sender,
+            effect=new.effect,
+            rule=new.rule,
+            reason=new.reason,
+            starts_at=new.starts_at or self._clock.now(),
+            ends_at=new.ends_at,
+            evidence=new.evidence,
+            certainty=new.certainty,
+            value=new.value,
+            policy_version=new.policy_version,
+            model=new.model,
+        )
+        if new.dry_run:
+            return Stopped(decision=self.questions.view(Decision("dry", 0, proposal)), dry_run=True)
+        decision, parked = await self._enact(proposal, principal)
+        return Stopped(decision=self.questions.view(decision), messages=parked)
+
+    async def confirm(self, principal: Principal, decision_id: str, order: ConfirmOrder) -> DecisionView:
+        """Let a decision stay in force until somebody releases it. Confirming twice changes nothing."""
+        require(principal, ROLE_OF_EFFECT[Effect.CONFIRM])
+        row = self.questions.find(principal, decision_id)
+        standings = self._state.standings
+        if row.proposal.effect not in STANDING_OF or not standings.is_open(row, self._clock.now()):
+            raise Conflict(f"decision {decision_id} is not in force, so there is nothing to confirm")
+        if not order.dry_run and standings.confirmed_by(row) is None:
+            confirmation = self._answer(principal, row, Effect.CONFIRM, order.note or "confirmed by hand")
+            await self._log(await self._state.decide_all([confirmation], principal))
+        return self.questions.view(row)
+
+    async def release_decision(self, principal: Principal, decision_id: str, order: ReleaseOrder) -> Freed:
+        """Release the sender of a decision."""
+        row = self.questions.find(principal, decision_id)
+        return await self.release_sender(principal, row.proposal.sender, order)
+
+    async def release_sender(self, principal: Principal, sender: str, order: ReleaseOrder) -> Freed:
+        """End every standing of a sender and free its held mail. Releasing twice changes nothing."""
+        require(principal, ROLE_OF_EFFECT[Effect.RELEASE])
+        self.questions.account_of(principal, sender)
+        ended = [
+            row
+            for row in self._state.decisions(sender=sender, open_only=True, limit=1 << 62)
+            if row.proposal.effect in STANDING_OF
+        ]
+        if any(row.proposal.effect is Effect.SUSPEND for row in ended):
+            require(principal, ROLE_OF_EFFECT[Effect.SUSPEND])
+        if order.dry_run:
+            return _freed(sender, ended, self._spool.held(sender, None, -1), order)
+        await self._end(principal, sender, ended, order)
+        return _freed(sender, ended, await self._free(principal, sender, ended, order), order)
+
+    async def release_held(self, principal: Principal, order: ReleaseOrder) -> Freed:
+        """Free held messages by id; the sender's standing stays. With a sender: as release_sender."""
+        if bool(order.sender) == bool(order.message_ids):
+            raise Invalid("give either `sender` or `message_ids`")
+        if order.sender:
+            return await self.release_sender(principal, order.sender, order)
+        require(principal, Role.ABUSE)
+        chosen = self.questions.held_among(principal, order.message_ids)
+        if order.dry_run:
+            return _freed("", [], chosen, order)
+        await self._note(principal, "held.release", chosen, order.note)
+        freed = await self._spool.release(message_ids=[message.message_id for message in chosen])
+        self._journal_released(principal, freed, "", order)
+        return _freed("", [], freed, order)
+
+    async def drop(self, principal: Principal, order: DropOrder) -> Removed:
+        """Delete held messages for good."""
+        require(principal, Role.ABUSE)
+        chosen = self.questions.held_among(principal, order.message_ids)
+        if not order.dry_run:
+            await self._note(principal, "held.drop", chosen, order.reason)
+            for message in chosen:  # before the drop: a crash in between repeats the record, never forgets it
+                self._journal.append(
+                    Dropped(**self._journal.stamp(), **_attribution(message), author=principal.id, reason=order.reason)
+                )
+            await self._spool.drop([message.message_id for message in chosen])
+        return Removed(
+            messages=len(chosen), recipients=sum(len(m.recipients) for m in chosen), dry_run=order.dry_run
+        )
+
+    async def outcome(self, principal: Principal, outcome: Outcome) -> None:
+        """Count what the world said of a sender's mail."""
+        require(principal, Role.OPERATOR)
+        if outcome.kind not in _OUTCOMES:
+            raise Invalid(f"kind = {outcome.kind!r}: must be one of {', '.join(_OUTCOMES)}")
+        self.questions.account_of(principal, outcome.sender)
+        self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
+
+    async def _enact(self, proposal: Proposal, principal: Principal | None) -> tuple[Decision, int]:
+        decided = await self._state.decide_all([proposal], principal)
+        await self._log(decided)
+        if proposal.effect not in _PARKING or proposal.starts_at > self._clock.now():
+            return decided[0], 0
+        parked = await self._spool.hold_sender(proposal.sender)
+        self._courier.forget(proposal.sender)
+        for message in parked:
+            self._journal.append(Held(**self._journal.stamp(), **_attribution(message), decision_id=decided[0].id))
+        return decided[0], len(parked)
+
+    async def _end(self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder) -> None:
+        reason = order.note or ("released as not spam" if order.verdict == "not_spam" else "released by hand")
+        rows = [self._answer(principal, row, Effect.RELEASE, reason, order.verdict) for row in ended]
+        if rows:
+            await self._log(await self._state.decide_all(rows, principal))
+        else:
+            await self._state.note(principal, Act("sender.release", sender.split("|", 1)[0], sender))
+        if order.verdict == "not_spam":
+            self._signals.forgive(sender)
+
+    async def _free(
+        self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder
+    ) -> list[HeldMessage]:
+        freed = await self._spool.release(sender=sender)
+        self._journal_released(principal, freed, ended[0].id if ended else "", order)
+        return freed
+
+    def _journal_released(
+        self, principal: Principal, freed: Sequence[HeldMessage], decision_id: str, order: ReleaseOrder
+    ) -> None:
+        for message in freed:
+            self._journal.append(
+                Released(
+                    **self._journal.stamp(),
+                    **_attribution(message),
+                    decision_id=decision_id,
+                    author=principal.id,
+                    verdict=order.verdict,
+                )
+            )
+        self._courier.wake()
+
+    async def _log(self, decided: Sequence[Decision]) -> None:
+        for row in decided:
+            proposal = row.proposal
+            self._journal.append(
+                DecisionLogged(
+                    **self._journal.stamp(),
+                    decision_id=row.id,
+                    author=proposal.author,
+                    account=proposal.account,
+                    reseller=self._state.reseller_of(proposal.account),
+                    sender=proposal.sender,
+                    effect=proposal.effect.value,
+                    rule=proposal.rule,
+                    reason=proposal.reason,
+                    evidence=proposal.evidence,
+                    certainty=proposal.certainty,
+                    value=proposal.value,
+                    starts_at=proposal.starts_at,
+                    ends_at=proposal.ends_at,
+                    supersedes=proposal.supersedes,
+                    policy_version=proposal.policy_version,
+                    model=proposal.model,
+                )
+            )

@@ -1,0 +1,133 @@
+"""The tables of the relay's state, the same in SQLite and PostgreSQL. migrations/ makes them; this names them.
+
+The tree is reseller > account > domain and sender. Decisions and the audit log are append-only: (node, sequence) is
+their key, so that several nodes' rows merge by union.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite has no time zones and would hand it back naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+reseller = Table(
+    "reseller",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("reseller", String(64), ForeignKey("reseller.name")),
+    Column("shared_host", Boolean, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("rcpts_per_hour", Integer),
+    Column("is_suspended", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+domain = Table(
+    "domain",
+    metadata,
+    Column("account", String(64), ForeignKey("account.name"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+# A sender gets a row when somebody first decides about it; that it exists at all is known from the mail.
+sender = Table(
+    "sender",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("account", String(64), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("login", String(255), primary_key=True),
+    Column("account", String(64), ForeignKey("account.name"), nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+network = Table(
+    "network",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("account", String(64), ForeignKey("account.name"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("node", String(16), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("author", Text, nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("sender", Text, nullable=False, index=True),
+    Column("effect", String(16), nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),
+    Column("evidence", JSON, nullable=False),
+    Column("certainty", Float),
+    Column("value", Float),
+    Column("supersedes", String(64), nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("model", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("node", String(16), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("logged_at", Instant, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("command", String(64), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("digest", String(64), nullable=False),
+)

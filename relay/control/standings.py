@@ -1,0 +1,92 @@
+"""All decisions in memory, found by sender and by id, and each sender's folded state, cached until it may change."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from relay.policy.decision import Decision, Effect, Standing, State, fold
+
+_NO_DECISION = State(Standing.OK)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Standings:
+    """The index. A sender nobody decided about costs one dict miss."""
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        self._by_id: dict[str, Decision] = {}
+        self._by_sender: dict[str, list[Decision]] = {}
+        self._ended_by: dict[tuple[str, Effect], Decision] = {}
+        self._cache: dict[str, tuple[datetime, datetime, State]] = {}
+        for decision in decisions:
+            self.add(decision)
+
+    def add(self, decision: Decision) -> None:
+        proposal = decision.proposal
+        self._by_id[decision.id] = decision
+        self._by_sender.setdefault(proposal.sender, []).append(decision)
+        if proposal.supersedes:
+            self._ended_by.setdefault((proposal.supersedes, proposal.effect), decision)
+        self._cache.pop(proposal.sender, None)
+
+    def remove_all(self, decisions: Iterable[Decision]) -> None:
+        """Take back rows whose transaction failed."""
+        for decision in decisions:
+            self._remove(decision)
+
+    def state_of(self, sender: str, now: datetime) -> State:
+        rows = self._by_sender.get(sender)
+        if not rows:
+            return _NO_DECISION
+        cached = self._cache.get(sender)
+        if cached and cached[0] <= now < cached[1]:
+            return cached[2]
+        lasting = [self._lasting(row) for row in rows]
+        state = fold(lasting, now)
+        self._cache[sender] = (now, _next_boundary(lasting, now), state)
+        return state
+
+    def get(self, decision_id: str) -> Decision | None:
+        return self._by_id.get(decision_id)
+
+    def of(self, sender: str) -> list[Decision]:
+        return list(self._by_sender.get(sender, ()))
+
+    def youngest_first(self) -> Iterator[Decision]:
+        return reversed(self._by_id.values())
+
+    def released_by(self, decision: Decision) -> Decision | None:
+        return self._ended_by.get((decision.id, Effect.RELEASE))
+
+    def confirmed_by(self, decision: Decision) -> Decision | None:
+        return self._ended_by.get((decision.id, Effect.CONFIRM))
+
+    def ends_at(self, decision: Decision) -> datetime | None:
+        """When it ends by itself; a confirmed one does not."""
+        return self._lasting(decision).proposal.ends_at
+
+    def is_open(self, decision: Decision, now: datetime) -> bool:
+        """Tell whether it has an effect of its own now. A RELEASE or CONFIRM works through another row."""
+        proposal = decision.proposal
+        if proposal.effect in (Effect.RELEASE, Effect.CONFIRM) or proposal.starts_at > now:
+            return False
+        ends_at = self.ends_at(decision)
+        return (ends_at is None or now < ends_at) and self.released_by(decision) is None
+
+    def _remove(self, decision: Decision) -> None:
+        proposal = decision.proposal
+        del self._by_id[decision.id]
+        self._by_sender[proposal.sender].remove(decision)
+        if self._ended_by.get((proposal.supersedes, proposal.effect)) is decision:
+            del self._ended_by[proposal.supersedes, proposal.effect]
+        self._cache.pop(proposal.sender, None)
+
+    def _lasting(self, decision: Decision) -> Decision:
+        if decision.proposal.ends_at is None or self.confirmed_by(decision) is None:
+            return decision
+        return replace(decision, proposal=replace(decision.proposal, ends_at=None))
+
+
+def _next_boundary(rows: Iterable[Decision], now: datetime) -> datetime:
+    instants = (instant for row in rows for instant in (row.proposal.starts_at, row.proposal.ends_at) if instant)
+    return min((instant for instant in instants if instant > now), default=_NEVER)

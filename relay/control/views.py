@@ -1,0 +1,214 @@
+"""What the control API says, as typed values: the API encodes them, the client decodes them, nobody else's dicts."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from relay.policy.decision import Effect, Evidence
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account with its logins and networks, without any secret."""
+
+    name: str
+    reseller: str = ""
+    shared_host: bool = False
+    contact: str = ""
+    rcpts_per_hour: int | None = None
+    domains: list[str] = []
+    is_suspended: bool = False
+    logins: list[str] = []
+    revoked_logins: list[str] = []
+    networks: list[str] = []
+
+
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/accounts. With `login` a credential is made at once; without `password` its secret is generated."""
+
+    name: str
+    reseller: str = ""
+    shared_host: bool = False
+    contact: str = ""
+    rcpts_per_hour: int | None = None
+    domains: list[str] = []
+    login: str = ""
+    password: str = ""
+    dry_run: bool = False
+
+
+class NewCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/accounts/{account}/credentials."""
+
+    login: str
+    password: str = ""
+    dry_run: bool = False
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """A new login. `password` is told this once, and only when it was generated."""
+
+    login: str
+    account: str
+    password: str = ""
+
+
+class AccountAdded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to NewAccount."""
+
+    account: AccountView
+    secret: Secret | None = None
+
+
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision with what became of it. `held` counts the sender's parked messages while it is open."""
+
+    id: str
+    author: str
+    account: str
+    reseller: str
+    sender: str
+    effect: Effect
+    rule: str
+    reason: str
+    sentence: str
+    evidence: Evidence
+    certainty: float | None
+    value: float | None
+    starts_at: datetime
+    ends_at: datetime | None
+    supersedes: str
+    is_open: bool
+    held: int
+    released_by: str
+    confirmed_by: str
+    policy_version: str
+    model: str
+    undo: str
+
+
+class NewDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/decisions: a Proposal; the author is whoever presents the token. starts_at None: now."""
+
+    account: str
+    sender: str
+    effect: Effect
+    rule: str
+    reason: str
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    evidence: Evidence = {}
+    certainty: float | None = None
+    value: float | None = None
+    policy_version: str = ""
+    model: str = ""
+    dry_run: bool = False
+
+
+class Freed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release did, or would do (dry_run): decisions ended, messages and recipients on their way."""
+
+    sender: str
+    decisions: list[str]
+    messages: int
+    recipients: int
+    verdict: str
+    dry_run: bool = False
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold or another new decision did: it, and how many undelivered messages were parked."""
+
+    decision: DecisionView
+    messages: int = 0
+    dry_run: bool = False
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drop did: messages deleted."""
+
+    messages: int
+    recipients: int
+    dry_run: bool = False
+
+
+class HeldView(msgspec.Struct, frozen=True, kw_only=True):
+    """A parked message; `decision_id` is the open decision about its sender, "" when its own content was the cause."""
+
+    message_id: str
+    account: str
+    reseller: str
+    sender: str
+    mail_from: str
+    subject: str
+    score: float | None
+    rule: str
+    received_at: datetime
+    recipients: list[str]
+    size_bytes: int
+    decision_id: str = ""
+
+
+class SenderView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a sender stands, and all decisions about it, youngest first."""
+
+    sender: str
+    account: str
+    reseller: str
+    standing: str
+    multiplier: float
+    reinstated_at: datetime | None
+    decision: DecisionView | None
+    decisions: list[DecisionView]
+    held: int
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/outcomes: what the world said of a message, long after it left: hard_bounce or complaint."""
+
+    kind: str
+    sender: str
+    message_id: str = ""
+    recipient: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int = 500
+    detail: str = ""
+
+
+class ReleaseOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of every release. `as` not_spam also forgives the sender's signals. For /v1/held: a sender or message ids."""
+
+    verdict: Literal["release", "not_spam"] = msgspec.field(default="release", name="as")
+    note: str = ""
+    sender: str = ""
+    message_ids: list[str] = []
+    dry_run: bool = False
+
+
+class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/senders/{sender}/hold. minutes None: until somebody releases it."""
+
+    reason: str = "held by hand"
+    minutes: float | None = None
+    dry_run: bool = False
+
+
+class ConfirmOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/decisions/{id}/confirm."""
+
+    note: str = ""
+    dry_run: bool = False
+
+
+class DropOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/held/drop."""
+
+    message_ids: list[str]
+    reason: str = "dropped by hand"
+    dry_run: bool = False

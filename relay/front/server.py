@@ -1,0 +1,76 @@
+"""The listeners, and who is inside."""
+
+import asyncio
+import logging
+from collections import Counter
+
+from relay.front.session import CLOSING, Door, Doorway
+
+_log = logging.getLogger("mailweir.front")
+
+
+class Doors:
+    """All listeners, and who is inside."""
+
+    def __init__(self, way: Doorway) -> None:
+        self._way = way
+        self._servers: list[asyncio.Server] = []
+        self._inside: set[Door] = set()
+        self._per_address: Counter[str] = Counter()
+        self.is_closing = False
+        self.accepted = 0
+
+    @property
+    def sessions(self) -> int:
+        return len(self._inside)
+
+    async def open(self, addresses: list[tuple[str, int]]) -> None:
+        """Listen. Raises OSError that names the address."""
+        loop = asyncio.get_running_loop()
+        template = self._template(loop)
+        for host, port in addresses:
+            # proto=IPPROTO_TCP is set by create_server's own getaddrinfo, else asyncio leaves Nagle on
+            self._servers.append(await loop.create_server(template.cloned, host, port, backlog=512))
+            _log.info("listening door=smtp address=%s port=%d", host, port)
+
+    async def close(self, seconds: float) -> None:
+        """Take no new session, let running transactions finish within `seconds`, say 421 to the rest."""
+        self.is_closing = True
+        for server in self._servers:
+            server.close()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._inside and asyncio.get_running_loop().time() < deadline:
+            for door in [door for door in self._inside if not door.is_in_transaction]:
+                door.close_with(CLOSING)
+            await asyncio.sleep(0.02)
+        for door in list(self._inside):
+            door.close_with(CLOSING)
+
+    def enter(self, door: Door) -> bool:
+        if self._per_address[door.ip] >= self._way.settings.max_connections_per_address or self.is_closing:
+            return False
+        self._per_address[door.ip] += 1
+        self._inside.add(door)
+        self.accepted += 1
+        return True
+
+    def leave(self, door: Door) -> None:
+        if door in self._inside:
+            self._inside.discard(door)
+            self._per_address[door.ip] -= 1
+            if not self._per_address[door.ip]:
+                del self._per_address[door.ip]
+
+    def _template(self, loop: asyncio.AbstractEventLoop) -> Door:
+        template = Door(
+            None,
+            hostname=self._way.hostname,
+            ident="ESMTP",
+            data_size_limit=self._way.settings.max_size_bytes,
+            enable_SMTPUTF8=True,
+            tls_context=self._way.tls,
+            timeout=self._way.settings.timeout_seconds,
+            loop=loop,
+        )
+        template.serve(self._way, self)
+        return template

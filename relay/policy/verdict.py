@@ -1,0 +1,277 @@
+"""The verdict on one message: one list of guard steps read top to bottom, the first match decides.
+
+A pure function of its inputs, so that any journal row can be judged again. Each step leaves a trace line with the
+numbers it looked at. Must never ask a clock, a store or the network.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from relay.envelope import Account
+from relay.events import Action, TraceStep
+from relay.policy.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.limits import LimitUse
+from relay.policy.triggers import Alarm, SignalState, alarms
+from relay.policy.why import facts
+from relay.reply import Reply
+from relay.settings import Policy
+from relay.tree import SenderId
+
+TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this long, then the author gets a bounce
+REINSTATED = timedelta(hours=24)  # spec 2.5
+REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a verdict depends on beside the policy and the time.
+
+    `base_limit` is the limit before the multiplier, 0 when they are the same. `error` says why `score` is None;
+    both None and "" is a relay without a model.
+    """
+
+    sender: SenderId
+    account: Account
+    state: State
+    limit: LimitUse
+    signal: SignalState
+    score: float | None = None
+    error: str = ""
+    reasons: tuple[str, ...] = ()
+    model: str = ""
+    base_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What happens to the message, the reply to give, and the decision about its sender that it brings about."""
+
+    action: Action
+    rule: str
+    reply: Reply
+    trace: list[TraceStep]
+    proposal: Proposal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    inputs: Inputs
+    policy: Policy
+    now: datetime
+    queue_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    action: Action
+    rule: str
+    detail: str
+    reply: Reply | None = None  # None: the usual 250 of an accepted or held message
+    proposal: Proposal | None = None
+
+
+Step = Callable[[_Case], _Match | str]
+
+
+def judge(inputs: Inputs, policy: Policy, now: datetime, queue_id: str) -> Verdict:
+    """Judge one message. The trace ends with the step that decided."""
+    case = _Case(inputs, policy, now, queue_id)
+    trace = []
+    for name, step in STEPS:
+        found = step(case)
+        if isinstance(found, str):
+            trace.append(TraceStep(name, False, found))
+            continue
+        trace.append(TraceStep(name, True, found.detail))
+        return Verdict(found.action, found.rule, found.reply or _queued(case, found.action), trace, found.proposal)
+    raise AssertionError("the last step accepts")
+
+
+@functools.lru_cache(maxsize=8)
+def version_of(policy: Policy) -> str:
+    """Name a policy by its content, the same on every node: 10 hexadecimal digits."""
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:10]
+
+
+def printable(text: str, length: int) -> str:
+    """Make foreign text fit for a reply: printable ASCII, at most `length` characters."""
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _account_suspended(case: _Case) -> _Match | str:
+    account = case.inputs.account
+    if not account.is_suspended:
+        return "the account is in good standing"
+    text = (
+        f"[ESA] sender {_sender(case)} refused: account {printable(account.name, 80)} is suspended "
+        "until a person releases it (rule account_suspended)"
+    )
+    detail = f"account {account.name} is suspended"
+    return _Match(Action.REJECT, "account_suspended", detail, _reply(550, "5.7.1", text))
+
+
+def _sender_suspended(case: _Case) -> _Match | str:
+    state = case.inputs.state
+    if state.standing is not Standing.SUSPENDED:
+        return f"the sender's standing is {state.standing.value}"
+    text = f"[ESA] {_because(case)}"
+    return _Match(Action.REJECT, "sender_suspended", _because(case), _reply(550, "5.7.1", text))
+
+
+def _sender_blocked(case: _Case) -> _Match | str:
+    state = case.inputs.state
+    if state.standing is not Standing.BLOCKED:
+        return "not blocked"
+    if state.decision is None or case.now - state.decision.proposal.starts_at >= TEMPORARY_BLOCK:
+        return _Match(Action.REJECT, "sender_blocked", _because(case), _reply(550, "5.7.1", f"[TSB] {_because(case)}"))
+    return _Match(Action.DEFER, "sender_blocked", _because(case), _reply(450, "4.7.1", f"[TSA] {_because(case)}"))
+
+
+def _over_limit(case: _Case) -> _Match | str:
+    limit = case.inputs.limit
+    if limit.is_allowed:
+        return f"{limit.used} of {limit.limit} recipients used in 60 min"
+    base, multiplier = case.inputs.base_limit or limit.limit, case.inputs.state.multiplier
+    numbers = f"limit={limit.limit}, used={limit.used}, asked={limit.asked}, base={base} x {multiplier:g}"
+    following = f"{datetime.fromtimestamp(limit.next_unix, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    advice = "; one message asks for more than the limit itself, split it" if limit.asked > limit.limit else ""
+    text = f"[RATE] sender {_sender(case)} over recipients per hour: {numbers}, next={following}{advice}"
+    return _Match(Action.DEFER, "rate_limit", f"{numbers}, next={following}", _reply(451, "4.7.1", text))
+
+
+def _sender_held(case: _Case) -> _Match | str:
+    if case.inputs.state.standing is not Standing.HELD:
+        return "not held"
+    return _Match(Action.HOLD, "sender_held", _because(case))
+
+
+def _trigger(case: _Case) -> _Match | str:
+    signal = case.inputs.signal
+    numbers = (
+        f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min, P(rate > line) = {signal.certainty:.4f}"
+    )
+    stale = ""
+    for alarm in alarms(signal, case.policy):
+        if _is_fresh(case, alarm):
+            return _Match(Action.HOLD, alarm.rule, alarm.reason, proposal=_hold(case, alarm))
+        stale = f"; {alarm.rule} rests on evidence from before the sender was reinstated"
+    return (
+        f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min, P(rate > line) = {signal.certainty:.4f}"
+        f"{stale}"
+    )
+
+
+def _unscored(case: _Case) -> _Match | str:
+    if case.inputs.score is not None:
+        return "scored"
+    if not case.inputs.error:
+        return "no model in use"
+    return _Match(Action.HOLD, "unscored", f"not scored: {printable(case.inputs.error, 200)}")
+
+
+def _content_refused(case: _Case) -> _Match | str:
+    inputs, policy = case.inputs, case.policy
+    line = policy.hold_score if inputs.state.standing is Standing.THROTTLED else policy.reject_score
+    if inputs.score is None or inputs.score < line:
+        return f"{_score(inputs)} below {line:g}"
+    detail = f"{_score(inputs)}, refused from {line:g}{_reasons(inputs)}"
+    if inputs.signal.history > policy.known_after and inputs.state.standing is Standing.OK:
+        return _Match(
+            Action.HOLD, "content", f"{detail}; held instead: known sender, {inputs.signal.history} messages of history"
+        )
+    text = (
+        f"[SS] message {printable(case.queue_id, 40)} of sender {_sender(case)} refused: content {_score(inputs)}, "
+        f"refused from {line:g} (rule content; this message only)"
+    )
+    return _Match(Action.REJECT, "content", detail, _reply(550, "5.7.1", text))
+
+
+def _content_held(case: _Case) -> _Match | str:
+    inputs, line = case.inputs, case.policy.hold_score
+    if inputs.score is None or inputs.score < line:
+        return f"{_score(inputs)} below {line:g}"
+    return _Match(Action.HOLD, "content", f"{_score(inputs)}, held from {line:g}{_reasons(inputs)}")
+
+
+def _accept(case: _Case) -> _Match | str:
+    return _Match(Action.ACCEPT, "accept", "nothing speaks against it")
+
+
+# The order is the policy. What concerns the sender stands before what concerns the message, so that a held sender's
+# mail is parked whatever its score; limits stand before holds, so that a held sender cannot fill the disk.
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("account_suspended", _account_suspended),
+    ("sender_suspended", _sender_suspended),
+    ("sender_blocked", _sender_blocked),
+    ("rate_limit", _over_limit),
+    ("sender_held", _sender_held),
+    ("trigger", _trigger),
+    ("unscored", _unscored),
+    ("content_refused", _content_refused),
+    ("content_held", _content_held),
+    ("accept", _accept),
+)
+
+
+def _is_fresh(case: _Case, alarm: Alarm) -> bool:
+    """Tell whether the evidence was seen after the sender was reinstated, which lasts 24 h."""
+    reinstated_at = case.inputs.state.reinstated_at
+    if reinstated_at is None or case.now - reinstated_at >= REINSTATED:
+        return True
+    reinstated_unix = reinstated_at.timestamp()
+    oldest_unix = max(case.inputs.signal.counted_from_unix, case.now.timestamp() - alarm.window_seconds)
+    return oldest_unix >= reinstated_unix
+
+
+def _hold(case: _Case, alarm: Alarm) -> Proposal:
+    inputs = case.inputs
+    evidence = dict(alarm.evidence)
+    if inputs.score is not None:
+        evidence["last_score"] = inputs.score
+    return Proposal(
+        author="relay",
+        account=inputs.account.name,
+        sender=inputs.sender.key,
+        effect=Effect.HOLD,
+        rule=alarm.rule,
+        reason=alarm.reason,
+        starts_at=case.now,
+        ends_at=case.now + timedelta(minutes=case.policy.hold_minutes),
+        evidence=evidence,
+        certainty=alarm.certainty,
+        policy_version=version_of(case.policy),
+        model=inputs.model,
+    )
+
+
+def _queued(case: _Case, action: Action) -> Reply:
+    text = f"queued as {case.queue_id}"
+    return Reply(250, "2.0.0", f"{text} (held)" if action is Action.HOLD else text)
+
+
+def _reply(code: int, enhanced: str, text: str) -> Reply:
+    return Reply(code, enhanced, printable(text, REPLY_TEXT_LENGTH))
+
+
+def _because(case: _Case) -> str:
+    decision: Decision | None = case.inputs.state.decision
+    if decision is None:
+        return f"sender {_sender(case)} is {case.inputs.state.standing.value}"
+    return facts(decision, case.now)
+
+
+def _sender(case: _Case) -> str:
+    return printable(case.inputs.sender.key, 120)
+
+
+def _score(inputs: Inputs) -> str:
+    return "no score" if inputs.score is None else f"scored {inputs.score:.3f} as spam"
+
+
+def _reasons(inputs: Inputs) -> str:
+    return f" ({printable(', '.join(inputs.reasons[:3]), 120)})" if inputs.reasons else ""

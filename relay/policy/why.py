@@ -1,0 +1,61 @@
+"""A decision in words: the one text for the SMTP reply, the command line, the dashboard and the webhook."""
+
+import shlex
+from datetime import datetime
+
+from relay.policy.decision import Decision, Effect
+from relay.policy.triggers import percent
+
+_WHAT = {
+    Effect.WATCH: "watched",
+    Effect.THROTTLE: "throttled",
+    Effect.HOLD: "held",
+    Effect.BLOCK: "blocked",
+    Effect.SUSPEND: "suspended",
+    Effect.RELEASE: "released",
+    Effect.CONFIRM: "confirmed as an abuser",
+    Effect.MULTIPLY: "limited",
+}
+
+
+def sentence(decision: Decision, now: datetime) -> str:
+    """Say who, what, since, until, because, how sure, by whom, and how to undo it."""
+    return f"{facts(decision, now)} Undo: {line}" if (line := undo(decision)) else facts(decision, now)
+
+
+def facts(decision: Decision, now: datetime) -> str:
+    """Say the same without the command that undoes it: for the sender, who could not run it."""
+    row = decision.proposal
+    what = _WHAT[row.effect] if row.value is None else f"{_WHAT[row.effect]} to x {row.value:g}"
+    tense = "was" if row.ends_at is not None and row.ends_at <= now else "is"
+    return (
+        f"Sender {row.sender} {tense} {what} since {when(row.starts_at)}{_until(row.ends_at)}, "
+        f"because {row.reason}{_sure(row.reason, row.certainty)} "
+        f"(rule {row.rule}, decision {decision.id} by {row.author}). Nobody else is touched."
+    )
+
+
+def undo(decision: Decision) -> str:
+    """Return the command that ends this decision; "" for one that has nothing to end."""
+    row = decision.proposal
+    match row.effect:
+        case Effect.RELEASE | Effect.CONFIRM:
+            return ""
+        case Effect.HOLD:
+            return f"mailweir held release --sender {shlex.quote(row.sender)}"
+        case _:
+            return f"mailweir sender release {shlex.quote(row.sender)}"
+
+
+def when(instant: datetime) -> str:
+    """Write an instant for a reader anywhere: UTC, to the minute."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def _until(ends_at: datetime | None) -> str:
+    return " until a person releases it" if ends_at is None else f" until {when(ends_at)}"
+
+
+def _sure(reason: str, certainty: float | None) -> str:
+    # a trigger's reason already says what it is sure of
+    return "" if certainty is None or " sure " in reason else f", {percent(certainty)} sure"

@@ -1,0 +1,256 @@
+"""The way of one message from a door to the queue: identity, limits, content, signals, verdict, spool, delivery.
+
+Every door ends here: one way in. Whatever the verdict, exactly one Reception or Rejection record is written, and a 250
+is given only after spool.store has returned.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from relay.clock import Clock
+from relay.content.protocol import ContentRequest, ContentResult, Signer
+from relay.content.workers import ContentPool
+from relay.delivery.courier import Courier
+from relay.delivery.headers import received_line, reference
+from relay.envelope import Submission
+from relay.events import Action, Rcpt, Reception, Rejection
+from relay.front.identity import Identity, identify
+from relay.metrics import Metrics
+from relay.policy.decision import Decision, Proposal, Standing, State
+from relay.policy.limits import LimitUse, SlidingLimits
+from relay.policy.signals import Signals, SignalState
+from relay.policy.verdict import Inputs, Verdict, judge
+from relay.reply import PermanentError, Reply, TransientError
+from relay.settings import Settings
+from relay.spool.journal import Journal
+from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
+from relay.tree import SenderId
+
+_log = logging.getLogger("mailweir.reception")
+
+_MAX_RECEIVED = 100  # RFC 5321 section 6.3: at least 100
+_LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
+_DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
+_PARKING = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that is known about one message when it is judged."""
+
+    submission: Submission
+    identity: Identity
+    number: int
+    message_id: str
+    content: bytes
+    limit: LimitUse
+    state: State
+    signal: SignalState
+    result: ContentResult
+    verdict: Verdict
+    policy_version: str
+
+
+class Receiver:
+    """Receives submissions for one relay."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        spool: Spool,
+        content: ContentPool,
+        courier: Courier,
+        limits: SlidingLimits,
+        signals: Signals,
+        state_of: Callable[[str], State],
+        decide: Callable[[Proposal], Awaitable[Decision]],
+        signers: list[Signer],
+        reference_key: bytes,
+        metrics: Metrics,
+    ) -> None:
+        self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
+        self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
+        self._state_of, self._decide, self._signers = state_of, decide, signers
+        self._reference_key, self._metrics = reference_key, metrics
+
+    async def receive(self, submission: Submission) -> Reply:
+        """Return the reply to the final dot. 250: on disk, delivered or held from now on."""
+        began = self._clock.unix()
+        identity, content = _identified(submission)
+        number = self._spool.reserve(len(submission.recipients))
+        message_id = self._spool.message_id(number)
+        limit = self._reserve(identity.sender, submission)
+        result = await self._assess(identity.sender, submission, content, message_id, limit)
+        # No await between here and the end of _judge and the hand-over to the spool: a hold that another message of
+        # the sender causes meanwhile either is seen here, or parks this one by its later commit.
+        case = self._judge(submission, identity, number, content, limit, result)
+        decision = await self._decide(case.verdict.proposal) if case.verdict.proposal else None
+        if case.verdict.action in (Action.ACCEPT, Action.HOLD):
+            reply = await self._keep(case, decision, began)
+        else:
+            reply = self._refuse(case)
+        return reply
+
+    def _reserve(self, sender: SenderId, submission: Submission) -> LimitUse:
+        base = submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
+        limit = max(1, round(base * self._state_of(sender.key).multiplier))
+        return self._limits.take(sender.key, len(submission.recipients), limit, self._clock.unix())
+
+    async def _assess(
+        self, sender: SenderId, submission: Submission, content: bytes, message_id: str, limit: LimitUse
+    ) -> ContentResult:
+        ref = reference(self._reference_key, message_id, sender.account, sender.key)
+        return await self._content.assess(
+            ContentRequest(
+                content=content,
+                mail_from=submission.mail_from,
+                hostname=self._settings.node.hostname,
+                received_unix=submission.received_at.timestamp(),
+                extra=b"X-Mailweir-Ref: " + ref.encode() + b"\r\n",
+                sign=self._signers,
+            )
+        )
+
+    def _judge(
+        self,
+        submission: Submission,
+        identity: Identity,
+        number: int,
+        content: bytes,
+        limit: LimitUse,
+        result: ContentResult,
+    ) -> _Case:
+        if result.features.received_headers > _MAX_RECEIVED:
+            raise PermanentError(_LOOP)
+        now, key = self._clock.now(), identity.sender.key
+        message_id = self._spool.message_id(number)
+        state = self._state_of(key)
+        signal = self._signals.observe(key, result.score, now.timestamp(), self._settings.policy, message_id)
+        inputs = Inputs(
+            sender=identity.sender,
+            account=submission.account,
+            state=state,
+            limit=limit,
+            signal=signal,
+            content=result.score,
+            error=result.error,
+            reasons=result.reasons,
+            model=result.model,
+        )
+        verdict = judge(inputs, self._settings.policy, now, message_id)
+        return _Case(
+            submission, identity, number, message_id, content, limit, state, signal, result, verdict, "settings"
+        )
+
+    async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
+        submission, sender, verdict = case.submission, case.identity.sender, case.verdict
+        is_held = verdict.action is Action.HOLD
+        flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
+            Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
+        )
+        message = SpooledMessage(
+            id=case.number,
+            message_id=case.message_id,
+            rcpts=len(submission.recipients),
+            account=sender.account,
+            reseller=submission.account.reseller,
+            sender=sender.key,
+            mail_from=submission.mail_from,
+            received_at=submission.received_at,
+            flags=flags,
+            prefix=received_line(submission, self._settings.node.hostname, case.message_id) + case.result.prefix,
+            subject=case.result.subject,
+            score=case.result.score,
+            rule=verdict.rule,
+        )
+        record = Reception(
+            **self._facts(case, decision),
+            received_at=submission.received_at,
+            accept_seconds=self._clock.unix() - began,
+        )
+        try:
+            recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
+        except SpoolFull as error:
+            raise TransientError(_DISK_FULL) from error
+        self._metrics.accepted.inc()
+        self._metrics.accept_seconds.observe(self._clock.unix() - began)
+        if is_held:
+            self._metrics.held.labels(verdict.rule).inc()
+            _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
+        elif self._state_of(sender.key).standing not in _PARKING:
+            self._courier.enqueue(recipients, case.content)
+        return verdict.reply
+
+    def _refuse(self, case: _Case) -> Reply:
+        reply = case.verdict.reply
+        self._journal.append(
+            Rejection(
+                **self._facts(case, None), stage="data", code=reply.code, enhanced=reply.enhanced, text=reply.text
+            )
+        )
+        self._metrics.refused.labels(case.verdict.rule).inc()
+        _log.info("refused message=%s sender=%s rule=%s score=%s", *_brief(case))
+        return reply
+
+    def _facts(self, case: _Case, decision: Decision | None) -> dict[str, Any]:
+        """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
+        submission, sender, result, verdict = case.submission, case.identity.sender, case.result, case.verdict
+        in_force = decision or case.state.decision
+        return {
+            **self._journal.stamp(),
+            "message_id": case.message_id,
+            "account": sender.account,
+            "reseller": submission.account.reseller,
+            "sender": sender.key,
+            "sender_kind": sender.kind,
+            "script": sender.script,
+            "mail_from": submission.mail_from,
+            "recipients": [Rcpt(case.number + n, address) for n, address in enumerate(submission.recipients)],
+            "client_ip": submission.client_ip,
+            "helo": submission.helo,
+            "tls": submission.tls,
+            "credential": submission.credential,
+            "door": submission.door,
+            "size_bytes": len(case.content),
+            "header_from": result.header_from,
+            "subject": result.subject,
+            "header_message_id": result.header_message_id,
+            "action": verdict.action,
+            "rule": verdict.rule,
+            "trace": verdict.trace,
+            "standing": case.state.standing,
+            "score": result.score,
+            "model": result.model,
+            "reasons": result.reasons,
+            "features": result.features,
+            "spam_count": case.signal.spam_count,
+            "spam_seen": case.signal.seen,
+            "spam_certainty": case.signal.certainty,
+            "hour_used": case.limit.used,
+            "hour_limit": case.limit.limit,
+            "multiplier": case.state.multiplier,
+            "policy_version": case.policy_version,
+            "decision_id": in_force.id if in_force else "",
+            "demo": self._settings.demo,
+        }
+
+
+def _identified(submission: Submission) -> tuple[Identity, bytes]:
+    """Who it is, and the content without the headers that said so."""
+    content = submission.content
+    end = content.find(b"\r\n\r\n")
+    identity = identify(submission, content[: end + 2] if end >= 0 else content)
+    start, kept = 0, []
+    for begin, stop in identity.spans:
+        kept.append(content[start:begin])
+        start = stop
+    return identity, b"".join([*kept, content[start:]]) if kept else content
+
+
+def _brief(case: _Case) -> tuple[str, str, str, float | None]:
+    return case.message_id, case.identity.sender.key, case.verdict.rule, case.result.score
