@@ -15,13 +15,13 @@ from relay.content.workers import ContentPool
 from relay.delivery.courier import Courier
 from relay.delivery.headers import received_line, reference
 from relay.envelope import Submission
-from relay.events import Action, Rcpt, Reception, Rejection
+from relay.events import Action, Features, Rcpt, Reception, Rejection
 from relay.front.identity import Identity, identify
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
-from relay.policy.limits import LimitUse, SlidingLimits
-from relay.policy.signals import Signals, SignalState
-from relay.policy.verdict import Inputs, Verdict, judge
+from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
+from relay.policy.signals import Signals
+from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import PermanentError, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
@@ -33,24 +33,24 @@ _log = logging.getLogger("mailweir.reception")
 _MAX_RECEIVED = 100  # RFC 5321 section 6.3: at least 100
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 _DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
-_PARKING = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)
+_REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
+_PARKING = (Standing.HELD, *_REFUSING)
+_UNREAD = ContentResult(
+    score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """All that is known about one message when it is judged."""
+    """All that is known about one message when it has been judged."""
 
     submission: Submission
-    identity: Identity
     number: int
     message_id: str
     content: bytes
-    limit: LimitUse
-    state: State
-    signal: SignalState
     result: ContentResult
+    inputs: Inputs
     verdict: Verdict
-    policy_version: str
 
 
 class Receiver:
@@ -97,13 +97,22 @@ class Receiver:
         return reply
 
     def _reserve(self, sender: SenderId, submission: Submission) -> LimitUse:
-        base = submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
-        limit = max(1, round(base * self._state_of(sender.key).multiplier))
-        return self._limits.take(sender.key, len(submission.recipients), limit, self._clock.unix())
+        now_unix, base = self._clock.unix(), self._base_limit(submission)
+        multiplier, age = self._state_of(sender.key).multiplier, 0.0
+        if multiplier > 1 and (signal := self._signals.state(sender.key, now_unix, self._settings.policy)):
+            age = now_unix - signal.first_seen_unix
+        limit = effective_limit(base, multiplier, age)
+        return self._limits.take(sender.key, len(submission.recipients), limit, now_unix)
+
+    def _base_limit(self, submission: Submission) -> int:
+        return submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
 
     async def _assess(
         self, sender: SenderId, submission: Submission, content: bytes, message_id: str, limit: LimitUse
     ) -> ContentResult:
+        standing = self._state_of(sender.key).standing
+        if not limit.is_allowed or submission.account.is_suspended or standing in _REFUSING:
+            return _UNREAD  # refused whatever it says: a flood costs no content work
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
         return await self._content.assess(
             ContentRequest(
@@ -127,28 +136,27 @@ class Receiver:
     ) -> _Case:
         if result.features.received_headers > _MAX_RECEIVED:
             raise PermanentError(_LOOP)
-        now, key = self._clock.now(), identity.sender.key
+        now, key, policy = self._clock.now(), identity.sender.key, self._settings.policy
         message_id = self._spool.message_id(number)
         state = self._state_of(key)
-        signal = self._signals.observe(key, result.score, now.timestamp(), self._settings.policy, message_id)
         inputs = Inputs(
             sender=identity.sender,
             account=submission.account,
             state=state,
             limit=limit,
-            signal=signal,
-            content=result.score,
+            signal=self._signals.observe(
+                key, result.score, now.timestamp(), policy, message_id, len(submission.recipients)
+            ),
+            score=result.score,
             error=result.error,
-            reasons=result.reasons,
+            reasons=tuple(result.reasons),
             model=result.model,
+            base_limit=self._base_limit(submission),
         )
-        verdict = judge(inputs, self._settings.policy, now, message_id)
-        return _Case(
-            submission, identity, number, message_id, content, limit, state, signal, result, verdict, "settings"
-        )
+        return _Case(submission, number, message_id, content, result, inputs, judge(inputs, policy, now, message_id))
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
-        submission, sender, verdict = case.submission, case.identity.sender, case.verdict
+        submission, sender, verdict = case.submission, case.inputs.sender, case.verdict
         is_held = verdict.action is Action.HOLD
         flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
             Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
@@ -199,8 +207,8 @@ class Receiver:
 
     def _facts(self, case: _Case, decision: Decision | None) -> dict[str, Any]:
         """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
-        submission, sender, result, verdict = case.submission, case.identity.sender, case.result, case.verdict
-        in_force = decision or case.state.decision
+        submission, sender, result, verdict = case.submission, case.inputs.sender, case.result, case.verdict
+        in_force = decision or case.inputs.state.decision
         return {
             **self._journal.stamp(),
             "message_id": case.message_id,
@@ -223,18 +231,18 @@ class Receiver:
             "action": verdict.action,
             "rule": verdict.rule,
             "trace": verdict.trace,
-            "standing": case.state.standing,
+            "standing": case.inputs.state.standing,
             "score": result.score,
             "model": result.model,
             "reasons": result.reasons,
             "features": result.features,
-            "spam_count": case.signal.spam_count,
-            "spam_seen": case.signal.seen,
-            "spam_certainty": case.signal.certainty,
-            "hour_used": case.limit.used,
-            "hour_limit": case.limit.limit,
-            "multiplier": case.state.multiplier,
-            "policy_version": case.policy_version,
+            "spam_count": case.inputs.signal.spam_count,
+            "spam_seen": case.inputs.signal.seen,
+            "spam_certainty": case.inputs.signal.certainty,
+            "hour_used": case.inputs.limit.used,
+            "hour_limit": case.inputs.limit.limit,
+            "multiplier": case.inputs.state.multiplier,
+            "policy_version": version_of(self._settings.policy),
             "decision_id": in_force.id if in_force else "",
             "demo": self._settings.demo,
         }
@@ -253,4 +261,4 @@ def _identified(submission: Submission) -> tuple[Identity, bytes]:
 
 
 def _brief(case: _Case) -> tuple[str, str, str, float | None]:
-    return case.message_id, case.identity.sender.key, case.verdict.rule, case.result.score
+    return case.message_id, case.inputs.sender.key, case.verdict.rule, case.result.score

@@ -5,8 +5,8 @@ spool and the courier follow. A crash in between leaves mail parked that a relea
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, TypedDict
 
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
@@ -27,7 +27,6 @@ from relay.control.views import (
     Removed,
     Stopped,
 )
-from relay.delivery.courier import Courier
 from relay.events import DecisionLogged, Dropped, Held, Released
 from relay.policy.decision import STANDING_OF, Decision, Effect, Proposal
 from relay.policy.signals import Signals
@@ -35,16 +34,18 @@ from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role
 
+if TYPE_CHECKING:
+    from relay.delivery.courier import Courier
+
 # What is spooled already is parked too: spec 2.5
 _PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
-_OUTCOMES = ("hard_bounce", "complaint")
 
 
 class Commands:
     """Every command takes its Principal first, checks role and scope, and is audited. `apply` is the relay's own."""
 
     def __init__(
-        self, *, state: State, spool: Spool, courier: Courier, journal: Journal, signals: Signals, clock: Clock
+        self, *, state: State, spool: Spool, courier: "Courier", journal: Journal, signals: Signals, clock: Clock
     ) -> None:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
@@ -101,11 +102,11 @@ class Commands:
         require(principal, ROLE_OF_EFFECT[Effect.CONFIRM])
         row = self.questions.find(principal, decision_id)
         standings = self._state.standings
-        if row.proposal.effect not in STANDING_OF or not standings.is_open(row, self._clock.now()):
+        if row.proposal.effect not in STANDING_OF or not standings.in_force(row, self._clock.now()):
             raise Conflict(f"decision {decision_id} is not in force, so there is nothing to confirm")
         if not order.dry_run and standings.confirmed_by(row) is None:
             confirmation = self._answer(principal, row, Effect.CONFIRM, order.note or "confirmed by hand")
-            await self._log(await self._state.decide_all([confirmation], principal))
+            self._log(await self._state.decide_all([confirmation], principal))
         return self.questions.view(row)
 
     async def release_decision(self, principal: Principal, decision_id: str, order: ReleaseOrder) -> Freed:
@@ -114,14 +115,11 @@ class Commands:
         return await self.release_sender(principal, row.proposal.sender, order)
 
     async def release_sender(self, principal: Principal, sender: str, order: ReleaseOrder) -> Freed:
-        """End every standing of a sender and free its held mail. Releasing twice changes nothing."""
+        """End every decision in force about a sender and free its held mail. Releasing twice changes nothing."""
         require(principal, ROLE_OF_EFFECT[Effect.RELEASE])
         self.questions.account_of(principal, sender)
-        ended = [
-            row
-            for row in self._state.decisions(sender=sender, open_only=True, limit=1 << 62)
-            if row.proposal.effect in STANDING_OF
-        ]
+        standings, now = self._state.standings, self._clock.now()
+        ended = [row for row in standings.of(sender) if standings.in_force(row, now)]
         if any(row.proposal.effect is Effect.SUSPEND for row in ended):
             require(principal, ROLE_OF_EFFECT[Effect.SUSPEND])
         if order.dry_run:
@@ -155,21 +153,17 @@ class Commands:
                     Dropped(**self._journal.stamp(), **_attribution(message), author=principal.id, reason=order.reason)
                 )
             await self._spool.drop([message.message_id for message in chosen])
-        return Removed(
-            messages=len(chosen), recipients=sum(len(m.recipients) for m in chosen), dry_run=order.dry_run
-        )
+        return Removed(messages=len(chosen), recipients=sum(len(m.recipients) for m in chosen), dry_run=order.dry_run)
 
     async def outcome(self, principal: Principal, outcome: Outcome) -> None:
         """Count what the world said of a sender's mail."""
         require(principal, Role.OPERATOR)
-        if outcome.kind not in _OUTCOMES:
-            raise Invalid(f"kind = {outcome.kind!r}: must be one of {', '.join(_OUTCOMES)}")
         self.questions.account_of(principal, outcome.sender)
         self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
 
     async def _enact(self, proposal: Proposal, principal: Principal | None) -> tuple[Decision, int]:
         decided = await self._state.decide_all([proposal], principal)
-        await self._log(decided)
+        self._log(decided)
         if proposal.effect not in _PARKING or proposal.starts_at > self._clock.now():
             return decided[0], 0
         parked = await self._spool.hold_sender(proposal.sender)
@@ -182,11 +176,11 @@ class Commands:
         reason = order.note or ("released as not spam" if order.verdict == "not_spam" else "released by hand")
         rows = [self._answer(principal, row, Effect.RELEASE, reason, order.verdict) for row in ended]
         if rows:
-            await self._log(await self._state.decide_all(rows, principal))
+            self._log(await self._state.decide_all(rows, principal))
         else:
             await self._state.note(principal, Act("sender.release", sender.split("|", 1)[0], sender))
         if order.verdict == "not_spam":
-            self._signals.forgive(sender)
+            self._signals.forgive(sender, self._clock.unix())
 
     async def _free(
         self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder
@@ -210,7 +204,7 @@ class Commands:
             )
         self._courier.wake()
 
-    async def _log(self, decided: Sequence[Decision]) -> None:
+    def _log(self, decided: Sequence[Decision]) -> None:
         for row in decided:
             proposal = row.proposal
             self._journal.append(
@@ -234,3 +228,61 @@ class Commands:
                     model=proposal.model,
                 )
             )
+
+    async def _note(self, principal: Principal, command: str, chosen: Sequence[HeldMessage], why: str) -> None:
+        # One audit row per message: the desk asks "who let this one out", not "who let some out"
+        for message in chosen:
+            act = Act(command, message.account, message.message_id, {"sender": message.sender, "why": why})
+            await self._state.note(principal, act)
+
+    def _check(self, principal: Principal, new: NewDecision) -> None:
+        account = self.questions.account_of(principal, new.sender)
+        if new.account != account:
+            raise Invalid(f"account = {new.account!r}: the sender {new.sender!r} belongs to {account!r}")
+        if new.effect in (Effect.RELEASE, Effect.CONFIRM):
+            raise Invalid(f"effect = {new.effect}: ask /release or /confirm of the decision or sender instead")
+        if new.effect is Effect.MULTIPLY and not (new.value is not None and 0 <= new.value <= 1):
+            raise Invalid(f"value = {new.value}: the multiplier of a limit lies between 0 and 1")
+        for name, instant in (("starts_at", new.starts_at), ("ends_at", new.ends_at)):
+            if instant is not None and instant.tzinfo is None:
+                raise Invalid(f"{name} = {instant.isoformat()}: say the time zone, like {instant.isoformat()}Z")
+
+    def _answer(self, principal: Principal, row: Decision, effect: Effect, reason: str, verdict: str = "") -> Proposal:
+        return Proposal(
+            author=principal.id,
+            account=row.proposal.account,
+            sender=row.proposal.sender,
+            effect=effect,
+            rule="by-hand",
+            reason=reason,
+            starts_at=self._clock.now(),
+            evidence={"as": verdict} if verdict else {},
+            supersedes=row.id,
+        )
+
+
+def _freed(sender: str, ended: Sequence[Decision], messages: Sequence[HeldMessage], order: ReleaseOrder) -> Freed:
+    return Freed(
+        sender=sender,
+        decisions=[row.id for row in ended],
+        messages=len(messages),
+        recipients=sum(len(message.recipients) for message in messages),
+        verdict=order.verdict,
+        dry_run=order.dry_run,
+    )
+
+
+class _Attribution(TypedDict):
+    message_id: str
+    account: str
+    reseller: str
+    sender: str
+
+
+def _attribution(message: HeldMessage) -> _Attribution:
+    return {
+        "message_id": message.message_id,
+        "account": message.account,
+        "reseller": message.reseller,
+        "sender": message.sender,
+    }

@@ -1,8 +1,7 @@
 """What the relay itself can tell: decisions, senders, held mail, the queue. Each answer is cut to the asker's scope."""
 
-import shlex
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,11 +11,13 @@ from relay.control.audit import AuditEntry
 from relay.control.errors import NotFound
 from relay.control.state import State
 from relay.control.views import DecisionView, HeldView, SenderView
-from relay.delivery.courier import Courier
 from relay.policy.decision import STANDING_OF, Decision
-from relay.policy.why import sentence
+from relay.policy.why import facts, sentence, undo
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role
+
+if TYPE_CHECKING:
+    from relay.delivery.courier import Courier
 
 _ALL = -1
 
@@ -24,7 +25,7 @@ _ALL = -1
 class Questions:
     """Reads only; every method takes its Principal first."""
 
-    def __init__(self, state: State, spool: Spool, courier: Courier, clock: Clock) -> None:
+    def __init__(self, state: State, spool: Spool, courier: "Courier", clock: Clock) -> None:
         self._state, self._spool, self._courier, self._clock = state, spool, courier, clock
 
     def decisions(
@@ -40,7 +41,7 @@ class Questions:
         require(principal, Role.VIEWER)
         held = Counter(message.sender for message in self._spool.held(sender, account, _ALL))
         found: list[DecisionView] = []
-        for row in self._state.decisions(sender=sender, account=account, open_only=open_only, limit=1 << 62):
+        for row in self._state.decisions(sender=sender, account=account, open_only=open_only, limit=None):
             if len(found) == limit:
                 break
             if self._is_seen(principal, row.proposal.account):
@@ -154,7 +155,7 @@ class Questions:
 
     def _view(self, row: Decision, held: int) -> DecisionView:
         proposal, standings, now = row.proposal, self._state.standings, self._clock.now()
-        is_open = standings.is_open(row, now)
+        is_open, lasting = standings.is_open(row, now), standings.lasting(row)
         is_standing = proposal.effect in STANDING_OF
         released, confirmed = standings.released_by(row), standings.confirmed_by(row)
         return DecisionView(
@@ -166,12 +167,12 @@ class Questions:
             effect=proposal.effect,
             rule=proposal.rule,
             reason=proposal.reason,
-            sentence=sentence(row, now),
+            sentence=sentence(lasting, now) if is_open else facts(lasting, now),
             evidence=proposal.evidence,
             certainty=proposal.certainty,
             value=proposal.value,
             starts_at=proposal.starts_at,
-            ends_at=standings.ends_at(row),
+            ends_at=lasting.proposal.ends_at,
             supersedes=proposal.supersedes,
             is_open=is_open,
             held=held if is_open and is_standing else 0,
@@ -179,5 +180,5 @@ class Questions:
             confirmed_by=confirmed.proposal.author if confirmed else "",
             policy_version=proposal.policy_version,
             model=proposal.model,
-            undo=f"mailweir sender release {shlex.quote(proposal.sender)}" if is_open and is_standing else "",
+            undo=undo(row) if is_open else "",
         )

@@ -41,7 +41,7 @@ class Standings:
         cached = self._cache.get(sender)
         if cached and cached[0] <= now < cached[1]:
             return cached[2]
-        lasting = [self._lasting(row) for row in rows]
+        lasting = [self.lasting(row) for row in rows]
         state = fold(lasting, now)
         self._cache[sender] = (now, _next_boundary(lasting, now), state)
         return state
@@ -61,17 +61,34 @@ class Standings:
     def confirmed_by(self, decision: Decision) -> Decision | None:
         return self._ended_by.get((decision.id, Effect.CONFIRM))
 
-    def ends_at(self, decision: Decision) -> datetime | None:
-        """When it ends by itself; a confirmed one does not."""
-        return self._lasting(decision).proposal.ends_at
+    def lasting(self, decision: Decision) -> Decision:
+        """The row as it works: a confirmed one does not end by itself."""
+        if decision.proposal.ends_at is None or self.confirmed_by(decision) is None:
+            return decision
+        return replace(decision, proposal=replace(decision.proposal, ends_at=None))
 
-    def is_open(self, decision: Decision, now: datetime) -> bool:
-        """Tell whether it has an effect of its own now. A RELEASE or CONFIRM works through another row."""
+    def in_force(self, decision: Decision, now: datetime) -> bool:
+        """Tell whether the fold counts it. A RELEASE or CONFIRM works through another row."""
         proposal = decision.proposal
         if proposal.effect in (Effect.RELEASE, Effect.CONFIRM) or proposal.starts_at > now:
             return False
-        ends_at = self.ends_at(decision)
+        ends_at = self.lasting(decision).proposal.ends_at
         return (ends_at is None or now < ends_at) and self.released_by(decision) is None
+
+    def is_open(self, decision: Decision, now: datetime) -> bool:
+        """Tell whether it is in force and does something: of several multipliers only the youngest does."""
+        if not self.in_force(decision, now):
+            return False
+        if decision.proposal.effect is not Effect.MULTIPLY:
+            return True
+        if decision.proposal.value == 1:
+            return False
+        rows = (row for row in self._by_sender[decision.proposal.sender] if row.proposal.effect is Effect.MULTIPLY)
+        youngest = max(
+            (row for row in rows if self.in_force(row, now)),
+            key=lambda row: (row.proposal.starts_at, row.node, row.sequence),
+        )
+        return youngest is decision
 
     def _remove(self, decision: Decision) -> None:
         proposal = decision.proposal
@@ -80,11 +97,6 @@ class Standings:
         if self._ended_by.get((proposal.supersedes, proposal.effect)) is decision:
             del self._ended_by[proposal.supersedes, proposal.effect]
         self._cache.pop(proposal.sender, None)
-
-    def _lasting(self, decision: Decision) -> Decision:
-        if decision.proposal.ends_at is None or self.confirmed_by(decision) is None:
-            return decision
-        return replace(decision, proposal=replace(decision.proposal, ends_at=None))
 
 
 def _next_boundary(rows: Iterable[Decision], now: datetime) -> datetime:

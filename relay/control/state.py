@@ -60,7 +60,7 @@ class State:
         return self.standings.state_of(sender, now)
 
     def decisions(
-        self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int = 200
+        self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int | None = 200
     ) -> list[Decision]:
         """Decisions, youngest first."""
         now = self._clock.now()

@@ -45,6 +45,13 @@ class NewCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dry_run: bool = False
 
 
+class NewNetwork(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/accounts/{account}/networks. `network` like 192.0.2.0/24."""
+
+    network: str
+    dry_run: bool = False
+
+
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
     """A new login. `password` is told this once, and only when it was generated."""
 
@@ -166,7 +173,7 @@ class SenderView(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/outcomes: what the world said of a message, long after it left: hard_bounce or complaint."""
 
-    kind: str
+    kind: Literal["hard_bounce", "complaint"]
     sender: str
     message_id: str = ""
     recipient: str = ""
@@ -182,7 +189,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of every release. `as` not_spam also forgives the sender's signals. For /v1/held: a sender or message ids."""
+    """Body of every release. `as` not_spam also forgives the sender's signals. /v1/held needs sender or message ids."""
 
     verdict: Literal["release", "not_spam"] = msgspec.field(default="release", name="as")
     note: str = ""

@@ -13,7 +13,7 @@ _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REST = r">(?: +(\S.*))?"
 _COMMON = re.compile(rf"<([{_ATEXT}]+(?:\.[{_ATEXT}]+)*@{_LABEL}(?:\.{_LABEL})*){_REST}", re.ASCII)
-_UTEXT = rf"[{_ATEXT}\u0080-\U0010ffff]+"
+_UTEXT = rf"[\u0080-\U0010ffff{_ATEXT}]+"
 _ULABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff])?"
 _QUOTED = r'"(?:[^"\\\x00-\x20\x7f]|\\[\x21-\x7e])+"'
 _RARE = re.compile(

@@ -1,0 +1,258 @@
+"""The control API: HTTP in front of Commands and Questions, and nothing more. Errors are RFC 9457 problem documents.
+
+Role and scope are checked below, in the commands; here only the token becomes a Principal.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from relay.control.access import require
+from relay.control.commands import Commands
+from relay.control.errors import Invalid, Refusal, Unauthorized
+from relay.control.serving import serve, serving
+from relay.control.state import State
+from relay.control.tokens import principal_of
+from relay.control.views import (
+    ConfirmOrder,
+    DropOrder,
+    HoldOrder,
+    NewAccount,
+    NewCredential,
+    NewDecision,
+    NewNetwork,
+    Outcome,
+    Problem,
+    ReleaseOrder,
+)
+from relay.tree import Principal, Role
+
+_log = logging.getLogger("mailweir.control")
+_encode = msgspec.json.Encoder().encode
+_B = TypeVar("_B")
+_MAX_BODY_BYTES = 1_048_576
+_MAX_LIMIT = 10_000
+_HOW_TO_COME_IN = (
+    "present `Authorization: Bearer TOKEN`; this node's tokens are the files tokens/admin.token, dashboard.token, "
+    "analytics.token and notebook.token below its data folder (the setting `dir`)"
+)
+
+Answer = Callable[[Principal, Request], Awaitable[object]]
+
+
+__all__ = ["build_app", "serve", "serving"]
+
+
+def build_app(
+    commands: Commands,
+    state: State,
+    status: Callable[[], dict[str, Any]],
+    metrics: Callable[[], bytes],
+    tokens: Mapping[str, Principal],
+) -> Starlette:
+    """Make the ASGI application. `status` answers GET /v1/status, `metrics` /metrics in Prometheus' text format."""
+    doors = _Doors(commands, status)
+
+    async def healthz(_request: Request) -> Response:
+        return _json({"status": "ok", "accounts": len(state.accounts)})
+
+    async def prometheus(_request: Request) -> Response:
+        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def guarded(answer: Answer, status_code: int = 200) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return _json(await answer(_authenticate(request, tokens), request), status_code)
+            except (Refusal, HTTPException):
+                raise
+            except Exception:  # one broken request must not end as a bare text, nor twice in the log
+                _log.exception("request failed method=%s path=%s", request.method, request.url.path)
+                return _problem(500, "the relay could not do this; its log says why")
+
+        return endpoint
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/metrics", prometheus),
+            *(Route(path, guarded(answer, code), methods=[method]) for method, path, answer, code in doors.table()),
+        ],
+        exception_handlers={Refusal: _refused, HTTPException: _http_error},
+    )
+
+
+class _Doors:
+    """One method per route: request in, typed answer out."""
+
+    def __init__(self, commands: Commands, status: Callable[[], dict[str, Any]]) -> None:
+        self._commands, self._questions, self._accounts = commands, commands.questions, commands.accounts
+        self._status = status
+
+    def table(self) -> list[tuple[str, str, Answer, int]]:
+        """Method, path, answer, status of success. A sender may contain slashes, so its routes match the rest."""
+        return [
+            ("GET", "/v1/status", self.status, 200),
+            ("GET", "/v1/accounts", self.accounts, 200),
+            ("POST", "/v1/accounts", self.add_account, 201),
+            ("GET", "/v1/accounts/{account}", self.account, 200),
+            ("POST", "/v1/accounts/{account}/credentials", self.add_credential, 201),
+            ("POST", "/v1/accounts/{account}/networks", self.allow, 201),
+            ("DELETE", "/v1/credentials/{login:path}", self.revoke, 200),
+            ("GET", "/v1/decisions", self.decisions, 200),
+            ("POST", "/v1/decisions", self.propose, 201),
+            ("GET", "/v1/decisions/{id}", self.decision, 200),
+            ("POST", "/v1/decisions/{id}/release", self.release_decision, 200),
+            ("POST", "/v1/decisions/{id}/confirm", self.confirm, 200),
+            ("POST", "/v1/senders/{sender:path}/hold", self.hold, 201),
+            ("POST", "/v1/senders/{sender:path}/release", self.release_sender, 200),
+            ("GET", "/v1/senders/{sender:path}", self.sender, 200),
+            ("GET", "/v1/held", self.held, 200),
+            ("POST", "/v1/held/release", self.release_held, 200),
+            ("POST", "/v1/held/drop", self.drop, 200),
+            ("GET", "/v1/messages/{id}", self.message, 200),
+            ("GET", "/v1/queue", self.queue, 200),
+            ("GET", "/v1/audit", self.audit, 200),
+            ("POST", "/v1/outcomes", self.outcome, 202),
+        ]
+
+    async def status(self, principal: Principal, request: Request) -> object:
+        require(principal, Role.VIEWER)
+        return self._status()
+
+    async def accounts(self, principal: Principal, request: Request) -> object:
+        return self._accounts.list(principal)
+
+    async def add_account(self, principal: Principal, request: Request) -> object:
+        return await self._accounts.add(principal, await _body(request, NewAccount))
+
+    async def account(self, principal: Principal, request: Request) -> object:
+        return self._accounts.show(principal, request.path_params["account"])
+
+    async def add_credential(self, principal: Principal, request: Request) -> object:
+        new = await _body(request, NewCredential)
+        return await self._accounts.add_credential(principal, request.path_params["account"], new)
+
+    async def allow(self, principal: Principal, request: Request) -> object:
+        new = await _body(request, NewNetwork)
+        account = request.path_params["account"]
+        return await self._accounts.allow(principal, account, new.network, dry_run=new.dry_run)
+
+    async def revoke(self, principal: Principal, request: Request) -> object:
+        return await self._accounts.revoke_credential(principal, request.path_params["login"])
+
+    async def decisions(self, principal: Principal, request: Request) -> object:
+        query = request.query_params
+        return self._questions.decisions(
+            principal,
+            sender=query.get("sender") or None,
+            account=query.get("account") or None,
+            open_only=query.get("open", "") not in ("", "0", "false"),
+            limit=_limit(request, 200),
+        )
+
+    async def propose(self, principal: Principal, request: Request) -> object:
+        return await self._commands.propose(principal, await _body(request, NewDecision))
+
+    async def decision(self, principal: Principal, request: Request) -> object:
+        return self._questions.decision(principal, request.path_params["id"])
+
+    async def release_decision(self, principal: Principal, request: Request) -> object:
+        order = await _body(request, ReleaseOrder)
+        return await self._commands.release_decision(principal, request.path_params["id"], order)
+
+    async def confirm(self, principal: Principal, request: Request) -> object:
+        order = await _body(request, ConfirmOrder)
+        return await self._commands.confirm(principal, request.path_params["id"], order)
+
+    async def hold(self, principal: Principal, request: Request) -> object:
+        return await self._commands.hold(principal, request.path_params["sender"], await _body(request, HoldOrder))
+
+    async def release_sender(self, principal: Principal, request: Request) -> object:
+        order = await _body(request, ReleaseOrder)
+        return await self._commands.release_sender(principal, request.path_params["sender"], order)
+
+    async def sender(self, principal: Principal, request: Request) -> object:
+        return self._questions.sender(principal, request.path_params["sender"])
+
+    async def held(self, principal: Principal, request: Request) -> object:
+        query = request.query_params
+        return self._questions.held(
+            principal, query.get("sender") or None, query.get("account") or None, _limit(request, 500)
+        )
+
+    async def release_held(self, principal: Principal, request: Request) -> object:
+        return await self._commands.release_held(principal, await _body(request, ReleaseOrder))
+
+    async def drop(self, principal: Principal, request: Request) -> object:
+        return await self._commands.drop(principal, await _body(request, DropOrder))
+
+    async def message(self, principal: Principal, request: Request) -> object:
+        return self._questions.message(principal, request.path_params["id"])
+
+    async def queue(self, principal: Principal, request: Request) -> object:
+        return self._questions.queue(principal)
+
+    async def audit(self, principal: Principal, request: Request) -> object:
+        return await self._questions.audit(principal, _limit(request, 200))
+
+    async def outcome(self, principal: Principal, request: Request) -> object:
+        await self._commands.outcome(principal, await _body(request, Outcome))
+        return {"status": "counted"}
+
+
+def _authenticate(request: Request, tokens: Mapping[str, Principal]) -> Principal:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized(f"no token; {_HOW_TO_COME_IN}")
+    principal = principal_of(tokens, token.strip())
+    if principal is None:
+        raise Unauthorized(f"this token is not one of this node; {_HOW_TO_COME_IN}")
+    return principal
+
+
+async def _body(request: Request, type_: type[_B]) -> _B:
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > _MAX_BODY_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {_MAX_BODY_BYTES} bytes")
+    try:
+        return msgspec.json.decode(content or b"{}", type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"the request's JSON does not fit: {error}") from None
+
+
+def _limit(request: Request, default: int) -> int:
+    text = request.query_params.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_LIMIT:
+        raise Invalid(f"limit = {text!r}: must be a number from 1 to {_MAX_LIMIT}")
+    return int(text)
+
+
+def _json(value: object, status_code: int = 200) -> Response:
+    return Response(_encode(value), status_code, media_type="application/json")
+
+
+def _problem(status_code: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    problem = Problem(title=HTTPStatus(status_code).phrase, status=status_code, detail=detail)
+    return Response(_encode(problem), status_code, headers, media_type="application/problem+json")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    return _problem(error.status, error.detail, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = f"there is nothing at {request.method} {request.url.path}" if error.status_code == 404 else error.detail
+    return _problem(error.status_code, detail, error.headers)

@@ -1,0 +1,211 @@
+"""The control API for Python: one method per verb, answers as relay.control.views. Synchronous.
+
+ControlError            the relay refused; .status and .detail say why
++-- ControlUnreachable  it does not answer
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from relay.control.audit import AuditEntry
+from relay.control.views import (
+    AccountAdded,
+    AccountView,
+    ConfirmOrder,
+    DecisionView,
+    DropOrder,
+    Freed,
+    HeldView,
+    HoldOrder,
+    NewAccount,
+    NewCredential,
+    NewDecision,
+    NewNetwork,
+    Outcome,
+    Problem,
+    ReleaseOrder,
+    Removed,
+    Secret,
+    SenderView,
+    Stopped,
+)
+from relay.settings import Settings, split_listen
+
+_T = TypeVar("_T")
+_TIMEOUT_SECONDS = 10.0
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, a client cannot dial
+
+
+class ControlError(Exception):
+    """The relay refused; `status` as in HTTP, `detail` in words."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+class ControlUnreachable(ControlError):
+    """The relay does not answer; nothing was done, or nobody knows."""
+
+
+class ControlClient:
+    """Talks to one relay. Close it, or use it in a `with`."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+        self._url = base_url.rstrip("/")
+        self._http = httpx2.Client(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout_seconds,
+            trust_env=False,  # a proxy of the environment has no business between us and loopback
+        )
+
+    @classmethod
+    def of(
+        cls, settings: Settings, name: str = "admin", *, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> "ControlClient":
+        """The client of this node's relay, with the token file of `name`. Raises ControlError without one."""
+        path = settings.tokens_dir / f"{name}.token"
+        try:
+            token = path.read_text().strip()
+        except FileNotFoundError:
+            token = ""  # made when the relay first starts: until then the answer is that it does not run
+        except OSError as error:
+            raise ControlError(401, f"the token cannot be read: {error}") from None
+        return cls(base_url(settings.control.listen), token, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> "ControlClient":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def status(self) -> dict[str, Any]:
+        """What the node says of itself: node, version, demo, started_at, counts..."""
+        return self._get("/v1/status", dict[str, Any])
+
+    def accounts(self) -> list[AccountView]:
+        return self._get("/v1/accounts", list[AccountView])
+
+    def account(self, name: str) -> AccountView:
+        return self._get(f"/v1/accounts/{_quoted(name)}", AccountView)
+
+    def add_account(self, new: NewAccount) -> AccountAdded:
+        return self._post("/v1/accounts", new, AccountAdded)
+
+    def add_credential(self, account: str, new: NewCredential) -> Secret:
+        return self._post(f"/v1/accounts/{_quoted(account)}/credentials", new, Secret)
+
+    def revoke_credential(self, login: str) -> Secret:
+        return self._ask("DELETE", f"/v1/credentials/{_quoted(login)}", Secret)
+
+    def allow(self, account: str, new: NewNetwork) -> AccountView:
+        return self._post(f"/v1/accounts/{_quoted(account)}/networks", new, AccountView)
+
+    def decisions(
+        self, *, sender: str = "", account: str = "", open_only: bool = False, limit: int = 200
+    ) -> list[DecisionView]:
+        """Decisions, youngest first."""
+        query = {"sender": sender, "account": account, "open": "1" if open_only else "", "limit": str(limit)}
+        return self._get("/v1/decisions", list[DecisionView], query)
+
+    def decision(self, decision_id: str) -> DecisionView:
+        return self._get(f"/v1/decisions/{_quoted(decision_id)}", DecisionView)
+
+    def propose(self, new: NewDecision) -> Stopped:
+        return self._post("/v1/decisions", new, Stopped)
+
+    def release_decision(self, decision_id: str, order: ReleaseOrder | None = None) -> Freed:
+        """Release the sender of a decision and its held mail."""
+        return self._post(f"/v1/decisions/{_quoted(decision_id)}/release", order or ReleaseOrder(), Freed)
+
+    def confirm(self, decision_id: str, order: ConfirmOrder | None = None) -> DecisionView:
+        return self._post(f"/v1/decisions/{_quoted(decision_id)}/confirm", order or ConfirmOrder(), DecisionView)
+
+    def sender(self, sender: str) -> SenderView:
+        return self._get(f"/v1/senders/{_quoted(sender)}", SenderView)
+
+    def hold_sender(self, sender: str, order: HoldOrder | None = None) -> Stopped:
+        return self._post(f"/v1/senders/{_quoted(sender)}/hold", order or HoldOrder(), Stopped)
+
+    def release_sender(self, sender: str, order: ReleaseOrder | None = None) -> Freed:
+        return self._post(f"/v1/senders/{_quoted(sender)}/release", order or ReleaseOrder(), Freed)
+
+    def held(self, *, sender: str = "", account: str = "", limit: int = 500) -> list[HeldView]:
+        """Parked messages, newest first."""
+        return self._get("/v1/held", list[HeldView], {"sender": sender, "account": account, "limit": str(limit)})
+
+    def release_held(self, order: ReleaseOrder) -> Freed:
+        return self._post("/v1/held/release", order, Freed)
+
+    def drop_held(self, order: DropOrder) -> Removed:
+        return self._post("/v1/held/drop", order, Removed)
+
+    def message(self, message_id: str) -> HeldView:
+        return self._get(f"/v1/messages/{_quoted(message_id)}", HeldView)
+
+    def queue(self) -> dict[str, Any]:
+        """counts, destinations (waiting, held), delivery (active, delivered, deferred, bounced)."""
+        return self._get("/v1/queue", dict[str, Any])
+
+    def audit(self, limit: int = 200) -> list[AuditEntry]:
+        return self._get("/v1/audit", list[AuditEntry], {"limit": str(limit)})
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._post("/v1/outcomes", outcome, dict[str, Any])
+
+    def _get(self, path: str, answer: type[_T], query: Mapping[str, str] | None = None) -> _T:
+        return self._ask("GET", path, answer, query={name: value for name, value in (query or {}).items() if value})
+
+    def _post(self, path: str, body: msgspec.Struct, answer: type[_T]) -> _T:
+        return self._ask("POST", path, answer, body=msgspec.json.encode(body))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[_T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> _T:
+        try:
+            response = self._http.request(method, path, params=query, content=body)
+        except httpx2.ConnectError:
+            raise ControlUnreachable(
+                503, f"the relay's control API at {self._url} does not answer; is `mailweir up` running?"
+            ) from None
+        except httpx2.HTTPError as error:
+            raise ControlUnreachable(503, f"the relay's control API at {self._url} broke off: {error!r}") from None
+        if not response.is_success:
+            raise _error(response.status_code, response.content)
+        return msgspec.json.decode(response.content, type=answer)
+
+
+def base_url(listen: str) -> str:
+    """The URL a client dials for an address to listen on.
+
+    >>> base_url("0.0.0.0:8025")
+    'http://127.0.0.1:8025'
+    """
+    host, port = split_listen(listen)
+    host = _ANYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _error(status: int, content: bytes) -> ControlError:
+    try:
+        return ControlError(status, msgspec.json.decode(content, type=Problem).detail)
+    except msgspec.DecodeError:
+        return ControlError(status, f"HTTP {status}: {content[:200].decode(errors='replace')}")

@@ -1,0 +1,54 @@
+"""Serves an ASGI application inside a running event loop, without taking over signals, logs or the process."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+async def serve(app: Starlette, host: str, port: int) -> None:
+    """Serve until cancelled; requests that run are answered first. Raises OSError when the port cannot be had."""
+    async with serving(app, host, port):
+        await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
+    """Serve while the block runs; gives the port, which differs from `port` when that is 0. Raises OSError."""
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False
+    )
+    # Open connections (a browser's keep-alive) may not hold up the relay's stop for longer.
+    config.timeout_graceful_shutdown = 3
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Bound here: uvicorn would end the process when the port is taken.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

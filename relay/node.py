@@ -1,0 +1,299 @@
+"""The composition root: wires one relay, starts it, stops it. The only place where a Clock is made."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import relay
+from relay.clock import Clock, SystemClock
+from relay.content.protocol import Signer
+from relay.content.workers import ContentPool, ModelError
+from relay.control import tokens
+from relay.control.api import build_app, serve
+from relay.control.commands import Commands
+from relay.control.lock import AlreadyRunning, acquire
+from relay.control.state import State
+from relay.delivery.courier import Courier
+from relay.delivery.dkim import ensure_key
+
+from relay.events import AuthFailure, Bounce, Delivery, Record
+from relay.front.auth import Authenticator
+from relay.front.server import Doors
+from relay.front.session import Doorway
+from relay.front.tls import ensure_certificate
+from relay.metrics import Metrics
+from relay.policy.counters import Counters
+from relay.policy.limits import SlidingLimits
+from relay.policy.signals import Signals
+from relay.reception import Receiver
+from relay.settings import Settings, SettingsError, split_listen
+from relay.spool.journal import Journal
+from relay.spool.store import Spool, SpooledMessage, SpooledRecipient
+
+_log = logging.getLogger("mailweir.node")
+
+
+class StartFailure(Exception):
+    """The relay cannot start; the text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a running relay is made of."""
+
+    settings: Settings
+    clock: Clock
+    started_at: datetime
+    state: State
+    spool: Spool
+    journal: Journal
+    content: ContentPool
+    courier: Courier
+    signals: Signals
+    doors: Doors
+    metrics: Metrics
+    commands: Commands
+
+    def status(self) -> dict[str, Any]:
+        """What GET /v1/status shows."""
+        counts = self.spool.counts()
+        return {
+            "node": self.settings.node.name,
+            "version": relay.__version__,
+            "demo": self.settings.demo,
+            "pid": os.getpid(),
+            "started_at": self.started_at,
+            "smtp": [*self.settings.smtp.listen, *self.settings.smtp.submission],
+            "sessions": self.doors.sessions,
+            "spool": counts,
+            "content": self.content.stats(),
+            "model": self.settings.content.model,
+            "senders_known": len(self.signals),
+        }
+
+
+def run(settings: Settings) -> int:
+    """Run one relay until SIGTERM or SIGINT; return the exit status."""
+    try:
+        _prepare(settings)
+        with acquire(settings.dir):
+            asyncio.run(_run(settings))
+    except (StartFailure, SettingsError, AlreadyRunning, ModelError) as error:
+        print(f"mailweir relay: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    ended = asyncio.Event()
+    failures: list[BaseException] = []
+
+    def fail(error: BaseException) -> None:
+        failures.append(error)
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with _relay(settings, SystemClock(), fail) as parts:
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_reload(parts)))
+        _log.info("relay started node=%s pid=%d", settings.node.name, os.getpid())
+        await ended.wait()
+        _log.info("relay stopping sessions=%d", parts.doors.sessions)
+    if failures:
+        raise StartFailure(f"stopped, because mail could no longer be stored safely: {failures[0]}")
+
+
+@contextlib.asynccontextmanager
+async def _relay(settings: Settings, clock: Clock, fail: Any) -> AsyncIterator[_Parts]:
+    """Start every part, in the order in which they need each other; stop them in the opposite one."""
+    async with contextlib.AsyncExitStack() as stack:
+        journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
+        journal.start()
+        stack.callback(journal.close)
+        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+        stack.push_async_callback(state.close)
+        try:
+            spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
+        except sqlite3.DatabaseError as error:
+            raise StartFailure(f"{settings.dir}/spool/index.sqlite cannot be read: {error}") from error
+        spool.start()
+        stack.push_async_callback(spool.stop)
+        signals = Signals()
+        counters = Counters(settings.dir / "counters.sqlite", signals, clock)
+        await counters.start()
+        stack.push_async_callback(counters.stop)
+        content, signers = _content(settings)
+        await content.start()
+        stack.push_async_callback(content.stop)
+        parts = _wire(settings, clock, journal, state, spool, signals, content, signers)
+        await parts.courier.start()
+        stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
+        await _open_doors(parts)
+        stack.push_async_callback(parts.doors.close, settings.smtp.stop_seconds)
+        async with _control(parts):
+            yield parts
+
+
+def _wire(
+    settings: Settings,
+    clock: Clock,
+    journal: Journal,
+    state: State,
+    spool: Spool,
+    signals: Signals,
+    content: ContentPool,
+    signers: list[Signer],
+) -> _Parts:
+    metrics = Metrics()
+    secret = _secret(settings.dir / "secret.key")
+
+    async def submit_dsn(report: bytes, to: str, about: SpooledMessage) -> None:
+        await receiver.send_report(report, to, about)
+
+    def on_outcome(recipient: SpooledRecipient, record: Record) -> None:
+        metrics.outcomes.labels(type(record).__name__.lower()).inc()
+        if isinstance(record, Delivery):
+            metrics.delivery_seconds.observe(record.queued_seconds)
+        elif isinstance(record, Bounce) and record.is_hard:
+            signals.outcome(recipient.message.sender, "hard_bounce", clock.unix())
+
+    def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
+        metrics.auth_failures.inc()
+        hashed = hmac.digest(secret, login, hashlib.sha256).hex()[:16]
+        journal.append(
+            AuthFailure(**journal.stamp(), client_ip=client_ip, login_hash=hashed, mechanism=mechanism)
+        )
+
+    courier = Courier(
+        spool=spool, journal=journal, settings=settings, clock=clock, on_outcome=on_outcome, submit_dsn=submit_dsn
+    )
+    commands = Commands(state=state, spool=spool, courier=courier, journal=journal, signals=signals, clock=clock)
+    receiver = Receiver(
+        settings=settings,
+        clock=clock,
+        journal=journal,
+        spool=spool,
+        content=content,
+        courier=courier,
+        limits=SlidingLimits(),
+        signals=signals,
+        state_of=lambda sender: state.state_of(sender, clock.now()),
+        decide=commands.apply,
+        signers=signers,
+        reference_key=secret,
+        metrics=metrics,
+    )
+    way = Doorway(
+        settings=settings.smtp,
+        hostname=settings.node.hostname,
+        clock=clock,
+        tls=ensure_certificate(
+            settings.smtp.tls_certificate, settings.smtp.tls_key, settings.dir / "tls", settings.node.hostname
+        ),
+        authenticator=Authenticator(state.credentials, clock),
+        account_of_ip=state.account_of_ip,
+        account_of_name=state.accounts.get,
+        receive=receiver.receive,
+        on_auth_failure=on_auth_failure,
+    )
+    doors = Doors(way)
+    parts = _Parts(
+        settings, clock, clock.now(), state, spool, journal, content, courier, signals, doors, metrics, commands
+    )
+    metrics.gauge("sessions", "Open SMTP sessions", lambda: doors.sessions)
+    metrics.gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
+    metrics.gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
+    metrics.gauge("spool_held", "Held messages", lambda: spool.counts().held)
+    metrics.gauge("content_queue", "Messages waiting for a content worker", lambda: content.stats().queued)
+    return parts
+
+
+async def _open_doors(parts: _Parts) -> None:
+    smtp = parts.settings.smtp
+    for address in [*smtp.listen, *smtp.submission]:
+        try:
+            await parts.doors.open([split_listen(address)])
+        except OSError as error:
+            raise StartFailure(f"cannot listen on {address}: {error.strerror or error}; see smtp.listen") from error
+
+
+@contextlib.asynccontextmanager
+async def _control(parts: _Parts) -> AsyncIterator[None]:
+    host, port = split_listen(parts.settings.control.listen)
+    app = build_app(
+        commands=parts.commands,
+        state=parts.state,
+        status=parts.status,
+        metrics=parts.metrics.render,
+        tokens=tokens.load(parts.settings.dir),
+    )
+    try:
+        async with serve(app, host, port):
+            yield
+    except OSError as error:
+        raise StartFailure(
+            f"cannot listen on {parts.settings.control.listen}: {error.strerror or error}; see control.listen"
+        ) from error
+
+
+async def _reload(parts: _Parts) -> None:
+    """SIGHUP: take up a new model. Accounts and decisions need no reload: they change through the control API."""
+    try:
+        await parts.content.reload(parts.settings.content.model)
+        _log.info("reloaded model=%s", parts.settings.content.model)
+    except ModelError as error:
+        _log.error("reload refused, the model in use stays: %s", error)
+
+
+def _prepare(settings: Settings) -> None:
+    """Make the data folder and its tokens; say clearly when that cannot be."""
+    try:
+        settings.dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+        probe = settings.dir / ".writable"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+        tokens.ensure_tokens(settings.dir)
+    except OSError as error:
+        raise StartFailure(
+            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a writable folder with free space"
+        ) from error
+
+
+def _content(settings: Settings) -> tuple[ContentPool, list[Signer]]:
+    keys, signers = {}, []
+    dkim = settings.dkim
+    if dkim.domain:
+        path = dkim.key or settings.dir / "dkim" / f"{dkim.domain}.{dkim.selector}.pem"
+        key_id = f"{dkim.selector}.{dkim.domain}"
+        keys[key_id] = ensure_key(path)
+        signers.append(Signer(domain=dkim.domain, selector=dkim.selector, key_id=key_id))
+    pool = ContentPool(
+        model=settings.content.model,
+        keys=keys,
+        workers=settings.content.workers or len(os.sched_getaffinity(0)),
+        timeout_seconds=settings.content.timeout_seconds,
+    )
+    return pool, signers
+
+
+def _secret(path: Path) -> bytes:
+    """The node's key for references and keyed hashes; made once."""
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
