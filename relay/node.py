@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 import os
 import secrets
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +25,6 @@ from relay.control.lock import AlreadyRunning, acquire
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
-
 from relay.events import AuthFailure, Bounce, Delivery, Record
 from relay.front.auth import Authenticator
 from relay.front.server import Doors
@@ -40,7 +37,7 @@ from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
-from relay.spool.store import Spool, SpooledMessage, SpooledRecipient
+from relay.spool.store import Spool, SpooledRecipient
 
 _log = logging.getLogger("mailweir.node")
 
@@ -50,37 +47,45 @@ class StartFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a running relay is made of."""
+class _Core:
+    """What owns files, threads or processes; started before and stopped after everything else."""
 
     settings: Settings
     clock: Clock
-    started_at: datetime
     state: State
     spool: Spool
     journal: Journal
-    content: ContentPool
-    courier: Courier
     signals: Signals
+    content: ContentPool
+    signers: list[Signer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A running relay."""
+
+    core: _Core
+    started_at: datetime
+    courier: Courier
     doors: Doors
     metrics: Metrics
     commands: Commands
 
     def status(self) -> dict[str, Any]:
         """What GET /v1/status shows."""
-        counts = self.spool.counts()
+        settings = self.core.settings
         return {
-            "node": self.settings.node.name,
+            "node": settings.node.name,
             "version": relay.__version__,
-            "demo": self.settings.demo,
+            "demo": settings.demo,
             "pid": os.getpid(),
             "started_at": self.started_at,
-            "smtp": [*self.settings.smtp.listen, *self.settings.smtp.submission],
+            "smtp": [*settings.smtp.listen, *settings.smtp.submission],
             "sessions": self.doors.sessions,
-            "spool": counts,
-            "content": self.content.stats(),
-            "model": self.settings.content.model,
-            "senders_known": len(self.signals),
+            "spool": self.core.spool.counts(),
+            "content": self.core.content.stats(),
+            "model": settings.content.model,
+            "senders_known": len(self.core.signals),
         }
 
 
@@ -117,28 +122,11 @@ async def _run(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _relay(settings: Settings, clock: Clock, fail: Any) -> AsyncIterator[_Parts]:
+async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException], None]) -> AsyncIterator[_Parts]:
     """Start every part, in the order in which they need each other; stop them in the opposite one."""
     async with contextlib.AsyncExitStack() as stack:
-        journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
-        journal.start()
-        stack.callback(journal.close)
-        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
-        stack.push_async_callback(state.close)
-        try:
-            spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
-        except sqlite3.DatabaseError as error:
-            raise StartFailure(f"{settings.dir}/spool/index.sqlite cannot be read: {error}") from error
-        spool.start()
-        stack.push_async_callback(spool.stop)
-        signals = Signals()
-        counters = Counters(settings.dir / "counters.sqlite", signals, clock)
-        await counters.start()
-        stack.push_async_callback(counters.stop)
-        content, signers = _content(settings)
-        await content.start()
-        stack.push_async_callback(content.stop)
-        parts = _wire(settings, clock, journal, state, spool, signals, content, signers)
+        parts = _wire(await _start_core(settings, clock, fail, stack))
+        _show_gauges(parts)
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         await _open_doors(parts)
@@ -147,82 +135,110 @@ async def _relay(settings: Settings, clock: Clock, fail: Any) -> AsyncIterator[_
             yield parts
 
 
-def _wire(
-    settings: Settings,
-    clock: Clock,
-    journal: Journal,
-    state: State,
-    spool: Spool,
-    signals: Signals,
-    content: ContentPool,
-    signers: list[Signer],
-) -> _Parts:
-    metrics = Metrics()
-    secret = _secret(settings.dir / "secret.key")
+async def _start_core(
+    settings: Settings, clock: Clock, fail: Callable[[BaseException], None], stack: contextlib.AsyncExitStack
+) -> _Core:
+    journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
+    journal.start()
+    stack.callback(journal.close)
+    state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+    stack.push_async_callback(state.close)
+    try:
+        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
+    except sqlite3.DatabaseError as error:
+        raise StartFailure(f"{settings.dir}/spool/index.sqlite cannot be read: {error}") from error
+    spool.start()
+    stack.push_async_callback(spool.stop)
+    signals = Signals()
+    counters = Counters(settings.dir / "counters.sqlite", signals, clock)
+    await counters.start()
+    stack.push_async_callback(counters.stop)
+    content, signers = _content(settings)
+    await content.start()
+    stack.push_async_callback(content.stop)
+    return _Core(settings, clock, state, spool, journal, signals, content, signers)
 
-    async def submit_dsn(report: bytes, to: str, about: SpooledMessage) -> None:
-        await receiver.send_report(report, to, about)
 
-    def on_outcome(recipient: SpooledRecipient, record: Record) -> None:
+def _wire(core: _Core) -> _Parts:
+    """Put together what holds no resource of its own."""
+    settings, clock, state, journal = core.settings, core.clock, core.state, core.journal
+    metrics, secret = Metrics(), _secret(settings.dir / "secret.key")
+    courier = Courier(
+        spool=core.spool,
+        journal=journal,
+        settings=settings,
+        clock=clock,
+        on_outcome=_outcome_counter(metrics, core.signals, clock),
+        submit_dsn=lambda report, to, about: receiver.receive_report(report, to, about),
+    )
+    commands = Commands(
+        state=state, spool=core.spool, courier=courier, journal=journal, signals=core.signals, clock=clock
+    )
+    receiver = Receiver(
+        settings=settings,
+        clock=clock,
+        journal=journal,
+        spool=core.spool,
+        content=core.content,
+        courier=courier,
+        limits=SlidingLimits(),
+        signals=core.signals,
+        state_of=lambda sender: state.state_of(sender, clock.now()),
+        decide=commands.apply,
+        signers=core.signers,
+        reference_key=secret,
+        metrics=metrics,
+    )
+    doors = Doors(_doorway(core, receiver, metrics))
+    return _Parts(core, clock.now(), courier, doors, metrics, commands)
+
+
+def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
+    settings, state, journal = core.settings, core.state, core.journal
+    authenticator = Authenticator(state.credentials, core.clock)
+
+    def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
+        metrics.auth_failures.inc()
+        hashed = authenticator.login_hash(login)
+        journal.append(AuthFailure(**journal.stamp(), client_ip=client_ip, login_hash=hashed, mechanism=mechanism))
+
+    return Doorway(
+        settings=settings.smtp,
+        hostname=settings.node.hostname,
+        clock=core.clock,
+        tls=ensure_certificate(
+            settings.smtp.tls_certificate, settings.smtp.tls_key, settings.dir / "tls", settings.node.hostname
+        ),
+        authenticator=authenticator,
+        account_of_ip=state.account_of_ip,
+        account_of_name=state.accounts.get,
+        receive=receiver.receive,
+        on_auth_failure=on_auth_failure,
+    )
+
+
+def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callable[[SpooledRecipient, Record], None]:
+    def count(recipient: SpooledRecipient, record: Record) -> None:
         metrics.outcomes.labels(type(record).__name__.lower()).inc()
         if isinstance(record, Delivery):
             metrics.delivery_seconds.observe(record.queued_seconds)
         elif isinstance(record, Bounce) and record.is_hard:
             signals.outcome(recipient.message.sender, "hard_bounce", clock.unix())
 
-    def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
-        metrics.auth_failures.inc()
-        hashed = hmac.digest(secret, login, hashlib.sha256).hex()[:16]
-        journal.append(
-            AuthFailure(**journal.stamp(), client_ip=client_ip, login_hash=hashed, mechanism=mechanism)
-        )
+    return count
 
-    courier = Courier(
-        spool=spool, journal=journal, settings=settings, clock=clock, on_outcome=on_outcome, submit_dsn=submit_dsn
-    )
-    commands = Commands(state=state, spool=spool, courier=courier, journal=journal, signals=signals, clock=clock)
-    receiver = Receiver(
-        settings=settings,
-        clock=clock,
-        journal=journal,
-        spool=spool,
-        content=content,
-        courier=courier,
-        limits=SlidingLimits(),
-        signals=signals,
-        state_of=lambda sender: state.state_of(sender, clock.now()),
-        decide=commands.apply,
-        signers=signers,
-        reference_key=secret,
-        metrics=metrics,
-    )
-    way = Doorway(
-        settings=settings.smtp,
-        hostname=settings.node.hostname,
-        clock=clock,
-        tls=ensure_certificate(
-            settings.smtp.tls_certificate, settings.smtp.tls_key, settings.dir / "tls", settings.node.hostname
-        ),
-        authenticator=Authenticator(state.credentials, clock),
-        account_of_ip=state.account_of_ip,
-        account_of_name=state.accounts.get,
-        receive=receiver.receive,
-        on_auth_failure=on_auth_failure,
-    )
-    doors = Doors(way)
-    parts = _Parts(
-        settings, clock, clock.now(), state, spool, journal, content, courier, signals, doors, metrics, commands
-    )
-    metrics.gauge("sessions", "Open SMTP sessions", lambda: doors.sessions)
-    metrics.gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
-    metrics.gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
-    metrics.gauge("spool_held", "Held messages", lambda: spool.counts().held)
-    metrics.gauge("content_queue", "Messages waiting for a content worker", lambda: content.stats().queued)
-    return parts
+
+def _show_gauges(parts: _Parts) -> None:
+    gauge, spool = parts.metrics.gauge, parts.core.spool
+    gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
+    gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
+    gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
+    gauge("spool_held", "Held messages", lambda: spool.counts().held)
+    gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
 
 
 async def _open_doors(parts: _Parts) -> None:
-    smtp = parts.settings.smtp
+    smtp = parts.core.settings.smtp
     for address in [*smtp.listen, *smtp.submission]:
         try:
             await parts.doors.open([split_listen(address)])
@@ -232,28 +248,28 @@ async def _open_doors(parts: _Parts) -> None:
 
 @contextlib.asynccontextmanager
 async def _control(parts: _Parts) -> AsyncIterator[None]:
-    host, port = split_listen(parts.settings.control.listen)
+    host, port = split_listen(parts.core.settings.control.listen)
     app = build_app(
         commands=parts.commands,
-        state=parts.state,
+        state=parts.core.state,
         status=parts.status,
         metrics=parts.metrics.render,
-        tokens=tokens.load(parts.settings.dir),
+        tokens=tokens.load(parts.core.settings.dir),
     )
     try:
         async with serve(app, host, port):
             yield
     except OSError as error:
         raise StartFailure(
-            f"cannot listen on {parts.settings.control.listen}: {error.strerror or error}; see control.listen"
+            f"cannot listen on {parts.core.settings.control.listen}: {error.strerror or error}; see control.listen"
         ) from error
 
 
 async def _reload(parts: _Parts) -> None:
     """SIGHUP: take up a new model. Accounts and decisions need no reload: they change through the control API."""
     try:
-        await parts.content.reload(parts.settings.content.model)
-        _log.info("reloaded model=%s", parts.settings.content.model)
+        await parts.core.content.reload(parts.core.settings.content.model)
+        _log.info("reloaded model=%s", parts.core.settings.content.model)
     except ModelError as error:
         _log.error("reload refused, the model in use stays: %s", error)
 
@@ -268,7 +284,7 @@ def _prepare(settings: Settings) -> None:
         tokens.ensure_tokens(settings.dir)
     except OSError as error:
         raise StartFailure(
-            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a writable folder with free space"
+            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with write access and space"
         ) from error
 
 
@@ -295,5 +311,3 @@ def _secret(path: Path) -> bytes:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(32))
     return path.read_bytes()
-
-

@@ -96,6 +96,45 @@ class Receiver:
             reply = self._refuse(case)
         return reply
 
+    async def receive_report(self, report: bytes, to: str, about: SpooledMessage) -> None:
+        """Spool a bounce of ours, from the null sender, under the account whose mail it is about."""
+        number = self._spool.reserve(1)
+        now, sender = self._clock.now(), SenderId(about.account, "bounce", self._settings.node.hostname)
+        message = SpooledMessage(
+            id=number,
+            message_id=self._spool.message_id(number),
+            rcpts=1,
+            account=about.account,
+            reseller=about.reseller,
+            sender=sender.key,
+            mail_from="",
+            received_at=now,
+            flags=about.flags,
+            prefix=b"",
+            subject="Delivery report",
+            rule="report",
+        )
+        record = Reception(
+            **self._journal.stamp(),
+            message_id=message.message_id,
+            account=about.account,
+            reseller=about.reseller,
+            sender=sender.key,
+            sender_kind=sender.kind,
+            mail_from="",
+            recipients=[Rcpt(number, to)],
+            client_ip="",
+            door="report",
+            size_bytes=len(report),
+            subject=message.subject,
+            action=Action.ACCEPT,
+            rule=message.rule,
+            received_at=now,
+            demo=self._settings.demo,
+        )
+        recipients = await self._spool.store(message, report, [to], record, is_held=False)
+        self._courier.enqueue(recipients, report)
+
     def _reserve(self, sender: SenderId, submission: Submission) -> LimitUse:
         now_unix, base = self._clock.unix(), self._base_limit(submission)
         multiplier, age = self._state_of(sender.key).multiplier, 0.0

@@ -24,6 +24,11 @@ class Doors:
     def sessions(self) -> int:
         return len(self._inside)
 
+    @property
+    def ports(self) -> list[int]:
+        """The ports listened on, in the order of opening."""
+        return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
+
     async def open(self, addresses: list[tuple[str, int]]) -> None:
         """Listen. Raises OSError that names the address."""
         loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """The DATA reader: any chunking of any bytes gives the same message or the same refusal."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ def _read(stream: bytes, cuts: list[int], limit: int = 1 << 20) -> tuple[bytes |
         bounds = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
 
         async def feed() -> None:
-            for start, end in zip(bounds, bounds[1:], strict=False):
+            for start, end in itertools.pairwise(bounds):
                 if end > start:
                     reader.feed_data(stream[start:end])
                     await asyncio.sleep(0)

@@ -1,0 +1,103 @@
+"""What bench/product starts: settings from RACE_*, accounts from RACE_ACCOUNTS, then the relay itself.
+
+Every guard stays on. Only numeric limits are raised, and waits made short; with RACE_PLAIN=1 there is no model and no
+signature, as for a plain Postfix.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from relay.clock import SystemClock
+from relay.control.state import State
+from relay.envelope import Account
+from relay.tree import Principal, Role
+
+_ADMIN = Principal("bench", Role.ADMIN)
+_EVERYTHING = 100_000_000
+
+
+def main() -> int:
+    folder = Path(os.environ["RACE_DIR"]).absolute()
+    config = folder / "mailweir.toml"
+    control = _free_port()
+    config.write_text(_settings(folder, control))
+    (folder / "data").mkdir(exist_ok=True)
+    logins = [line.split(":", 1) for line in Path(os.environ["RACE_ACCOUNTS"]).read_text().split()]
+    asyncio.run(_accounts(folder / "data", logins))
+    environment = os.environ | {"MAILWEIR_CONFIG": str(config)}
+    relay = subprocess.Popen([sys.executable, "-m", "relay.cli", "relay"], env=environment, stdout=subprocess.DEVNULL)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: relay.terminate())
+    threading.Thread(target=_announce, args=(control, relay), daemon=True).start()
+    return relay.wait()
+
+
+def _settings(folder: Path, control: int) -> str:
+    is_plain = os.environ.get("RACE_PLAIN") == "1"
+    return f"""
+dir = "{folder / "data"}"
+[node]
+hostname = "relay.race.test"
+[smtp]
+listen = ["127.0.0.1:{os.environ["RACE_SMTP_PORT"]}"]
+submission = []
+auth_without_tls = true
+max_connections_per_address = 399
+max_size_bytes = 30000000
+max_recipients = 1000
+[limits]
+rcpts_per_hour = {_EVERYTHING}
+[content]
+model = "{"none" if is_plain else "shipped"}"
+[delivery]
+mode = "sink"
+smarthost = "127.0.0.1:{os.environ["RACE_SINK_PORT"]}"
+connections = {os.environ["RACE_CONCURRENCY"]}
+messages_per_connection = 1000
+first_retry_seconds = 3
+max_retry_seconds = 8
+host_failure_seconds = 2
+timeout_seconds = 15
+[dkim]
+domain = "{"" if is_plain else "race.test"}"
+[control]
+listen = "127.0.0.1:{control}"
+"""
+
+
+async def _accounts(folder: Path, logins: list[list[str]]) -> None:
+    state = await State.open(f"sqlite:///{folder / 'state.sqlite'}", "mw1", SystemClock())
+    try:
+        for login, password in logins:
+            await state.add_account(Account(login), _ADMIN)
+            await state.add_credential(login, login, password, _ADMIN)
+    finally:
+        await state.close()
+
+
+def _announce(control: int, relay: "subprocess.Popen[bytes]") -> None:
+    while relay.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{control}/healthz", timeout=2):
+                print("READY", flush=True)
+                return
+        except OSError:
+            time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Builds installations for tests: a folder, its settings, accounts, and the relay as a real process."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relay.clock import SystemClock
+from relay.control.client import ControlClient
+from relay.control.state import State
+from relay.envelope import Account
+from relay.settings import Settings, load
+from relay.tree import Principal, Role
+
+ROOT = Path(__file__).resolve().parent.parent
+ADMIN = Principal("test", Role.ADMIN)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Installation:
+    """One node's folder with its ports; `start` runs the relay in a process of its own."""
+
+    folder: Path
+    smtp: int = field(default_factory=free_port)
+    submission: int = field(default_factory=free_port)
+    control: int = field(default_factory=free_port)
+    query: int = field(default_factory=free_port)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "mailweir.toml"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.config)
+
+    def write(self, sink_port: int, more: str = "", *, model: str = "shipped") -> None:
+        """Write settings that send everything to a sink."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            f"""dir = "{self.data}"
+[node]
+hostname = "relay.example"
+[smtp]
+listen = ["127.0.0.1:{self.smtp}"]
+submission = ["127.0.0.1:{self.submission}"]
+stop_seconds = 3
+[control]
+listen = "127.0.0.1:{self.control}"
+[analytics]
+listen = "127.0.0.1:{self.query}"
+[content]
+model = "{model}"
+workers = 1
+[delivery]
+mode = "sink"
+smarthost = "127.0.0.1:{sink_port}"
+first_retry_seconds = 1
+max_retry_seconds = 2
+host_failure_seconds = 0.5
+timeout_seconds = 10
+{more}
+"""
+        )
+
+    def add_account(self, account: Account, login: str = "", password: str = "secret") -> None:
+        """Add an account before the relay runs."""
+
+        async def add() -> None:
+            state = await State.open(f"sqlite:///{self.data / 'state.sqlite'}", "mw1", SystemClock())
+            try:
+                await state.add_account(account, ADMIN)
+                if login:
+                    await state.add_credential(login, account.name, password, ADMIN)
+            finally:
+                await state.close()
+
+        self.data.mkdir(parents=True, exist_ok=True)
+        asyncio.run(add())
+
+    def client(self, name: str = "admin") -> ControlClient:
+        return ControlClient.of(self.settings, name)
+
+    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start `mailweir relay` (or another command) without waiting."""
+        environment = os.environ | {"MAILWEIR_CONFIG": str(self.config)}
+        with (self.folder / "process.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "relay.cli", *(command or ("relay",))],
+                env=environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+
+    @contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run the relay until the block ends; SIGTERM must be enough."""
+        process = self.start()
+        try:
+            self.wait_until_up(process)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
+        until(lambda: self._is_up(process), seconds, lambda: (self.folder / "process.log").read_text()[-3000:])
+
+    def _is_up(self, process: "subprocess.Popen[bytes]") -> bool:
+        assert process.poll() is None, (self.folder / "process.log").read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.control}/healthz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def until(condition, seconds: float = 20, explain=lambda: "") -> None:  # type: ignore[no-untyped-def]
+    """Wait for a condition with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not met within {seconds} s. {explain()}"
+        time.sleep(0.02)
