@@ -58,6 +58,7 @@ class _Core:
     signals: Signals
     content: ContentPool
     signers: list[Signer]
+    stack: contextlib.AsyncExitStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ async def _start_core(
     content, signers = _content(settings)
     await content.start()
     stack.push_async_callback(content.stop)
-    return _Core(settings, clock, state, spool, journal, signals, content, signers)
+    return _Core(settings, clock, state, spool, journal, signals, content, signers, stack)
 
 
 def _wire(core: _Core) -> _Parts:
@@ -196,6 +197,7 @@ def _wire(core: _Core) -> _Parts:
 def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
     authenticator = Authenticator(state.credentials, core.clock)
+    core.stack.callback(authenticator.close)
 
     def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
         metrics.auth_failures.inc()
@@ -284,7 +286,7 @@ def _prepare(settings: Settings) -> None:
         tokens.ensure_tokens(settings.dir)
     except OSError as error:
         raise StartFailure(
-            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with write access and space"
+            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with room and write access"
         ) from error
 
 

@@ -20,7 +20,7 @@ from relay.front.identity import Identity, identify
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
 from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
-from relay.policy.signals import Signals
+from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import PermanentError, Reply, TransientError
 from relay.settings import Settings
@@ -183,9 +183,7 @@ class Receiver:
             account=submission.account,
             state=state,
             limit=limit,
-            signal=self._signals.observe(
-                key, result.score, now.timestamp(), policy, message_id, len(submission.recipients)
-            ),
+            signal=self._observed(key, result, now.timestamp(), message_id, len(submission.recipients)),
             score=result.score,
             error=result.error,
             reasons=tuple(result.reasons),
@@ -193,6 +191,15 @@ class Receiver:
             base_limit=self._base_limit(submission),
         )
         return _Case(submission, number, message_id, content, result, inputs, judge(inputs, policy, now, message_id))
+
+    def _observed(
+        self, sender: str, result: ContentResult, now_unix: float, message_id: str, recipients: int
+    ) -> SignalState:
+        policy = self._settings.policy
+        if result is _UNREAD:  # refused by limit or standing: a client that retries must not count as history
+            known = self._signals.state(sender, now_unix, policy)
+            return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
+        return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients)
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
         submission, sender, verdict = case.submission, case.inputs.sender, case.verdict

@@ -39,23 +39,12 @@ class Accounts:
 
     async def add(self, principal: Principal, new: NewAccount) -> AccountAdded:
         require(principal, Role.ADMIN)
-        _must_match(_NAME, new.name, "account name", "letters, digits and . _ @ - , at most 64")
+        account = _checked(new)
         require_sight(principal, new.name, new.reseller, f"reseller {new.reseller!r} for you")
-        domains = [_checked_domain(name) for name in new.domains]
-        if new.rcpts_per_hour is not None and new.rcpts_per_hour < 1:
-            raise Invalid(f"rcpts_per_hour = {new.rcpts_per_hour}: must be at least 1")
-        account = Account(
-            name=new.name,
-            reseller=new.reseller,
-            shared_host=new.shared_host,
-            contact=new.contact,
-            rcpts_per_hour=new.rcpts_per_hour,
-            domains=tuple(dict.fromkeys(domains)),
-        )
-        if new.login:
-            self._check_login(new.login)
         if new.name in self._state.accounts:
             raise Conflict(f"there is an account {new.name!r} already")
+        if new.login:
+            self._check_login(new.login)
         if new.dry_run:
             secret = Secret(login=new.login, account=new.name) if new.login else None
             return AccountAdded(account=self._view(account), secret=secret)
@@ -126,14 +115,28 @@ class Accounts:
         )
 
 
+def _checked(new: NewAccount) -> Account:
+    _must_match(_NAME, new.name, "account name", "letters, digits and . _ @ - , at most 64")
+    if new.rcpts_per_hour is not None and new.rcpts_per_hour < 1:
+        raise Invalid(f"rcpts_per_hour = {new.rcpts_per_hour}: must be at least 1")
+    return Account(
+        name=new.name,
+        reseller=new.reseller,
+        shared_host=new.shared_host,
+        contact=new.contact,
+        rcpts_per_hour=new.rcpts_per_hour,
+        domains=tuple(dict.fromkeys(_checked_domain(name) for name in new.domains)),
+    )
+
+
 def _must_match(pattern: re.Pattern[str], value: str, what: str, rule: str) -> None:
     if not pattern.fullmatch(value):
-        raise Invalid(f"{value!r} is not a {what}: {rule}")
+        raise Invalid(f"{what} {value!r}: write {rule}")
 
 
 def _checked_domain(name: str) -> str:
     lowered = name.lower().rstrip(".")
-    _must_match(_DOMAIN, lowered, "domain", "like example.org; internationalised ones as xn--")
+    _must_match(_DOMAIN, lowered, "domain", "it like example.org, internationalised ones as xn--")
     return lowered
 
 

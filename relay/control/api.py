@@ -18,7 +18,7 @@ from starlette.routing import Route
 from relay.control.access import require
 from relay.control.commands import Commands
 from relay.control.errors import Invalid, Refusal, Unauthorized
-from relay.control.serving import serve, serving
+from relay.control.serving import serve
 from relay.control.state import State
 from relay.control.tokens import principal_of
 from relay.control.views import (
@@ -48,7 +48,7 @@ _HOW_TO_COME_IN = (
 Answer = Callable[[Principal, Request], Awaitable[object]]
 
 
-__all__ = ["build_app", "serve", "serving"]
+__all__ = ["build_app", "serve"]
 
 
 def build_app(

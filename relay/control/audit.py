@@ -8,9 +8,8 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select
 
 from relay.control import schema
+from relay.control.views import AuditDetail, AuditEntry
 from relay.tree import Principal
-
-Detail = dict[str, str | int | float | bool | None]
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -19,22 +18,7 @@ class Act(msgspec.Struct, frozen=True):
     command: str
     account: str
     target: str
-    detail: Detail = {}
-
-
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `digest` is SHA-256 over the digest of the node's row before it and everything in this one."""
-
-    node: str
-    sequence: int
-    logged_at: datetime
-    principal: str
-    role: str
-    command: str
-    account: str
-    target: str
-    detail: Detail = {}
-    digest: str = ""
+    detail: AuditDetail = {}
 
 
 def append(connection: Connection, node: str, principal: Principal, act: Act, now: datetime) -> None:

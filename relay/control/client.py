@@ -5,16 +5,17 @@ ControlError            the relay refused; .status and .detail say why
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from relay.control.audit import AuditEntry
 from relay.control.views import (
     AccountAdded,
     AccountView,
+    AuditEntry,
     ConfirmOrder,
     DecisionView,
     DropOrder,
@@ -55,11 +56,13 @@ class ControlUnreachable(ControlError):
 class ControlClient:
     """Talks to one relay. Close it, or use it in a `with`."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
-        self._url = base_url.rstrip("/")
+    def __init__(
+        self, base_url: str, token: str, *, timeout_seconds: float = _TIMEOUT_SECONDS, token_file: Path | None = None
+    ) -> None:
+        self._url, self._token_file = base_url.rstrip("/"), token_file
         self._http = httpx2.Client(
             base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
             trust_env=False,  # a proxy of the environment has no business between us and loopback
         )
@@ -76,9 +79,9 @@ class ControlClient:
             token = ""  # made when the relay first starts: until then the answer is that it does not run
         except OSError as error:
             raise ControlError(401, f"the token cannot be read: {error}") from None
-        return cls(base_url(settings.control.listen), token, timeout_seconds=timeout_seconds)
+        return cls(base_url(settings.control.listen), token, timeout_seconds=timeout_seconds, token_file=path)
 
-    def __enter__(self) -> "ControlClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -185,8 +188,17 @@ class ControlClient:
         except httpx2.HTTPError as error:
             raise ControlUnreachable(503, f"the relay's control API at {self._url} broke off: {error!r}") from None
         if not response.is_success:
-            raise _error(response.status_code, response.content)
+            raise self._error(response.status_code, response.content)
         return msgspec.json.decode(response.content, type=answer)
+
+    def _error(self, status: int, content: bytes) -> ControlError:
+        try:
+            detail = msgspec.json.decode(content, type=Problem).detail
+        except msgspec.DecodeError:
+            detail = f"HTTP {status}: {content[:200].decode(errors='replace')}"
+        if status == 401 and self._token_file is not None:
+            detail += f". The token used was that of {self._token_file}; is {self._url} the relay of another folder?"
+        return ControlError(status, detail)
 
 
 def base_url(listen: str) -> str:
@@ -202,10 +214,3 @@ def base_url(listen: str) -> str:
 
 def _quoted(part: str) -> str:
     return quote(part, safe="")
-
-
-def _error(status: int, content: bytes) -> ControlError:
-    try:
-        return ControlError(status, msgspec.json.decode(content, type=Problem).detail)
-    except msgspec.DecodeError:
-        return ControlError(status, f"HTTP {status}: {content[:200].decode(errors='replace')}")

@@ -7,10 +7,9 @@ import msgspec
 
 from relay.clock import Clock
 from relay.control.access import require, require_sight, sees
-from relay.control.audit import AuditEntry
 from relay.control.errors import NotFound
 from relay.control.state import State
-from relay.control.views import DecisionView, HeldView, SenderView
+from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
 from relay.policy.decision import STANDING_OF, Decision
 from relay.policy.why import facts, sentence, undo
 from relay.spool.store import HeldMessage, Spool
@@ -158,6 +157,7 @@ class Questions:
         is_open, lasting = standings.is_open(row, now), standings.lasting(row)
         is_standing = proposal.effect in STANDING_OF
         released, confirmed = standings.released_by(row), standings.confirmed_by(row)
+        by_whom = f" Released by {released.proposal.author}: {released.proposal.reason}." if released else ""
         return DecisionView(
             id=row.id,
             author=proposal.author,
@@ -167,7 +167,7 @@ class Questions:
             effect=proposal.effect,
             rule=proposal.rule,
             reason=proposal.reason,
-            sentence=sentence(lasting, now) if is_open else facts(lasting, now),
+            sentence=sentence(lasting, now) if is_open else facts(lasting, now) + by_whom,
             evidence=proposal.evidence,
             certainty=proposal.certainty,
             value=proposal.value,

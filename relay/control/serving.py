@@ -8,22 +8,24 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-
-async def serve(app: Starlette, host: str, port: int) -> None:
-    """Serve until cancelled; requests that run are answered first. Raises OSError when the port cannot be had."""
-    async with serving(app, host, port):
-        await asyncio.Event().wait()
+# Open connections (a browser's keep-alive) may not hold up a stop for longer.
+_STOP_SECONDS = 3
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
+async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
     """Serve while the block runs; gives the port, which differs from `port` when that is 0. Raises OSError."""
     listener = _listen(host, port)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
     )
-    # Open connections (a browser's keep-alive) may not hold up the relay's stop for longer.
-    config.timeout_graceful_shutdown = 3
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]))
     try:

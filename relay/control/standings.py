@@ -62,10 +62,15 @@ class Standings:
         return self._ended_by.get((decision.id, Effect.CONFIRM))
 
     def lasting(self, decision: Decision) -> Decision:
-        """The row as it works: a confirmed one does not end by itself."""
-        if decision.proposal.ends_at is None or self.confirmed_by(decision) is None:
+        """The row as it works out: a confirmed one does not end by itself, a released one ends with its release."""
+        released, ends_at = self.released_by(decision), decision.proposal.ends_at
+        if self.confirmed_by(decision):
+            ends_at = None
+        if released and (ends_at is None or released.proposal.starts_at < ends_at):
+            ends_at = released.proposal.starts_at
+        if ends_at == decision.proposal.ends_at:
             return decision
-        return replace(decision, proposal=replace(decision.proposal, ends_at=None))
+        return replace(decision, proposal=replace(decision.proposal, ends_at=ends_at))
 
     def in_force(self, decision: Decision, now: datetime) -> bool:
         """Tell whether the fold counts it. A RELEASE or CONFIRM works through another row."""
@@ -73,7 +78,7 @@ class Standings:
         if proposal.effect in (Effect.RELEASE, Effect.CONFIRM) or proposal.starts_at > now:
             return False
         ends_at = self.lasting(decision).proposal.ends_at
-        return (ends_at is None or now < ends_at) and self.released_by(decision) is None
+        return ends_at is None or now < ends_at
 
     def is_open(self, decision: Decision, now: datetime) -> bool:
         """Tell whether it is in force and does something: of several multipliers only the youngest does."""

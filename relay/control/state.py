@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 
 from relay.clock import Clock
 from relay.control import audit, rows
-from relay.control.audit import Act, AuditEntry
+from relay.control.audit import Act
 from relay.control.database import Database
 from relay.control.errors import Conflict, NotFound, StateFailure
 from relay.control.standings import Standings
+from relay.control.views import AuditEntry
 from relay.envelope import Account, AllowedNetwork, Credential
 from relay.policy import decision
 from relay.policy.decision import Decision, Proposal

@@ -7,6 +7,8 @@ import msgspec
 
 from relay.policy.decision import Effect, Evidence
 
+AuditDetail = dict[str, str | int | float | bool | None]
+
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """An account with its logins and networks, without any secret."""
@@ -219,3 +221,18 @@ class DropOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     message_ids: list[str]
     reason: str = "dropped by hand"
     dry_run: bool = False
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the audit log. `digest` is SHA-256 over the digest of the node's row before it and all of this one."""
+
+    node: str
+    sequence: int
+    logged_at: datetime
+    principal: str
+    role: str
+    command: str
+    account: str
+    target: str
+    detail: AuditDetail = {}
+    digest: str = ""

@@ -67,9 +67,7 @@ class Lockout:
         return now_unix - self._successes.get(address, float("-inf")) < TRUST_SECONDS
 
 
-def _recent(
-    table: OrderedDict[Hashable, deque[float]], key: Hashable, bound: int, after_unix: float
-) -> deque[float]:
+def _recent(table: OrderedDict[Hashable, deque[float]], key: Hashable, bound: int, after_unix: float) -> deque[float]:
     """Return the instants of `key` after `after_unix`, making room for it."""
     instants = table.setdefault(key, deque(maxlen=bound))
     table.move_to_end(key)
@@ -79,6 +77,8 @@ def _recent(
     return instants
 
 
-def _trim(table: "OrderedDict[Hashable, deque[float]] | OrderedDict[Hashable, float] | OrderedDict[str, float]") -> None:
+def _trim(
+    table: "OrderedDict[Hashable, deque[float]] | OrderedDict[Hashable, float] | OrderedDict[str, float]",
+) -> None:
     while len(table) > ENTRIES:
         table.popitem(last=False)

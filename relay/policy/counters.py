@@ -23,6 +23,7 @@ class Counters:
     def __init__(self, path: Path, signals: Signals, clock: Clock) -> None:
         self._path, self._signals, self._clock = path, signals, clock
         self._task: asyncio.Task[None] | None = None
+        self._unwritten: dict[str, bytes] = {}
 
     async def start(self) -> None:
         """Read back what an earlier run knew. A file that cannot be read is set aside: counts are not worth a stop."""
@@ -50,32 +51,42 @@ class Counters:
                 _log.error("counters not written error=%s", error)
 
     async def _flush(self) -> None:
-        rows = self._signals.dirty()
-        if rows:
-            await asyncio.to_thread(_write, self._path, rows)
+        self._unwritten.update(self._signals.dirty())
+        if self._unwritten:
+            rows, self._unwritten = self._unwritten, {}
+            try:
+                await asyncio.to_thread(_write, self._path, rows, self._clock.unix())
+            except sqlite3.Error:
+                self._unwritten = rows | self._unwritten  # what was counted meanwhile is newer
+                raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("CREATE TABLE IF NOT EXISTS signal (sender TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS signal"
+        " (sender TEXT PRIMARY KEY, row BLOB NOT NULL, written_unix REAL NOT NULL) WITHOUT ROWID"
+    )
     return connection
 
 
 def _read(path: Path) -> list[tuple[str, bytes]]:
     connection = _connect(path)
     try:
-        return connection.execute("SELECT sender, row FROM signal").fetchall()
+        return connection.execute("SELECT sender, row FROM signal ORDER BY written_unix").fetchall()
     finally:
         connection.close()
 
 
-def _write(path: Path, rows: list[tuple[str, bytes]]) -> None:
+def _write(path: Path, rows: dict[str, bytes], now_unix: float) -> None:
     connection = _connect(path)
     try:
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT OR REPLACE INTO signal VALUES (?, ?)", rows)
+        connection.executemany(
+            "INSERT OR REPLACE INTO signal VALUES (?, ?, ?)", [(sender, row, now_unix) for sender, row in rows.items()]
+        )
         connection.execute("COMMIT")
     finally:
         connection.close()

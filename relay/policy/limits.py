@@ -56,13 +56,12 @@ class _Usage:
         self.total += amount
 
     def give_back(self, slot: int, amount: int) -> None:
-        """Remove units of `slot`, then of the oldest: to remove the newest instead would free them too early."""
-        order = sorted(range(len(self.slots)), key=lambda index: self.slots[index] != slot)
-        for index in order:
+        """Remove units of `slot` only: units of another would then be free too early."""
+        if slot in self.slots:
+            index = self.slots.index(slot)
             part = min(amount, self.counts[index])
             self.counts[index] -= part
             self.total -= part
-            amount -= part
 
     def free_slot(self, wanted: int) -> int:
         """Return the slot in which `wanted` more units than now have become free."""
@@ -106,7 +105,7 @@ class SlidingLimits:
         return LimitUse(usage.total, limit, False, max(now_unix, float(next_slot * SLOT_SECONDS)), amount)
 
     def give_back(self, key: str, amount: int, taken_unix: float) -> None:
-        """Return units of a transaction that came to nothing; `taken_unix` is the time given to `take`."""
+        """Return units of a transaction that came to nothing. `taken_unix` is the time that was given to `take`."""
         usage = self._usages.get(key)
         if usage is not None:
             usage.give_back(int(taken_unix // SLOT_SECONDS), amount)
@@ -122,4 +121,4 @@ class SlidingLimits:
 def effective_limit(base: int, multiplier: float, age_seconds: float) -> int:
     """Return the limit in force: base x multiplier, at least 1, never above base for a sender younger than 7 days."""
     high = MULTIPLIER_HIGH if age_seconds >= GROWN_UP_SECONDS else 1.0
-    return max(1, int(base * min(max(multiplier, MULTIPLIER_LOW), high)))
+    return max(1, round(base * min(max(multiplier, MULTIPLIER_LOW), high)))

@@ -29,7 +29,7 @@ REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code a
 class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
-    `content` is the message's score, `error` why there is none; neither: a relay without a model. `base_limit` is the
+    `error` says why there is no `score`; neither: a relay without a model. `base_limit` is the
     limit before the multiplier, 0 when they are the same.
     """
 
@@ -38,7 +38,7 @@ class Inputs:
     state: State
     limit: LimitUse
     signal: SignalState
-    content: float | None = None
+    score: float | None = None
     error: str = ""
     reasons: Sequence[str] = ()
     model: str = ""
@@ -164,7 +164,7 @@ def _trigger(case: _Case) -> _Match | str:
 
 
 def _unscored(case: _Case) -> _Match | str:
-    if case.inputs.content is not None:
+    if case.inputs.score is not None:
         return "scored"
     if not case.inputs.error:
         return "no model in use"
@@ -174,7 +174,7 @@ def _unscored(case: _Case) -> _Match | str:
 def _content_refused(case: _Case) -> _Match | str:
     inputs, policy = case.inputs, case.policy
     line = policy.hold_score if inputs.state.standing is Standing.THROTTLED else policy.reject_score
-    if inputs.content is None or inputs.content < line:
+    if inputs.score is None or inputs.score < line:
         return f"{_score(inputs)} below {line:g}"
     detail = f"{_score(inputs)}, refused from {line:g}{_reasons(inputs)}"
     if inputs.signal.history > policy.known_after and inputs.state.standing is Standing.OK:
@@ -190,7 +190,7 @@ def _content_refused(case: _Case) -> _Match | str:
 
 def _content_held(case: _Case) -> _Match | str:
     inputs, line = case.inputs, case.policy.hold_score
-    if inputs.content is None or inputs.content < line:
+    if inputs.score is None or inputs.score < line:
         return f"{_score(inputs)} below {line:g}"
     return _Match(Action.HOLD, "content", f"{_score(inputs)}, held from {line:g}{_reasons(inputs)}")
 
@@ -228,8 +228,8 @@ def _is_fresh(case: _Case, alarm: Alarm) -> bool:
 def _hold(case: _Case, alarm: Alarm) -> Proposal:
     inputs = case.inputs
     evidence = dict(alarm.evidence)
-    if inputs.content is not None:
-        evidence["last_score"] = inputs.content
+    if inputs.score is not None:
+        evidence["last_score"] = inputs.score
     return Proposal(
         author="relay",
         account=inputs.account.name,
@@ -267,7 +267,7 @@ def _sender(case: _Case) -> str:
 
 
 def _score(inputs: Inputs) -> str:
-    return "no score" if inputs.content is None else f"scored {inputs.content:.3f} as spam"
+    return "no score" if inputs.score is None else f"scored {inputs.score:.3f} as spam"
 
 
 def _reasons(inputs: Inputs) -> str:

@@ -3,7 +3,7 @@
 import shlex
 from datetime import datetime
 
-from relay.policy.decision import Decision, Effect
+from relay.policy.decision import Decision, Effect, Proposal
 from relay.policy.triggers import percent
 
 _WHAT = {
@@ -29,7 +29,7 @@ def facts(decision: Decision, now: datetime) -> str:
     what = _WHAT[row.effect] if row.value is None else f"{_WHAT[row.effect]} to x {row.value:g}"
     tense = "was" if row.ends_at is not None and row.ends_at <= now else "is"
     return (
-        f"Sender {row.sender} {tense} {what} since {when(row.starts_at)}{_until(row.ends_at)}, "
+        f"Sender {row.sender} {tense} {what} since {when(row.starts_at)}{_until(row)}, "
         f"because {row.reason}{_sure(row.reason, row.certainty)} "
         f"(rule {row.rule}, decision {decision.id} by {row.author}). Nobody else is touched."
     )
@@ -52,8 +52,10 @@ def when(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-def _until(ends_at: datetime | None) -> str:
-    return " until a person releases it" if ends_at is None else f" until {when(ends_at)}"
+def _until(row: Proposal) -> str:
+    if row.ends_at is not None:
+        return f" until {when(row.ends_at)}"
+    return "" if row.effect in (Effect.RELEASE, Effect.CONFIRM) else " until a person releases it"
 
 
 def _sure(reason: str, certainty: float | None) -> str:

@@ -144,7 +144,7 @@ class Committer:
         try:
             results = self._commit(batch)
         except (OSError, sqlite3.OperationalError) as error:
-            _log.error("commit failed stores=%d outcomes=%d error=%s", len(batch.storing), len(batch.marks.lines), error)
+            _log.error("commit failed stores=%d outcomes=%d: %s", len(batch.storing), len(batch.marks.lines), error)
             self._kept.add(batch.marks)
             waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
             waiting += [call.done for call in batch.calls]

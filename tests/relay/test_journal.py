@@ -74,7 +74,7 @@ def test_torn_last_line_is_cut_at_the_next_start(tmp_path: Path) -> None:
     journal.start()
     journal.close()
 
-    assert ['{"a": 1}'] == _closed(tmp_path)
+    assert _closed(tmp_path) == ['{"a": 1}']
     assert other_writer.exists()
 
 

@@ -1,0 +1,160 @@
+"""From a question and who asks it to an Arrow table: parameters checked, scope applied, time and rows bounded.
+
+Named questions come from queries.py. A free SELECT runs in a read-only transaction, because DuckDB calls a SELECT also
+what deletes in its WITH clause.
+"""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from analytics.queries import QUERIES, Query, Required
+from analytics.warehouse import Connection, Warehouse
+from relay.tree import Scope
+
+MAX_ROWS = 100_000
+MAX_SECONDS = 20.0
+MAX_BUCKETS = 5_000
+_MAX_LIMIT = 10_000
+_PARAMETER = re.compile(r"\$(\w+)")
+
+
+class Unanswerable(Exception):
+    """A question that cannot be answered as it was put; the text says why, for the one who asked."""
+
+
+class UnknownQuery(Unanswerable):
+    """There is no question of this name."""
+
+
+class OutOfScope(Unanswerable):
+    """The asker may not see what was asked for."""
+
+
+class TooLong(Unanswerable):
+    """The answer took too long and was given up."""
+
+
+def ask(
+    warehouse: Warehouse, name: str, given: Mapping[str, Any], scope: Scope, now: datetime, behind_files: int = 0
+) -> pa.Table:
+    """Answer a named question within `scope`. Raises Unanswerable."""
+    query = QUERIES.get(name)
+    if query is None:
+        raise UnknownQuery(f"there is no query {name!r}; there are: {', '.join(QUERIES)}")
+    if "{scope}" not in query.sql and scope != Scope():
+        raise OutOfScope(f"query {name} is about the whole installation, which this token does not see")
+    values = _checked(name, query, given) | _window(given, now) | {"behind_files": behind_files}
+    sql = query.sql
+    if isinstance(bucket := values.get("bucket_seconds"), int):
+        sql = query.fine if query.fine and bucket < 60 else query.sql
+        values |= _aligned(values["since"], now, bucket)
+    where = {"reseller": scope.reseller, "in_account": scope.account, "account": _text("account", given)}
+    columns = {"reseller": "reseller", "in_account": "account", "account": "account"}
+    conditions = [f"{columns[key]} = ${key}" for key, value in where.items() if value]
+    sql = sql.replace("{scope}", " AND ".join(conditions) or "true")
+    values |= where
+    named = set(_PARAMETER.findall(sql))
+    with warehouse.cursor() as cursor, _bounded(cursor):
+        return plain(cursor.sql(sql, params={key: values[key] for key in named}).to_arrow_table())
+
+
+def ask_freely(warehouse: Warehouse, text: str, scope: Scope) -> pa.Table:
+    """Answer one SELECT, at most MAX_ROWS of it; the schema's metadata says `truncated` when there was more."""
+    if scope != Scope():
+        raise OutOfScope("free questions see the whole warehouse; this token sees only a part")
+    with warehouse.cursor() as cursor:
+        try:
+            table = _select(cursor, text)
+        except duckdb.Error as error:
+            raise Unanswerable(str(error)) from None
+    if table.num_rows <= MAX_ROWS:
+        return table
+    return table.slice(0, MAX_ROWS).replace_schema_metadata({"truncated": str(MAX_ROWS)})
+
+
+def _select(cursor: Connection, text: str) -> pa.Table:
+    statements = cursor.extract_statements(text)
+    if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+        raise Unanswerable("exactly one SELECT, please: the warehouse is filled by the journal only")
+    cursor.execute("BEGIN TRANSACTION READ ONLY")
+    with _bounded(cursor):
+        relation = cursor.sql(text)
+        return plain(relation.limit(MAX_ROWS + 1).to_arrow_table())
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Make DuckDB's 128-bit sums 64-bit integers: pandas would hold them as Python objects."""
+    for index, column in enumerate(table.schema):
+        if pa.types.is_decimal(column.type) and column.type.scale == 0:
+            table = table.set_column(index, column.name, table.column(index).cast(pa.int64()))
+    return table
+
+
+@contextmanager
+def _bounded(cursor: Connection) -> Iterator[None]:
+    timer = threading.Timer(MAX_SECONDS, cursor.interrupt)
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise TooLong(f"given up after {MAX_SECONDS:.0f} s; ask for a shorter time or fewer rows") from None
+    finally:
+        timer.cancel()
+
+
+def _checked(name: str, query: Query, given: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(given) - set(query.params) - {"since", "account"}
+    if unknown:
+        known = ", ".join(["since", "account", *query.params])
+        raise Unanswerable(f"query {name} knows no parameter {', '.join(sorted(unknown))}; it knows: {known}")
+    values: dict[str, Any] = {}
+    for key, default in query.params.items():
+        if isinstance(default, Required) and not given.get(key):
+            raise Unanswerable(f"query {name} needs the parameter {key}")
+        if isinstance(default, int):
+            values[key] = _integer(key, given.get(key, default))
+        else:
+            values[key] = _text(key, given) or ("" if isinstance(default, Required) else default)
+    return values
+
+
+def _text(key: str, given: Mapping[str, Any]) -> str:
+    value = given.get(key) or ""
+    if not isinstance(value, str):
+        raise Unanswerable(f"{key}: {value!r} is not a text")
+    return value
+
+
+def _integer(key: str, value: object) -> int:
+    if not isinstance(value, int | float) or value != int(value) or value < 1:
+        raise Unanswerable(f"{key}: {value!r} is not a whole number above 0")
+    if key == "limit" and value > _MAX_LIMIT:
+        raise Unanswerable(f"limit: {value} is more than {_MAX_LIMIT}")
+    return int(value)
+
+
+def _window(given: Mapping[str, Any], now: datetime) -> dict[str, datetime]:
+    since = _instant(given["since"]) if given.get("since") else now - timedelta(days=1)
+    return {"now": now, "since": since, "before": since - (now - since)}
+
+
+def _instant(value: object) -> datetime:
+    try:
+        instant = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise Unanswerable(f"since: {value!r} is not an instant like 2026-11-24T09:00:00Z") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _aligned(since: datetime, now: datetime, bucket: int) -> dict[str, datetime]:
+    """Begin with a whole bucket: half of one would look like a drop."""
+    if (now - since).total_seconds() / bucket > MAX_BUCKETS:
+        raise Unanswerable(f"bucket_seconds: {bucket} makes more than {MAX_BUCKETS} buckets since {since:%F %H:%M}")
+    return {"since": datetime.fromtimestamp(since.timestamp() // bucket * bucket, UTC)}

@@ -1,0 +1,128 @@
+"""The query API for Python: questions by name, answers as Arrow tables or pandas frames. Synchronous.
+
+QueryError           analytics refused or could not answer; the text says why
++-- AnalyticsDown    it does not answer at all; mail flows without it
+"""
+
+from datetime import datetime
+from typing import Any, cast
+
+import httpx2
+import msgspec
+import pandas as pd
+import pyarrow as pa
+
+from relay.control.client import base_url
+from relay.settings import Settings
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class QueryError(Exception):
+    """Analytics refused; `status` as in HTTP, the text fit for a page."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+class AnalyticsDown(QueryError):
+    """Analytics does not answer."""
+
+
+class QueryClient:
+    """Asks one analytics process. Usable from several threads; close it, or use it in a `with`."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+        self._url = base_url.rstrip("/")
+        self._http = httpx2.Client(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx2.Timeout(timeout_seconds, connect=2.0),
+            trust_env=False,
+        )
+
+    @classmethod
+    def of(
+        cls, settings: Settings, name: str = "dashboard", *, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> "QueryClient":
+        """The client of this node's analytics, with the token file of `name`. Raises QueryError without one."""
+        path = settings.tokens_dir / f"{name}.token"
+        try:
+            token = path.read_text().strip()
+        except FileNotFoundError:
+            token = ""  # made at the first start: until then the answer is that nothing runs
+        except OSError as error:
+            raise QueryError(401, f"the token cannot be read: {error}") from None
+        return cls(base_url(settings.analytics.listen), token, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> "QueryClient":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def health(self) -> dict[str, Any]:
+        """status, version, last_ingest_at, behind_files; needs no token."""
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("GET", "/healthz")))
+
+    def table(self, name: str, **params: object) -> pa.Table:
+        """Answer the question `name` (analytics/queries.py). Instants may be given as datetime."""
+        plain = {key: _plain(value) for key, value in params.items() if value is not None}
+        return _table(self._ask("POST", f"/q/{name}", plain))
+
+    def frame(self, name: str, **params: object) -> pd.DataFrame:
+        """The same as a frame; instants are aware UTC."""
+        return _frame(self.table(name, **params))
+
+    def sql(self, text: str) -> pd.DataFrame:
+        """Answer one free SELECT; needs the token of the notebook or the admin. `.attrs["truncated"]`: rows kept."""
+        table = _table(self._ask("POST", "/sql", {"sql": text}))
+        frame = _frame(table)
+        if table.schema.metadata and b"truncated" in table.schema.metadata:
+            frame.attrs["truncated"] = int(table.schema.metadata[b"truncated"])
+        return frame
+
+    def complaint(self, **complaint: str) -> dict[str, Any]:
+        """Report a complaint: message_id or sender, recipient, provider, feedback_type."""
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", "/v1/complaints", complaint)))
+
+    def _ask(self, method: str, path: str, body: object = None) -> bytes:
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            response = self._http.request(method, path, content=content)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise AnalyticsDown(
+                503, f"analytics at {self._url} does not answer; mail flows without it. Is `mailweir up` running?"
+            ) from None
+        except httpx2.HTTPError as error:
+            raise AnalyticsDown(503, f"analytics at {self._url} broke off: {error!r}") from None
+        if not response.is_success:
+            raise _error(response.status_code, response.content)
+        return response.content
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _table(content: bytes) -> pa.Table:
+    try:
+        with pa.ipc.open_stream(content) as stream:
+            return stream.read_all()
+    except pa.ArrowInvalid as error:
+        raise QueryError(502, f"this is no answer of analytics: {error}") from None
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return cast(pd.DataFrame, table.to_pandas())
+
+
+def _error(status: int, content: bytes) -> QueryError:
+    try:
+        return QueryError(status, str(msgspec.json.decode(content, type=dict[str, Any])["detail"]))
+    except (msgspec.DecodeError, KeyError):
+        return QueryError(status, f"HTTP {status}: {content[:200].decode(errors='replace')}")

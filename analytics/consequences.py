@@ -1,0 +1,181 @@
+"""What a batch's rows mean for other rows: counts per minute, attribution, the status of every touched message.
+
+Run in the transaction that inserted the rows (batch.py), so that no reader sees one without the other.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from analytics.batch import IS_PARKING, IS_TRY, run
+from analytics.warehouse import Connection
+from relay.settings import Policy
+
+# The relay's classes of "not you, your reputation or content" (spec 2.12), and 5.7.x where no class was found. An
+# authentication the customer must repair (5.7.2x) is nobody's reputation.
+_IS_BLOCK = (
+    "(category IN ('PolicyRelated', 'ReputationBlock', 'ContentBlock') "
+    "OR (coalesce(category, '') = '' AND enhanced LIKE '5.7.%' AND enhanced NOT LIKE '5.7.2_'))"
+)
+
+# The differences a batch makes per minute.
+_ROLLUP = f"""
+INSERT INTO rollup_minute BY NAME
+SELECT date_trunc('minute', CASE kind WHEN 'Reception' THEN received_at ELSE logged_at END) AS minute,
+       account,
+       coalesce(reseller, '') AS reseller,
+       sender,
+       CASE WHEN {IS_TRY} THEN coalesce(source, '') ELSE '' END AS source,
+       count(*) FILTER (kind = 'Reception' AND action = 'accept') AS accepted,
+       count(*) FILTER (kind = 'Reception' AND action = 'hold') AS held,
+       count(*) FILTER (kind = 'Held') AS parked,
+       count(*) FILTER (kind = 'Rejection' AND action = 'reject') AS rejected,
+       count(*) FILTER (kind = 'Rejection' AND action = 'defer') AS throttled,
+       coalesce(sum(len(recipients)) FILTER (kind = 'Reception'), 0) AS recipients,
+       count(score) AS scored,
+       coalesce(sum(CASE WHEN score >= $hold_score THEN 1 WHEN score >= $suspect_score THEN 0.5 END), 0) AS spam,
+       coalesce(sum(score), 0) AS score_sum,
+       count(*) FILTER (kind = 'Deferral') AS deferred,
+       count(*) FILTER (kind = 'Delivery') AS delivered,
+       count(*) FILTER (kind IN ('Bounce', 'Expiration')) AS bounced,
+       count(*) FILTER (kind = 'Bounce' AND is_hard) AS hard_bounced,
+       count(*) FILTER (kind = 'Bounce' AND NOT coalesce(is_hard, false) AND {_IS_BLOCK}) AS blocked,
+       0 AS complaints,
+       coalesce(sum(queued_seconds) FILTER (kind = 'Delivery'), 0) AS delay_sum_seconds,
+       false AS is_merged
+FROM batch
+WHERE kind IN ('Reception', 'Rejection', 'Held') OR {IS_TRY}
+GROUP BY ALL
+"""  # noqa: S608
+
+_TOUCHED = f"""
+CREATE OR REPLACE TEMP TABLE touched AS
+SELECT DISTINCT message_id
+FROM batch
+WHERE message_id <> '' AND (kind IN ('Reception', 'Complaint') OR {IS_TRY} OR {IS_PARKING})
+"""  # noqa: S608
+
+# Parking records do not say when their message came: then the whole table is asked, which is rare.
+_TOUCHED_FROM = """
+SELECT min(received_at) AS received_from
+FROM message
+WHERE message_id IN (SELECT message_id FROM touched)
+"""
+
+# A complaint counts when it is attributed, which may be batches after it came; its own minute is kept.
+_ATTRIBUTE = """
+CREATE OR REPLACE TEMP TABLE attributed AS
+SELECT c.node, c.boot, c.seq, c.reported_at, m.account, m.reseller, m.sender
+FROM complaint c
+JOIN message m ON m.message_id = c.message_id
+WHERE c.sender = '' AND c.message_id IN (SELECT message_id FROM touched) AND m.received_at >= $touched_from
+"""
+_ATTRIBUTE_COMPLAINTS = """
+UPDATE complaint
+SET account = a.account, reseller = a.reseller, sender = a.sender
+FROM attributed a
+WHERE complaint.node = a.node AND complaint.boot = a.boot AND complaint.seq = a.seq
+"""
+_ROLLUP_COMPLAINTS = """
+INSERT INTO rollup_minute
+SELECT date_trunc('minute', reported_at), account, reseller, sender, '',
+       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(*), 0, false
+FROM (
+    SELECT reported_at, account, reseller, sender FROM attributed
+    UNION ALL
+    SELECT reported_at, account, coalesce(reseller, ''), sender FROM batch WHERE kind = 'Complaint' AND sender <> ''
+)
+GROUP BY ALL
+"""
+
+# The recipients of a dropped message that had no outcome yet.
+_DROPPED = """
+INSERT INTO recipient BY NAME
+SELECT m.message_id,
+       rcpt.id AS recipient_id,
+       'dropped' AS outcome,
+       m.received_at,
+       h.logged_at AS finished_at,
+       epoch(h.logged_at) - epoch(m.received_at) AS queued_seconds,
+       h.node, h.boot, h.seq, m.account, m.reseller, m.sender,
+       rcpt.address AS recipient,
+       h.reason AS text,
+       false AS is_hard
+FROM message m
+JOIN held_event h ON h.message_id = m.message_id AND h.event = 'dropped', UNNEST(m.recipients) AS u(rcpt)
+WHERE m.received_at >= $touched_from
+  AND m.message_id IN (SELECT message_id FROM touched)
+  AND (m.message_id, rcpt.id) NOT IN (
+      SELECT (message_id, recipient_id)
+      FROM recipient
+      WHERE message_id IN (SELECT message_id FROM touched)
+  )
+"""
+
+_STATUS = """
+UPDATE message
+SET status = fresh.status
+FROM (
+    SELECT m.message_id,
+           CASE
+               WHEN p.event = 'dropped' THEN 'dropped'
+               WHEN p.event = 'held' OR (p.event IS NULL AND m.action = 'hold') THEN 'held'
+               WHEN o.finals >= m.recipients_count AND o.delivered = o.finals THEN 'delivered'
+               WHEN o.finals >= m.recipients_count AND o.delivered > 0 THEN 'partly delivered'
+               WHEN o.finals >= m.recipients_count AND o.expired = o.finals THEN 'expired'
+               WHEN o.finals >= m.recipients_count THEN 'bounced'
+               WHEN d.message_id IS NOT NULL THEN 'deferred'
+               WHEN p.event = 'released' THEN 'released'
+               ELSE 'accepted'
+           END AS status
+    FROM message m
+    JOIN touched USING (message_id)
+    LEFT JOIN (
+        SELECT message_id,
+               count(*) AS finals,
+               count(*) FILTER (outcome = 'delivered') AS delivered,
+               count(*) FILTER (outcome = 'expired') AS expired
+        FROM recipient
+        JOIN touched USING (message_id)
+        WHERE received_at >= $touched_from - INTERVAL 1 SECOND
+        GROUP BY message_id
+    ) o USING (message_id)
+    LEFT JOIN (
+        SELECT message_id, arg_max(event, (logged_at, boot, seq)) AS event
+        FROM held_event
+        JOIN touched USING (message_id)
+        GROUP BY message_id
+    ) p USING (message_id)
+    LEFT JOIN (
+        SELECT DISTINCT message_id
+        FROM deferral
+        JOIN touched USING (message_id)
+        WHERE received_at >= $touched_from - INTERVAL 1 SECOND
+    ) d USING (message_id)
+    WHERE m.received_at >= $touched_from
+) fresh
+WHERE message.message_id = fresh.message_id
+  AND message.received_at >= $touched_from
+  AND message.status <> fresh.status
+"""
+
+
+def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None:
+    """Bring everything up to date with the rows of `batch`, whose span `insert` returned."""
+    values = span | {"hold_score": policy.hold_score, "suspect_score": policy.suspect_score}
+    run(connection, _ROLLUP, values)
+    connection.execute(_TOUCHED)
+    values["touched_from"] = _touched_from(connection, span)
+    run(connection, _ATTRIBUTE, values)
+    run(connection, _ATTRIBUTE_COMPLAINTS, values)
+    run(connection, _ROLLUP_COMPLAINTS, values)
+    if values["touched_from"] is None:
+        return
+    run(connection, _DROPPED, values)
+    run(connection, _STATUS, values)
+
+
+def _touched_from(connection: Connection, span: dict[str, Any]) -> Any:
+    """The instant before which no touched message was received: statements below then skip older row groups."""
+    if span["parkings"] or span["complaints"]:
+        return connection.sql(_TOUCHED_FROM).to_arrow_table().column(0)[0].as_py()
+    return span["received_from"] and span["received_from"] - timedelta(seconds=1)

@@ -1,0 +1,260 @@
+"""The named questions of the dashboard, the CLI and the notebooks: their SQL, parameters and columns.
+
+Trends read rollup_minute; questions about one sender or message, and about delays, read the rows. `{scope}` stands for
+the part of the tree the asker may see and the account that was chosen. Messages are counted as accepted, held and
+refused, recipients as delivered and bounced.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
+
+
+class Required:
+    """The default of a parameter that must be given."""
+
+
+REQUIRED = Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A named question. `params`: name -> default (text when required); all know `since` and `account` besides.
+
+    `fine`: the SQL for buckets shorter than the rollup's minute.
+    """
+
+    sql: str
+    params: Mapping[str, str | int | Required] = field(default_factory=lambda: MappingProxyType({}))
+    fine: str = ""
+
+
+# The window's buckets, so that a quiet minute is a zero in a chart and not a gap.
+_BUCKETS = """
+    SELECT to_timestamp(slot * $bucket_seconds) AS bucket_at
+    FROM range(
+        CAST(floor(epoch($since) / $bucket_seconds) AS BIGINT),
+        CAST(floor(epoch($now) / $bucket_seconds) AS BIGINT) + 1
+    ) AS t(slot)
+"""
+
+
+def _bucket(instant: str) -> str:
+    return f"to_timestamp(floor(epoch({instant}) / $bucket_seconds) * $bucket_seconds)"
+
+
+_TILES = """
+WITH flow AS (
+    SELECT sum(accepted) FILTER (minute >= $since) AS accepted,
+           sum(held + parked) FILTER (minute >= $since) AS held,
+           sum(rejected + throttled) FILTER (minute >= $since) AS refused,
+           sum(delivered) FILTER (minute >= $since) AS delivered,
+           sum(bounced) FILTER (minute >= $since) AS bounced,
+           sum(complaints) FILTER (minute >= $since) AS complaints,
+           sum(accepted) FILTER (minute < $since) AS prev_accepted,
+           sum(held + parked) FILTER (minute < $since) AS prev_held,
+           sum(rejected + throttled) FILTER (minute < $since) AS prev_refused,
+           sum(delivered) FILTER (minute < $since) AS prev_delivered,
+           sum(bounced) FILTER (minute < $since) AS prev_bounced,
+           sum(complaints) FILTER (minute < $since) AS prev_complaints
+    FROM rollup_minute
+    WHERE minute >= $before AND {scope}
+),
+delay AS (
+    SELECT quantile_cont(queued_seconds, 0.5) FILTER (finished_at >= $since) AS p50_delay_seconds,
+           quantile_cont(queued_seconds, 0.95) FILTER (finished_at >= $since) AS p95_delay_seconds,
+           quantile_cont(queued_seconds, 0.5) FILTER (finished_at < $since) AS prev_p50_delay_seconds,
+           quantile_cont(queued_seconds, 0.95) FILTER (finished_at < $since) AS prev_p95_delay_seconds
+    FROM recipient
+    WHERE outcome = 'delivered' AND finished_at >= $before AND {scope}
+)
+SELECT coalesce(accepted, 0) AS accepted,
+       coalesce(held, 0) AS held,
+       coalesce(refused, 0) AS refused,
+       coalesce(delivered, 0) AS delivered,
+       coalesce(bounced, 0) AS bounced,
+       coalesce(complaints, 0) AS complaints,
+       p50_delay_seconds,
+       p95_delay_seconds,
+       coalesce(prev_accepted, 0) AS prev_accepted,
+       coalesce(prev_held, 0) AS prev_held,
+       coalesce(prev_refused, 0) AS prev_refused,
+       coalesce(prev_delivered, 0) AS prev_delivered,
+       coalesce(prev_bounced, 0) AS prev_bounced,
+       coalesce(prev_complaints, 0) AS prev_complaints,
+       prev_p50_delay_seconds,
+       prev_p95_delay_seconds
+FROM flow, delay
+"""
+
+
+def _flow(which: str, extra: str = "", source: str = "rollup_minute", instant: str = "minute") -> str:
+    return f"""
+WITH flow AS (
+    SELECT {_bucket(instant)} AS bucket_at,
+           sum(accepted) AS accepted,
+           sum(held + parked) AS held,
+           sum(rejected + throttled) AS refused,
+           sum(delivered) AS delivered,
+           sum(score_sum) / nullif(sum(scored), 0) AS mean_score
+    FROM {source}
+    WHERE {instant} >= $since AND {which}
+    GROUP BY ALL
+)
+SELECT bucket_at,
+       coalesce(accepted, 0) AS accepted,
+       coalesce(held, 0) AS held,
+       coalesce(refused, 0) AS refused,
+       coalesce(delivered, 0) AS delivered{extra}
+FROM ({_BUCKETS})
+LEFT JOIN flow USING (bucket_at)
+ORDER BY bucket_at
+"""  # noqa: S608 - our own text
+
+
+_OF_SENDER = "sender = $sender AND {scope}"
+_MEAN_SCORE = ",\n       mean_score"
+
+_DELAY = f"""
+WITH delay AS (
+    SELECT {_bucket("finished_at")} AS bucket_at,
+           quantile_cont(queued_seconds, 0.5) AS p50_seconds,
+           quantile_cont(queued_seconds, 0.95) AS p95_seconds,
+           count(*) AS delivered
+    FROM recipient
+    WHERE outcome = 'delivered' AND finished_at >= $since AND sender IS DISTINCT FROM $exclude_sender AND {{scope}}
+    GROUP BY ALL
+)
+SELECT bucket_at, p50_seconds, p95_seconds, coalesce(delivered, 0) AS delivered
+FROM ({_BUCKETS})
+LEFT JOIN delay USING (bucket_at)
+ORDER BY bucket_at
+"""  # noqa: S608
+
+_SENDERS = """
+WITH flow AS (
+    SELECT sender,
+           account,
+           sum(accepted + held + rejected + throttled) AS messages,
+           sum(held + parked) AS held,
+           sum(rejected + throttled) AS refused,
+           sum(delivered) AS delivered,
+           sum(bounced) AS bounced,
+           sum(complaints) AS complaints,
+           sum(score_sum) / nullif(sum(scored), 0) AS mean_score,
+           max(minute) AS last_at
+    FROM rollup_minute
+    WHERE minute >= $since AND {scope} AND contains(lower(sender), lower(coalesce($search, '')))
+    GROUP BY ALL
+)
+SELECT flow.*, r.score, coalesce(r.band, 'unknown') AS band
+FROM flow
+LEFT JOIN (SELECT entity, score, band FROM reputation_now WHERE entity_kind = 'sender') r ON r.entity = flow.sender
+ORDER BY messages DESC, sender
+LIMIT $limit
+"""
+
+_DECISIONS = """
+SELECT d.*, s.decision_id AS superseded_by
+FROM (SELECT * FROM decision WHERE {scope}) d
+LEFT JOIN (
+    SELECT supersedes, min(decision_id) AS decision_id
+    FROM decision
+    WHERE supersedes <> ''
+    GROUP BY supersedes
+) s ON s.supersedes = d.decision_id
+WHERE d.starts_at >= $since
+ORDER BY d.starts_at DESC, d.decision_id DESC
+LIMIT $limit
+"""
+
+_REPUTATION = """
+SELECT computed_at, score, low, high, band, n, points AS points_json
+FROM reputation
+WHERE entity_kind = $entity_kind AND entity = $entity AND computed_at >= $since AND {scope}
+ORDER BY computed_at
+"""
+
+_DESTINATIONS = """
+WITH tried AS (
+    SELECT destination, outcome, queued_seconds, text, finished_at AS tried_at
+    FROM recipient
+    WHERE finished_at >= $since AND outcome <> 'dropped' AND {scope}
+    UNION ALL
+    SELECT destination, 'deferred', NULL, text, logged_at
+    FROM deferral
+    WHERE logged_at >= $since AND {scope}
+)
+SELECT destination,
+       count(*) FILTER (outcome = 'delivered') AS delivered,
+       count(*) FILTER (outcome = 'deferred') AS deferred,
+       count(*) FILTER (outcome IN ('bounced', 'expired')) AS bounced,
+       quantile_cont(queued_seconds, 0.95) FILTER (outcome = 'delivered') AS p95_seconds,
+       coalesce(arg_max(text, tried_at) FILTER (outcome <> 'delivered'), arg_max(text, tried_at)) AS last_text
+FROM tried
+GROUP BY destination
+ORDER BY count(*) DESC, destination
+"""
+
+_JOBS = """
+SELECT job, last_started_at, last_seconds, last_status, last_error, next_run_at
+FROM job
+ORDER BY job
+"""
+
+_INGEST = """
+SELECT (SELECT count(*) FROM ingested_file) AS files,
+       (SELECT coalesce(sum(rows), 0) FROM ingested_file) AS rows,
+       (SELECT count(DISTINCT name) FROM corrupt_file) AS corrupt_files,
+       (SELECT max(ingested_at) FROM ingested_file) AS last_at,
+       $behind_files::BIGINT AS behind_files
+"""
+
+_CORRUPT = """
+SELECT name AS file,
+       string_agg(if(line = 0, reason, 'line ' || line || ': ' || reason), '; ' ORDER BY line) AS reason,
+       max(set_aside_at) AS set_aside_at
+FROM corrupt_file
+GROUP BY name
+ORDER BY set_aside_at DESC
+"""
+
+_LISTINGS = """
+SELECT address, zone, status, answer, checked_at
+FROM listing
+QUALIFY row_number() OVER (PARTITION BY address, zone ORDER BY checked_at DESC) = 1
+ORDER BY address, zone
+"""
+
+_HOURS = """
+SELECT isodow(minute) AS dow, hour(minute) AS hour, sum(accepted + held + rejected + throttled) AS messages
+FROM rollup_minute
+WHERE minute >= $since AND {scope}
+GROUP BY ALL
+ORDER BY ALL
+"""
+
+QUERIES: Mapping[str, Query] = {
+    "tiles": Query(_TILES),
+    "flow": Query(_flow("{scope}"), {"bucket_seconds": 300}, _flow("{scope}", "", "flow_event", "happened_at")),
+    "delay": Query(_DELAY, {"bucket_seconds": 300, "exclude_sender": ""}),
+    "senders": Query(_SENDERS, {"limit": 100, "search": ""}),
+    "sender_summary": Query(SENDER_SUMMARY, {"sender": REQUIRED}),
+    "sender_flow": Query(
+        _flow(_OF_SENDER, _MEAN_SCORE),
+        {"sender": REQUIRED, "bucket_seconds": 300},
+        _flow(_OF_SENDER, _MEAN_SCORE, "flow_event", "happened_at"),
+    ),
+    "sender_messages": Query(SENDER_MESSAGES, {"sender": REQUIRED, "limit": 50}),
+    "message": Query(MESSAGE, {"message_id": REQUIRED}),
+    "decisions": Query(_DECISIONS, {"limit": 200}),
+    "reputation": Query(_REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}),
+    "destinations": Query(_DESTINATIONS),
+    "jobs": Query(_JOBS),
+    "ingest": Query(_INGEST),
+    "corrupt": Query(_CORRUPT),
+    "listings": Query(_LISTINGS),
+    "hours_of_week": Query(_HOURS),
+}

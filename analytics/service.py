@@ -1,0 +1,166 @@
+"""The query API: questions in, Arrow streams out, and the door for complaints. Errors are RFC 9457 problem documents.
+
+Questions run in a few threads, each with a cursor of its own, so that one heavy question does not stop the others and
+nothing stops the ingestion.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.complaints import Complaints, NewComplaint
+from analytics.warehouse import Warehouse
+from relay import __version__
+from relay.clock import Clock
+from relay.control.tokens import principal_of
+from relay.tree import Principal, Role
+
+_log = logging.getLogger("mailweir.query")
+
+_T = TypeVar("_T")
+
+ARROW = "application/vnd.apache.arrow.stream"
+_THREADS = 4
+_MAX_BODY_BYTES = 262_144
+_HOW_TO_COME_IN = (
+    "present `Authorization: Bearer TOKEN`; this node's tokens are the files below `tokens` in its data folder"
+)
+
+Answer = Callable[[Principal, Request], Awaitable[Response]]
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class QueryApi:
+    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tokens: Mapping[str, Principal],
+        clock: Clock,
+        complaints: Complaints,
+        behind: Callable[[], int],
+    ) -> None:
+        self._warehouse, self._tokens, self._clock = warehouse, tokens, clock
+        self._complaints, self._behind = complaints, behind
+        self._threads = ThreadPoolExecutor(_THREADS, "query")
+
+    def app(self) -> Starlette:
+        """Make the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/healthz", self._healthz),
+                Route("/q/{name}", self._guarded(self._named), methods=["POST"]),
+                Route("/sql", self._guarded(self._free), methods=["POST"]),
+                Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
+            ],
+            exception_handlers={404: _missing, 405: _missing},
+        )
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _healthz(self, _request: Request) -> Response:
+        query = "SELECT max(ingested_at) AS last_at FROM ingested_file"
+        table = await self._in_thread(lambda: self._warehouse.table(query))
+        last_at = table.column(0)[0].as_py()
+        return _json(
+            {"status": "ok", "version": __version__, "last_ingest_at": last_at, "behind_files": self._behind()}
+        )
+
+    async def _named(self, principal: Principal, request: Request) -> Response:
+        params = await _body(request, dict[str, Any])
+        name, now, behind = request.path_params["name"], self._clock.now(), self._behind()
+        table = await self._in_thread(lambda: ask(self._warehouse, name, params, principal.scope, now, behind))
+        return _arrow(table)
+
+    async def _free(self, principal: Principal, request: Request) -> Response:
+        if principal.id != "notebook" and not principal.role.includes(Role.ADMIN):
+            raise _Refused(403, "free questions need the token of the notebook or of the admin")
+        text = (await _body(request, dict[str, str])).get("sql", "")
+        return _arrow(await self._in_thread(lambda: ask_freely(self._warehouse, text, principal.scope)))
+
+    async def _complain(self, principal: Principal, request: Request) -> Response:
+        if not principal.role.includes(Role.ABUSE):
+            raise _Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
+        new = await _body(request, NewComplaint)
+        return _json(await self._in_thread(lambda: self._complaints.take(new)), 202)
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await answer(self._authenticate(request), request)
+            except _Refused as refused:
+                return _problem(refused.status, str(refused))
+            except Unanswerable as error:
+                return _problem(_STATUS.get(type(error), 422), str(error))
+            except Exception:  # one broken question must not end as a bare text
+                _log.exception("question failed path=%s", request.url.path)
+                return _problem(500, "analytics could not answer this; its log says why")
+
+        return endpoint
+
+    def _authenticate(self, request: Request) -> Principal:
+        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not presented:
+            raise _Refused(401, f"there is no token in the request: {_HOW_TO_COME_IN}")
+        principal = principal_of(self._tokens, presented.strip())
+        if principal is None:
+            raise _Refused(401, f"nobody gave out this token: {_HOW_TO_COME_IN}")
+        return principal
+
+
+_STATUS: dict[type[Unanswerable], int] = {UnknownQuery: 404, OutOfScope: 403, TooLong: 504}
+
+
+async def _body(request: Request, kind: type[_T]) -> _T:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise _Refused(413, f"a request is at most {_MAX_BODY_BYTES} bytes")
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise _Refused(422, f"the body is not what it should be: {error}") from None
+
+
+def _arrow(table: pa.Table) -> Response:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _problem(status: int, detail: str) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    return _problem(status, f"there is no {request.method} {request.url.path}; try /healthz, /q/NAME, /sql")

@@ -1,0 +1,185 @@
+"""What a person can do: each action is asked for first, shows its consequence, and is done through the control API.
+
+A button only notes what is wanted (`request`); the dialog opens in the next whole run of the page (`open_requested`),
+outside the live fragments, which would otherwise take it away when they refresh. Roles are checked by the relay.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar, assert_never
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.components.words import count, plain, until
+from dashboard.theme import look
+from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, ReleaseOrder, Stopped
+
+T = TypeVar("T")
+
+_WANTED = "wanted_action"
+_DONE = "done_action"
+_HOLD_FOR = {"1 hour": 60.0, "24 hours": 1440.0, "until somebody releases it": None}
+
+
+class Kind(StrEnum):
+    """The actions of this page."""
+
+    RELEASE = "release"
+    CONFIRM = "confirm"
+    HOLD_SENDER = "hold_sender"
+    RELEASE_SENDER = "release_sender"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An action on a decision or a sender, not done yet."""
+
+    kind: Kind
+    target: str
+    sender: str
+
+
+def request(kind: Kind, target: str, sender: str) -> None:
+    """Note what is wanted; for on_click. `target` is a decision's id or a sender's key."""
+    st.session_state[_WANTED] = Wanted(kind, target, sender)
+
+
+def rerun_if_requested() -> None:
+    """At the top of a live fragment: leave it, so that the whole page runs and the dialog can open."""
+    if _WANTED in st.session_state:
+        st.rerun(scope="app")
+
+
+def open_requested() -> None:
+    """At the end of the page: open the dialog that was asked for, or tell what was done."""
+    if done := st.session_state.pop(_DONE, None):
+        st.toast(done, icon=":material/check_circle:", duration="long")
+    wanted: Wanted | None = st.session_state.pop(_WANTED, None)
+    if wanted is None:
+        return
+    match wanted.kind:
+        case Kind.RELEASE:
+            _release_decision(wanted)
+        case Kind.CONFIRM:
+            _confirm(wanted)
+        case Kind.HOLD_SENDER:
+            _hold_sender(wanted)
+        case Kind.RELEASE_SENDER:
+            _release_sender(wanted)
+        case _:
+            assert_never(wanted.kind)
+
+
+@st.dialog("Release: not spam", icon=":material/lock_open:")
+def _release_decision(wanted: Wanted) -> None:
+    _release(wanted, lambda relay, order: relay.release_decision(wanted.target, order))
+
+
+@st.dialog("Release this sender", icon=":material/lock_open:")
+def _release_sender(wanted: Wanted) -> None:
+    _release(wanted, lambda relay, order: relay.release_sender(wanted.target, order))
+
+
+def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Freed]) -> None:
+    freed = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", dry_run=True)))
+    if freed is None:
+        return
+    st.markdown(f"**{plain(wanted.sender)}**")
+    st.markdown(
+        f"- **{_messages(freed.messages)}** to {_recipients(freed.recipients)} "
+        f"{'goes' if freed.messages == 1 else 'go'} to delivery now.\n"
+        f"- {_ended(freed.decisions)} The sender may send again at once.\n"
+        "- What was counted against it is forgotten, so the same mail does not stop it again.\n"
+        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+    )
+    note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
+    if _do_it("Release", "lock_open"):
+        done = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", note=note)))
+        if done is not None:
+            _finish(f"Released: {_messages(done.messages)} on {'its' if done.messages == 1 else 'their'} way.")
+
+
+@st.dialog("Confirm: this is abuse", icon=":material/gavel:")
+def _confirm(wanted: Wanted) -> None:
+    preview: DecisionView | None = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(dry_run=True)))
+    if preview is None:
+        return
+    st.markdown(f"**{plain(wanted.sender)}**")
+    st.markdown(
+        f"- The sender stays {look(preview.effect).word.lower()} by decision `{preview.id}` until a person releases "
+        f"it (as it stands: {until(preview.ends_at, data.now())}).\n"
+        f"- **{_messages(preview.held)}** {'stays' if preview.held == 1 else 'stay'} parked; nothing is deleted.\n"
+        "- It leaves the list of what needs you. Release stays possible.\n"
+        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+    )
+    note = st.text_input("Note for the audit log", placeholder="What did you find? (optional)", key="confirm_note")
+    if _do_it("Confirm", "gavel"):
+        done = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(note=note)))
+        if done is not None:
+            _finish("Confirmed: it stays stopped until a person releases it.")
+
+
+@st.dialog("Hold this sender", icon=":material/front_hand:")
+def _hold_sender(wanted: Wanted) -> None:
+    st.markdown(f"**{plain(wanted.sender)}**")
+    reason = st.text_input("Because", value="held by hand", key="hold_reason", help="Stands in the reply to the sender")
+    lasts = st.selectbox("For", list(_HOLD_FOR), index=1, key="hold_for")
+    order = HoldOrder(reason=reason or "held by hand", minutes=_HOLD_FOR[lasts], dry_run=True)
+    preview: Stopped | None = _attempt(lambda relay: relay.hold_sender(wanted.target, order))
+    if preview is None:
+        return
+    st.markdown(
+        f"- New mail of this sender is accepted and parked, {until(preview.decision.ends_at, data.now())}.\n"
+        "- What it has in the queue is parked too; nothing is deleted or bounced.\n"
+        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+    )
+    if _do_it("Hold", "front_hand"):
+        final = HoldOrder(reason=order.reason, minutes=order.minutes)
+        done = _attempt(lambda relay: relay.hold_sender(wanted.target, final))
+        if done is not None:
+            _finish(f"Held: {_messages(done.messages)} parked.")
+
+
+def _attempt(act: Callable[[ControlClient], T]) -> T | None:
+    """Do it, or say in words why not."""
+    try:
+        return act(data.relay_client())
+    except ControlUnreachable as error:
+        st.error(
+            f"**Relay does not answer**, so nothing was changed, or nobody knows. {plain(str(error))}",
+            icon=":material/cloud_off:",
+        )
+    except (ControlError, OSError) as error:
+        st.error(f"**The relay refused.** {plain(str(error))}", icon=":material/error:")
+    return None
+
+
+def _do_it(word: str, icon: str) -> bool:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Cancel", key="dialog_cancel"):
+            st.rerun()
+        return st.button(word, key="dialog_do", type="primary", icon=f":material/{icon}:")
+
+
+def _finish(words: str) -> None:
+    data.memory().forget("relay")
+    st.session_state[_DONE] = words
+    st.rerun()
+
+
+def _messages(number: int) -> str:
+    return "No parked message" if number == 0 else f"{count(number)} parked message{'' if number == 1 else 's'}"
+
+
+def _recipients(number: int) -> str:
+    return f"{count(number)} recipient{'' if number == 1 else 's'}"
+
+
+def _ended(decisions: list[str]) -> str:
+    if not decisions:
+        return "No decision is in force."
+    names = ", ".join(f"`{name}`" for name in decisions[:5])
+    return f"Decision{'' if len(decisions) == 1 else 's'} {names} end{'s' if len(decisions) == 1 else ''}."

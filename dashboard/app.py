@@ -1,0 +1,74 @@
+"""The dashboard's frame: pages, the window all of them look at, and who answers. One page runs inside it."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import actions, data
+from dashboard.theme import look
+from relay.settings import SettingsError
+
+_HERE = Path(__file__).parent
+
+
+def main() -> None:
+    st.set_page_config(page_title="Mailweir", page_icon=str(_HERE / "assets/mark.svg"), layout="wide")
+    st.logo(str(_HERE / "assets/logo.svg"), icon_image=str(_HERE / "assets/mark.svg"), size="large")
+    page = st.navigation(
+        {
+            "Watch": [
+                _page("now", "Now", "monitoring", is_default=True),
+                _page("decisions", "Decisions", "gavel"),
+            ],
+            "Understand": [_page("sender", "Sender", "person_search")],
+            "Operate": [_page("system", "System", "dns")],
+        }
+    )
+    try:
+        data.settings()
+    except SettingsError as error:
+        st.error(
+            "**The settings cannot be read.** Correct them and start the dashboard again.", icon=":material/error:"
+        )
+        st.code(str(error), language=None)
+        return
+    _sidebar()
+    page.run()
+    actions.open_requested()
+
+
+def _page(name: str, title: str, icon: str, *, is_default: bool = False) -> st.Page:
+    return st.Page(
+        _HERE / f"views/{name}.py", title=title, icon=f":material/{icon}:", url_path=name, default=is_default
+    )
+
+
+def _sidebar() -> None:
+    with st.sidebar:
+        st.segmented_control(
+            "Window",
+            list(data.WINDOWS),
+            default=data.DEFAULT_WINDOW,
+            key="window",
+            bind="query-params",
+            required=True,
+            help="What all pages look at. It stands in the address: copy the link and others see the same.",
+        )
+        _services()
+
+
+@st.fragment(run_every=5)
+def _services() -> None:
+    """Who answers, on every page."""
+    status, ingest = data.relay_status(), data.query("ingest")
+    if status.value.get("demo"):
+        st.badge("Demo data", icon=":material/science:", color="orange", help="Made up. No mail leaves this machine.")
+    behind = data.row(ingest).get("behind_files") or 0
+    analytics = "down" if not ingest.is_fresh else "behind" if behind > 5 else "up"
+    st.markdown(
+        f"{look('up' if status.is_fresh else 'down').badge} relay  \n{look(analytics).badge} analytics",
+    )
+    st.caption("Times are UTC.")
+
+
+main()

@@ -1,0 +1,209 @@
+"""A decision, as a line and as a card: who, what, since, until, because, how sure, and what can be done about it."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import actions, data
+from dashboard.actions import Kind
+from dashboard.components.places import decision_link, sender_link
+from dashboard.components.words import ago, count, label_of, plain, sender_parts, short, until, when
+from dashboard.data import Reading
+from dashboard.theme import Look, look
+from relay.control.views import DecisionView, HeldView
+from relay.policy.decision import STANDING_OF
+from relay.policy.triggers import percent
+
+_SPAM_SCORE = 0.5  # settings.policy.suspect_score's default: from here on a message counted in the trigger
+
+
+def stops_mail(decision: DecisionView) -> bool:
+    """Tell whether it puts its sender in a standing (held, blocked...), rather than changing a limit."""
+    return decision.effect in STANDING_OF
+
+
+def needs_somebody(decision: DecisionView) -> bool:
+    """Tell whether a person has still to say release or confirm."""
+    return decision.is_open and stops_mail(decision) and not decision.confirmed_by
+
+
+def state_of(decision: DecisionView) -> Look:
+    """What became of it."""
+    if decision.released_by:
+        return look("released")
+    if not decision.is_open:
+        return look("ended")
+    return look("confirmed") if decision.confirmed_by else look(decision.effect)
+
+
+def line(decision: DecisionView, *, is_stale: bool) -> None:
+    """One decision as a sentence, with its link and Release beside it."""
+    now = data.now()
+    account, kind, value = sender_parts(decision.sender)
+    with st.container(border=True), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        with st.container(gap=None, width="stretch"):
+            st.markdown(
+                f"{look(decision.effect).badge} **{plain(short(value, 64))}** :gray[{plain(account)} · {plain(kind)}]"
+            )
+            st.markdown(
+                f"{_since(decision)} because {plain(decision.reason)}. "
+                f"**{count(decision.held)}** parked, {until(decision.ends_at, now)}.",
+            )
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
+            decision_link(decision.id, label="Why", icon=":material/help:")
+            _release_button(decision, is_stale=is_stale, place="line")
+
+
+def card(decision: DecisionView, *, is_stale: bool, is_alone: bool = False) -> None:
+    """The whole case."""
+    with st.container(border=True):
+        _head(decision)
+        st.markdown(f"{_since(decision)} because **{plain(decision.reason)}**. Nobody else is touched.")
+        leaked = _leaked(decision)
+        _facts(decision, leaked)
+        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=is_alone):
+            _evidence(decision)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if decision.is_open and stops_mail(decision):
+                _release_button(decision, is_stale=is_stale, place="card")
+                _confirm_button(decision, is_stale=is_stale)
+            elif decision.is_open:
+                _release_button(decision, is_stale=is_stale, place="card")
+            sender_link(decision.sender, label="All about this sender")
+            if not is_alone:
+                decision_link(decision.id, label="Link to this case", icon=":material/link:")
+
+
+def _head(decision: DecisionView) -> None:
+    account, kind, value = sender_parts(decision.sender)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(
+            f"{look(decision.effect).badge}{_became(decision)} **{plain(short(value, 80))}** "
+            f":gray[{plain(account)} · {plain(kind)}]"
+        )
+        st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
+
+
+def _became(decision: DecisionView) -> str:
+    became = state_of(decision)
+    by = decision.released_by or decision.confirmed_by
+    if became == look(decision.effect):
+        return ""
+    return f" {became.badge}" + (f" :gray[by {plain(by)}]" if by else "")
+
+
+def _facts(decision: DecisionView, leaked: int | None) -> None:
+    now = data.now()
+    facts = [
+        ("How sure", "–" if decision.certainty is None else percent(decision.certainty)),
+        ("Parked now", count(decision.held)),
+        ("Got out before", "–" if leaked is None else count(leaked)),
+        ("Since", when(decision.starts_at, now)),
+        ("Ends", "by a person" if decision.ends_at is None else when(decision.ends_at, now)),
+        ("Decided by", f"{plain(decision.author)}, rule {plain(decision.rule)}"),
+    ]
+    with st.container(horizontal=True, gap="large"):
+        for label, value in facts:
+            st.markdown(f":gray[:small[{label}]]  \n{value}", width="content")
+
+
+def _evidence(decision: DecisionView) -> None:
+    known = {key: value for key, value in decision.evidence.items() if not isinstance(value, list)}
+    if decision.value is not None:
+        known["limit multiplier"] = decision.value
+    if decision.model:
+        known["model"] = decision.model
+    if decision.policy_version:
+        known["policy"] = decision.policy_version
+    if known:
+        st.markdown(
+            "  \n".join(
+                f":gray[{plain(label_of(key))}:] {plain(f'{value:g}' if isinstance(value, float) else str(value))}"
+                for key, value in known.items()
+            )
+        )
+    if decision.is_open and stops_mail(decision):
+        parked_mail(data.held(decision.sender), key=f"parked-{decision.id}")
+    if decision.undo:
+        st.caption("The same from a terminal:")
+        st.code(decision.undo, language="sh")
+
+
+def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
+    """The parked messages of one sender."""
+    if not reading.value:
+        st.caption(
+            "No mail of this sender is parked." if reading.is_fresh else "The relay does not say what is parked."
+        )
+        return
+    rows = [
+        {
+            "received_at": message.received_at,
+            "subject": message.subject or "(no subject)",
+            "from": message.mail_from or "<>",
+            "to": ", ".join(message.recipients[:3]) + (" …" if len(message.recipients) > 3 else ""),
+            "score": message.score,
+        }
+        for message in reading.value
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key=key,
+        height=min(38 + 35 * len(rows), 220),
+        column_config={
+            "received_at": st.column_config.DatetimeColumn("Received, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
+            "subject": st.column_config.TextColumn("Subject", width="medium"),
+            "from": "From",
+            "to": "To",
+            "score": st.column_config.ProgressColumn("Spam score", min_value=0, max_value=1, format="%.2f"),
+        },
+    )
+
+
+def _leaked(decision: DecisionView) -> int | None:
+    """How many of the messages that led to the decision were delivered before it; None when analytics does not say."""
+    reading = data.query("sender_messages", sender=decision.sender, limit=500)
+    frame = reading.value
+    if reading.as_of is None or not stops_mail(decision):
+        return None
+    minutes = decision.evidence.get("window_minutes", 60)
+    start = pd.Timestamp(decision.starts_at) - pd.Timedelta(
+        minutes=float(minutes) if isinstance(minutes, (int, float)) else 60
+    )
+    if frame.empty:
+        return 0
+    received = pd.to_datetime(frame["received_at"], utc=True)
+    led = (received >= start) & (received <= pd.Timestamp(decision.starts_at)) & (frame["score"] >= _SPAM_SCORE)
+    return int((led & frame["outcome"].isin(["delivered", "partly delivered"])).sum())
+
+
+def _release_button(decision: DecisionView, *, is_stale: bool, place: str) -> None:
+    st.button(
+        "Release: not spam",
+        key=f"release-{place}-{decision.id}",
+        icon=":material/lock_open:",
+        type="primary" if place == "card" else "secondary",
+        disabled=is_stale,
+        help="The relay does not answer" if is_stale else None,
+        on_click=actions.request,
+        args=(Kind.RELEASE, decision.id, decision.sender),
+    )
+
+
+def _confirm_button(decision: DecisionView, *, is_stale: bool) -> None:
+    if decision.confirmed_by:
+        return
+    st.button(
+        "Confirm",
+        key=f"confirm-{decision.id}",
+        icon=":material/gavel:",
+        disabled=is_stale,
+        help="The relay does not answer" if is_stale else None,
+        on_click=actions.request,
+        args=(Kind.CONFIRM, decision.id, decision.sender),
+    )
+
+
+def _since(decision: DecisionView) -> str:
+    word = look(decision.effect).word
+    return f"{word} since {when(decision.starts_at, data.now())} ({ago(decision.starts_at, data.now())})"

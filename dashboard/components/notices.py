@@ -1,0 +1,62 @@
+"""What a page says when there is nothing to show, or when somebody does not answer. Never a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from dashboard.components.words import ago, clock, plain
+from dashboard.data import Reading
+
+# The one style of our own: Streamlit has no way to grey a block whose numbers are old. A container's key becomes a
+# class name, so this reaches only what `aged` encloses.
+_GREY = "<style>[class*='st-key-aged-']{opacity:.5;filter:grayscale(1)}</style>"
+
+_CONSEQUENCE = {
+    "analytics": "Mail still flows and is still judged: the relay decides by itself. What happens meanwhile is counted later.",
+    "relay": "No mail is accepted while it is down; senders' servers keep theirs and try again. Nothing accepted is lost.",
+}
+_CURE = {"analytics": "mailweir analytics", "relay": "mailweir relay"}
+
+
+def down(service: str, reading: Reading[Any], now: datetime) -> None:
+    """Say who does not answer, since when the figures are old, what that means for the mail, and what to do."""
+    since = (
+        f"Figures are those of **{clock(reading.as_of)}** ({ago(reading.as_of, now)}), in grey."
+        if reading.as_of
+        else "There are no figures of it yet."
+    )
+    st.error(
+        f"**{service.capitalize()} does not answer.** {since} {_CONSEQUENCE[service]}\n\n"
+        f"Start it with `{_CURE[service]}`, or everything with `mailweir up`; `mailweir doctor` says what is wrong. "
+        f"It said: {plain(reading.trouble)}",
+        icon=":material/cloud_off:",
+    )
+
+
+def troubles(now: datetime, *, analytics: list[Reading[Any]], relay: list[Reading[Any]]) -> None:
+    """Show one notice for each service that left one of these readings stale."""
+    for service, readings in (("relay", relay), ("analytics", analytics)):
+        stale = [reading for reading in readings if not reading.is_fresh]
+        if stale:
+            down(service, min(stale, key=lambda r: r.as_of or now), now)
+
+
+@contextmanager
+def aged(name: str, *readings: Reading[Any]) -> Iterator[None]:
+    """Enclose what these readings tell; it turns grey while one of them is stale. `name` is unique on the page."""
+    stale = any(not reading.is_fresh for reading in readings)
+    with st.container(key=f"{'aged' if stale else 'fresh'}-{name}"):
+        if stale:
+            st.html(_GREY)
+        yield
+
+
+def empty(words: str, *, command: str = "", icon: str = "inbox") -> None:
+    """An empty state: what would be here, and what to do to get it."""
+    with st.container(border=True):
+        st.markdown(f":gray[:material/{icon}:] {words}")
+        if command:
+            st.code(command, language="sh")

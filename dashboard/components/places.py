@@ -1,0 +1,65 @@
+"""Where the reader is and where a name leads: the window in the address, and links to a sender or a decision."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from dashboard.components.words import clock, plain, sender_parts, short
+from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window
+
+SENDER_PAGE = "views/sender.py"
+DECISIONS_PAGE = "views/decisions.py"
+SYSTEM_PAGE = "views/system.py"
+
+
+def window() -> Window:
+    """The span of time that the reader chose in the sidebar."""
+    return WINDOWS.get(st.session_state.get("window") or DEFAULT_WINDOW, WINDOWS[DEFAULT_WINDOW])
+
+
+def header(title: str, now: datetime, *, live: bool = True) -> None:
+    """The first line of a page: what it is, which window it shows, and when it was read."""
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.header(title, anchor=False, width="content")
+        st.caption(
+            f"{window().words} · {':material/sync: live, ' if live else ''}{clock(now)}",
+            width="content",
+            text_alignment="right",
+        )
+
+
+def sender_link(sender: str, *, label: str = "", icon: str | None = ":material/person_search:") -> None:
+    """A link to the sender's page."""
+    st.page_link(
+        SENDER_PAGE,
+        label=plain(label or short(sender_parts(sender)[2], 56)),
+        icon=icon,
+        query_params=_params(sender=sender),
+        help=plain(sender),
+    )
+
+
+def decision_link(decision_id: str, *, label: str = "", icon: str | None = ":material/gavel:") -> None:
+    """A link to the decision's card."""
+    st.page_link(
+        DECISIONS_PAGE, label=plain(label or decision_id), icon=icon, query_params=_params(decision=decision_id)
+    )
+
+
+def page_link(page: str, label: str, icon: str) -> None:
+    st.page_link(page, label=label, icon=f":material/{icon}:", query_params=_params())
+
+
+def go_to_sender(sender: str) -> None:
+    """Leave for the sender's page."""
+    st.switch_page(SENDER_PAGE, query_params=_params(sender=sender))
+
+
+def go_to_decision(decision_id: str) -> None:
+    """Leave for the decision's card."""
+    st.switch_page(DECISIONS_PAGE, query_params=_params(decision=decision_id))
+
+
+def _params(**more: str) -> dict[str, str]:
+    name = window().name
+    return more if name == DEFAULT_WINDOW else {"window": name, **more}

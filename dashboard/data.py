@@ -1,0 +1,260 @@
+"""What the pages know: every question to analytics and to the relay, and the last good answer to each.
+
+A service that does not answer never breaks a page: the page gets what it was told last, and since when that is old.
+Answers are shared between readers for a few seconds, so that ten open dashboards ask as much as one.
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+import streamlit as st
+from analytics.client import AnalyticsDown, QueryClient, QueryError
+
+from relay import settings as relay_settings
+from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from relay.control.views import AccountView, DecisionView, HeldView, SenderView
+from relay.settings import Settings
+
+T = TypeVar("T")
+
+FRESH_SECONDS = 2.0  # as often as the live fragments run
+SLOW_FRESH_SECONDS = 5.0  # for what changes slowly or costs more
+RETRY_SECONDS = 2.0  # after a failure the service is left alone this long: a page asks it several things
+KEPT_ANSWERS = 500
+
+# The named queries' columns: a page may read any of them, even when an older analytics does not send it.
+COLUMNS = {
+    "tiles": (
+        "accepted held refused delivered bounced complaints p50_delay_seconds p95_delay_seconds "
+        "prev_accepted prev_held prev_refused prev_delivered prev_bounced prev_complaints "
+        "prev_p50_delay_seconds prev_p95_delay_seconds"
+    ),
+    "flow": "bucket_at accepted held refused delivered",
+    "delay": "bucket_at p50_seconds p95_seconds delivered",
+    "senders": "sender account messages held refused delivered bounced complaints mean_score last_at score band",
+    "sender_summary": (
+        "first_at last_at messages held refused delivered bounced complaints scripts score low high band n points_json"
+    ),
+    "sender_flow": "bucket_at accepted held refused delivered mean_score",
+    "sender_messages": "message_id received_at action rule score mail_from recipients subject script outcome text",
+    "message": "message_id recipients tries held_events complaints trace reasons",
+    "decisions": (
+        "decision_id author account reseller sender effect rule reason evidence certainty value starts_at ends_at "
+        "supersedes policy_version model superseded_by"
+    ),
+    "destinations": "destination delivered deferred bounced p95_seconds last_text",
+    "jobs": "job last_started_at last_seconds last_status last_error next_run_at",
+    "ingest": "files rows corrupt_files last_at behind_files",
+    "corrupt": "file reason set_aside_at",
+    "listings": "address zone status answer checked_at",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time that ends now, and the bucket its charts are drawn in."""
+
+    name: str
+    span: timedelta
+    bucket_seconds: int
+    words: str
+
+    def since(self, now: datetime) -> datetime:
+        """Its beginning, on a bucket's edge, so that all charts of a page begin alike."""
+        edge = int((now - self.span).timestamp()) // self.bucket_seconds * self.bucket_seconds
+        return datetime.fromtimestamp(edge, UTC)
+
+
+WINDOWS = {
+    "15m": Window("15m", timedelta(minutes=15), 60, "the last 15 minutes"),
+    "1h": Window("1h", timedelta(hours=1), 60, "the last hour"),
+    "24h": Window("24h", timedelta(hours=24), 900, "the last 24 hours"),
+    "7d": Window("7d", timedelta(days=7), 7200, "the last 7 days"),
+}
+DEFAULT_WINDOW = "1h"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """An answer, when it was given, and what is wrong if that is not now. `as_of` None: there never was one."""
+
+    value: T
+    as_of: datetime | None
+    trouble: str = ""
+
+    @property
+    def is_fresh(self) -> bool:
+        return not self.trouble
+
+
+class Memory:
+    """The last good answers, for all readers of this process; bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asking: dict[Hashable, threading.Lock] = {}
+        self._known: OrderedDict[Hashable, tuple[float, Reading[Any]]] = OrderedDict()
+        self._failed: dict[str, tuple[float, str]] = {}
+
+    def read(
+        self, service: str, key: Hashable, ask: Callable[[], T], empty: T, fresh_seconds: float = FRESH_SECONDS
+    ) -> Reading[T]:
+        """Return an answer at most `fresh_seconds` old, else ask; one reader asks, the others wait for its answer."""
+        with self._lock:
+            asking = self._asking.setdefault(key, threading.Lock())
+        with asking:
+            asked, known = self._known.get(key, (float("-inf"), Reading(empty, None)))
+            failed, trouble = self._failed.get(service, (float("-inf"), ""))
+            now = time.monotonic()
+            if trouble and now - failed < RETRY_SECONDS:
+                return replace(known, trouble=trouble)
+            if now - asked < fresh_seconds:
+                return known
+            return self._ask(service, key, ask, known)
+
+    def _ask(self, service: str, key: Hashable, ask: Callable[[], T], known: Reading[T]) -> Reading[T]:
+        try:
+            answer = Reading(ask(), datetime.now(UTC))
+        except (AnalyticsDown, ControlUnreachable, OSError) as error:
+            self._failed[service] = (time.monotonic(), str(error))
+            return replace(known, trouble=str(error) or type(error).__name__)
+        except (QueryError, ControlError) as error:  # it answers, but not this: the others may still be asked
+            return replace(known, trouble=str(error))
+        with self._lock:
+            self._failed.pop(service, None)
+            self._known[key] = (time.monotonic(), answer)
+            self._known.move_to_end(key)
+            while len(self._known) > KEPT_ANSWERS:
+                self._asking.pop(self._known.popitem(last=False)[0], None)
+        return answer
+
+    def forget(self, service: str) -> None:
+        """Ask again at the next reading: something was changed."""
+        with self._lock:
+            for key, (_, reading) in self._known.items():
+                if isinstance(key, tuple) and key[0] == service:
+                    self._known[key] = (float("-inf"), reading)
+
+
+@st.cache_resource(show_spinner=False)
+def memory() -> Memory:
+    return Memory()
+
+
+def settings() -> Settings:
+    """The settings this process was started with. Raises SettingsError."""
+    return _settings(os.environ.get("MAILWEIR_CONFIG", ""), str(Path.cwd()))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def query(
+    name: str, window: Window | None = None, *, fresh_seconds: float = FRESH_SECONDS, **params: Any
+) -> Reading[pd.DataFrame]:
+    """Ask analytics a named query. The frame has at least the columns of COLUMNS; it is shared, never change it."""
+    chosen = settings()
+    columns = COLUMNS[name].split()
+
+    def ask() -> pd.DataFrame:
+        asked = dict(params)
+        if window is not None:
+            asked["since"] = window.since(now()).isoformat()
+        frame = _analytics(chosen).frame(name, **asked)
+        return frame.reindex(columns=[*frame.columns, *(c for c in columns if c not in frame.columns)])
+
+    key = ("analytics", str(chosen.dir), name, window.name if window else "", tuple(sorted(params.items())))
+    return memory().read("analytics", key, ask, pd.DataFrame(columns=columns), fresh_seconds)
+
+
+def row(reading: Reading[pd.DataFrame]) -> dict[str, Any]:
+    """The first row as plain values, NaN and NaT as None; {} when there is none."""
+    if reading.value.empty:
+        return {}
+    first = reading.value.iloc[0]
+    return {str(name): (None if _is_missing(first[name]) else first[name]) for name in reading.value.columns}
+
+
+def instant(value: Any) -> datetime | None:
+    """A cell of a frame as an aware instant."""
+    if _is_missing(value):
+        return None
+    stamp = pd.Timestamp(value)
+    found: datetime = (stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)).to_pydatetime()
+    return found
+
+
+def relay_status() -> Reading[dict[str, Any]]:
+    return _relay("status", lambda relay: relay.status(), {})
+
+
+def relay_queue() -> Reading[dict[str, Any]]:
+    return _relay("queue", lambda relay: relay.queue(), {})
+
+
+def decisions(*, open_only: bool = False, limit: int = 200) -> Reading[list[DecisionView]]:
+    """Decisions, youngest first, as the relay knows them now."""
+    return _relay(f"decisions {open_only} {limit}", lambda relay: relay.decisions(open_only=open_only, limit=limit), [])
+
+
+def decision(decision_id: str) -> Reading[DecisionView | None]:
+    return _relay(f"decision {decision_id}", lambda relay: relay.decision(decision_id), None)
+
+
+def sender(key: str) -> Reading[SenderView | None]:
+    return _relay(f"sender {key}", lambda relay: relay.sender(key), None)
+
+
+def account(name: str) -> Reading[AccountView | None]:
+    return _relay(f"account {name}", lambda relay: relay.account(name), None, SLOW_FRESH_SECONDS)
+
+
+def held(key: str, limit: int = 100) -> Reading[list[HeldView]]:
+    return _relay(f"held {key} {limit}", lambda relay: relay.held(sender=key, limit=limit), [])
+
+
+def audit(limit: int = 20) -> Reading[list[Any]]:
+    return _relay(f"audit {limit}", lambda relay: relay.audit(limit=limit), [])
+
+
+def relay_client() -> ControlClient:
+    """The one that acts, as `dashboard`. Raises OSError while there is no token yet."""
+    chosen = settings()
+    return _control(str(chosen.dir), chosen.control.listen, chosen)
+
+
+def _relay(name: str, ask: Callable[[ControlClient], T], empty: T, fresh_seconds: float = FRESH_SECONDS) -> Reading[T]:
+    key = ("relay", str(settings().dir), name)
+    return memory().read("relay", key, lambda: ask(relay_client()), empty, fresh_seconds)
+
+
+@st.cache_resource(show_spinner=False)
+def _settings(config: str, folder: str) -> Settings:
+    return relay_settings.load()
+
+
+def _analytics(chosen: Settings) -> QueryClient:
+    return _query_client(str(chosen.dir), chosen.analytics.listen, chosen)
+
+
+@st.cache_resource(show_spinner=False)
+def _query_client(folder: str, listen: str, _settings: Settings) -> QueryClient:
+    return QueryClient.of(_settings, name="dashboard")
+
+
+@st.cache_resource(show_spinner=False)
+def _control(folder: str, listen: str, _settings: Settings) -> ControlClient:
+    return ControlClient.of(_settings, name="dashboard")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)

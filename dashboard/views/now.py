@@ -1,0 +1,204 @@
+"""Now: is mail flowing, who was stopped, is anybody else late? Answered in one look, live."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import actions, charts, data
+from dashboard.components import cards, notices, places
+from dashboard.components.tiles import Tile, tiles
+from dashboard.components.words import change, count, plain, seconds, sender_parts, short
+from dashboard.data import Reading, Window
+from dashboard.theme import Colour, palette
+from relay.control.views import DecisionView
+
+SHOWN = 4  # of what needs somebody; the rest is one click away
+LATE_FACTOR, LATE_SECONDS = 2.0, 5.0  # others are late when both are exceeded against the window's own median
+
+
+@st.fragment(run_every=2)
+def _live() -> None:
+    actions.rerun_if_requested()
+    window, now = places.window(), data.now()
+    status, opened = data.relay_status(), data.decisions(open_only=True)
+    stopped = [row for row in opened.value if cards.stops_mail(row)]
+    except_for = stopped[0].sender if stopped else ""
+    totals, flow = data.query("tiles", window), data.query("flow", window, bucket_seconds=window.bucket_seconds)
+    delay = data.query("delay", window, bucket_seconds=window.bucket_seconds, exclude_sender=except_for)
+    pace = charts.filled(delay.value, window, now, ["p50_seconds", "p95_seconds", "delivered"], gap=None)
+
+    places.header("Now", now)
+    notices.troubles(now, analytics=[totals, flow, delay], relay=[status, opened])
+    with notices.aged("answers", totals, opened):
+        _answers(data.row(totals), status, stopped, pace, window)
+    with notices.aged("tiles", totals, flow):
+        _tiles(data.row(totals), charts.filled(flow.value, window, now, _FLOW), pace, window)
+    with notices.aged("needs", opened):
+        _needs_you(opened)
+    with notices.aged("charts", flow, delay):
+        _charts(flow, pace, stopped, except_for, window)
+
+
+_FLOW = ["accepted", "held", "refused", "delivered"]
+
+
+def _answers(
+    totals: dict[str, float],
+    status: Reading[dict[str, object]],
+    stopped: list[DecisionView],
+    pace: pd.DataFrame,
+    window: Window,
+) -> None:
+    answers = [_is_flowing(totals, status, window), _who_is_stopped(stopped), _is_anybody_late(pace, stopped)]
+    st.markdown(" ".join(f":{colour}-badge[:material/{icon}: {words}]" for colour, icon, words in answers))
+
+
+def _is_flowing(
+    totals: dict[str, float], status: Reading[dict[str, object]], window: Window
+) -> tuple[Colour, str, str]:
+    if not status.is_fresh:
+        return "red", "cloud_off", "The relay does not answer"
+    if not totals:
+        return "gray", "help", "Nobody knows whether mail flows: analytics has not answered yet"
+    if not totals["accepted"] and not totals["held"]:
+        return "gray", "hourglass_empty", f"No mail came in {window.words}"
+    if not totals["delivered"]:
+        return "orange", "schedule", "Mail comes in, but none was delivered yet"
+    return "green", "check_circle", "Mail is flowing"
+
+
+def _who_is_stopped(stopped: list[DecisionView]) -> tuple[Colour, str, str]:
+    if not stopped:
+        return "green", "check_circle", "Nobody is stopped"
+    if len(stopped) == 1:
+        return "orange", "front_hand", f"1 sender stopped: {plain(short(sender_parts(stopped[0].sender)[2], 44))}"
+    return "orange", "front_hand", f"{len(stopped)} senders stopped"
+
+
+def _is_anybody_late(pace: pd.DataFrame, stopped: list[DecisionView]) -> tuple[Colour, str, str]:
+    known = pace["p95_seconds"].dropna()
+    who = "Nobody else" if stopped else "Nobody"
+    if known.empty:
+        return "gray", "help", "No deliveries to judge delay by"
+    latest, usual = known.iloc[-3:].max(), known.median()
+    if latest > usual * LATE_FACTOR and latest > usual + LATE_SECONDS:
+        return "orange", "schedule", f"Others wait: 95 % within {seconds(latest)}, usually {seconds(usual)}"
+    return "green", "check_circle", f"{who} is late: 95 % within {seconds(latest)}"
+
+
+def _tiles(totals: dict[str, float], flow: pd.DataFrame, pace: pd.DataFrame, window: Window) -> None:
+    def of(name: str) -> float | None:
+        return totals.get(name)
+
+    stopped, before = _sum(of("held"), of("refused")), _sum(of("prev_held"), of("prev_refused"))
+    p95, p95_before = of("p95_delay_seconds"), of("prev_p95_delay_seconds")
+    tiles(
+        [
+            Tile(
+                "Accepted",
+                count(of("accepted")),
+                change(of("accepted"), of("prev_accepted")),
+                flow["accepted"].tolist(),
+                "green",
+                "Messages taken and passed on for delivery.",
+            ),
+            Tile(
+                "Delivered",
+                count(of("delivered")),
+                change(of("delivered"), of("prev_delivered")),
+                flow["delivered"].tolist(),
+                "green",
+                "Recipients whose mail server took the message.",
+            ),
+            Tile(
+                "Held and refused",
+                count(stopped),
+                change(stopped, before),
+                (flow["held"] + flow["refused"]).tolist(),
+                "orange",
+                f"{count(of('held'))} held, {count(of('refused'))} refused. Held mail is parked, not lost.",
+            ),
+            Tile(
+                "95 % delivered within",
+                seconds(p95),
+                _slower(p95, p95_before),
+                pace["p95_seconds"].ffill().fillna(0).tolist(),
+                "gray",
+                f"From acceptance to delivery; half within {seconds(of('p50_delay_seconds'))}.",
+            ),
+        ],
+        f"against {window.name} before",
+    )
+
+
+def _needs_you(opened: Reading[list[DecisionView]]) -> None:
+    waiting = [row for row in opened.value if cards.needs_somebody(row)]
+    chores = _chores()
+    st.subheader("Needs you", anchor=False)
+    if not waiting and not chores and opened.as_of is not None:
+        st.markdown(
+            ":green-badge[:material/check_circle: Nothing needs you] :gray[A stopped sender would stand here, with its reason and a button.]"
+        )
+    for row in waiting[:SHOWN]:
+        cards.line(row, is_stale=not opened.is_fresh)
+    if len(waiting) > SHOWN:
+        places.page_link(places.DECISIONS_PAGE, f"All {len(waiting)} open decisions", "gavel")
+    for words, icon in chores:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f":orange-badge[:material/{icon}: {words}]", width="stretch")
+            places.page_link(places.SYSTEM_PAGE, "System", "dns")
+
+
+def _chores() -> list[tuple[str, str]]:
+    """What is wrong with the machinery, in words, with an icon."""
+    listings = data.query("listings", fresh_seconds=data.SLOW_FRESH_SECONDS).value
+    jobs = data.query("jobs", fresh_seconds=data.SLOW_FRESH_SECONDS).value
+    corrupt = data.row(data.query("ingest")).get("corrupt_files") or 0
+    found = [
+        (f"{plain(str(row.address))} is listed on {plain(str(row.zone))}", "report")
+        for row in listings[listings["status"].eq("listed")].itertuples()
+    ]
+    found += [
+        (f"Job {plain(str(row.job))} failed", "error")
+        for row in jobs[jobs["last_status"].isin(["failed", "error"])].itertuples()
+    ]
+    if corrupt:
+        found.append((f"{count(corrupt)} corrupt journal file{'' if corrupt == 1 else 's'} set aside", "broken_image"))
+    return found
+
+
+def _charts(
+    flow: Reading[pd.DataFrame], pace: pd.DataFrame, stopped: list[DecisionView], except_for: str, window: Window
+) -> None:
+    now, colours = data.now(), palette()
+    events = [
+        charts.Event(row.starts_at, f"{sender_parts(row.sender)[2]} {row.effect}: {row.reason}")
+        for row in stopped
+        if row.starts_at >= window.since(now)
+    ]
+    if flow.as_of is not None and flow.value.empty:
+        notices.empty(
+            f"No mail in {window.words}. Send a first message, or choose a longer window:",
+            command="mailweir send-test you@example.com",
+        )
+        return
+    st.subheader("Flow", anchor=False)
+    st.altair_chart(
+        charts.flow(charts.filled(flow.value, window, now, _FLOW), colours, events),
+        key="flow",
+        alt="Messages by verdict over time",
+    )
+    st.subheader("Delay of everybody else" if except_for else "Delay of everybody", anchor=False)
+    st.altair_chart(charts.delay(pace, colours, events), key="delay", alt="Delivery delay over time")
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _slower(now_seconds: float | None, before: float | None) -> str | None:
+    if now_seconds is None or before is None:
+        return None
+    return f"{now_seconds - before:+.1f} s"
+
+
+_live()

@@ -1,0 +1,251 @@
+"""Sender: how one end sender behaves, where it stands, and stop or release it."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import actions, charts, data
+from dashboard.actions import Kind
+from dashboard.components import cards, messages, notices, places
+from dashboard.components.words import count, plain, sender_parts, share, short, when
+from dashboard.data import Reading, Window
+from dashboard.theme import look, palette
+from relay.control.views import SenderView
+
+_FLOW = ["accepted", "held", "refused", "delivered"]
+_MESSAGES = 200
+
+
+def _search() -> str:
+    """The search box; what it holds stands in the address."""
+    known = data.query("senders", data.WINDOWS["7d"], limit=500, search="", fresh_seconds=data.SLOW_FRESH_SECONDS)
+    options = [str(key) for key in known.value["sender"].dropna()]
+    wanted = st.query_params.get("sender")
+    if wanted and wanted not in options:
+        options = [wanted, *options]
+    chosen = st.selectbox(
+        "Sender",
+        options,
+        index=None,
+        key="sender",
+        bind="query-params",
+        accept_new_options=True,
+        format_func=_option,
+        placeholder="Search a sender: an address, a vhost, a Unix user, an account",
+        label_visibility="collapsed",
+    )
+    return chosen or ""
+
+
+def _option(key: str) -> str:
+    account, kind, value = sender_parts(key)
+    return f"{value}  ·  {account} · {kind}" if kind else value
+
+
+@st.fragment(run_every=2)
+def _live(key: str) -> None:
+    actions.rerun_if_requested()
+    window, now = places.window(), data.now()
+    standing = data.sender(key)
+    summary = data.query("sender_summary", sender=key)
+    flow = data.query("sender_flow", window, sender=key, bucket_seconds=window.bucket_seconds)
+    recent = data.query("sender_messages", sender=key, limit=_MESSAGES)
+    notices.troubles(now, analytics=[summary, flow, recent], relay=[standing] if data.relay_status().trouble else [])
+    if standing.value is None and summary.is_fresh and not data.row(summary).get("messages"):
+        notices.empty(f"No mail of `{plain(key)}` is known. A sender is written account|kind|value.", icon="search_off")
+        return
+    with notices.aged("who", standing, summary):
+        _who(key, standing, data.row(summary))
+    if standing.value and standing.value.decision:
+        with notices.aged("case", standing):
+            cards.card(standing.value.decision, is_stale=not standing.is_fresh)
+    with notices.aged("charts", flow, recent):
+        _charts(flow, recent, standing.value, window)
+
+
+def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]) -> None:
+    account, kind, value = sender_parts(key)
+    view, now = standing.value, data.now()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(
+            f"### {plain(short(value, 70))}\n{look(view.standing if view else None).badge} "
+            f"{look(summary.get('band')).badge if summary.get('band') else ''} :gray[{plain(account)} · {plain(kind)}]",
+        )
+        _act(key, view, is_stale=not standing.is_fresh)
+    total = summary.get("messages") or 0
+    facts = [
+        ("Reputation", _reputation(summary)),
+        ("Limit now", _limit(account, view)),
+        ("Messages", count(total)),
+        ("Held or refused", share((summary.get("held") or 0) + (summary.get("refused") or 0), total)),
+        (
+            "Bounced",
+            share(summary.get("bounced") or 0, (summary.get("delivered") or 0) + (summary.get("bounced") or 0)),
+        ),
+        ("Complaints", count(summary.get("complaints") or 0)),
+        ("Parked", count(view.held) if view else "–"),
+        ("First seen", when(data.instant(summary.get("first_at")), now)),
+    ]
+    with st.container(horizontal=True, gap="large"):
+        for label, text in facts:
+            st.markdown(f":gray[:small[{label}]]  \n{text}", width="content")
+
+
+def _reputation(summary: dict[str, Any]) -> str:
+    score = summary.get("score")
+    if score is None:
+        return "not computed yet"
+    return f"**{score:.0f}** of 100 ({summary.get('low') or 0:.0f}–{summary.get('high') or 0:.0f}, n = {count(summary.get('n'))})"
+
+
+def _limit(account: str, view: SenderView | None) -> str:
+    known = data.account(account).value
+    base = (known.rcpts_per_hour if known else None) or data.settings().limits.rcpts_per_hour
+    if view is None or view.multiplier == 1:
+        return f"{count(base)} recipients/h"
+    return f"{count(base * view.multiplier)} recipients/h ({count(base)} × {view.multiplier:g})"
+
+
+def _act(key: str, view: SenderView | None, *, is_stale: bool) -> None:
+    is_stopped = bool(view and view.standing in ("held", "blocked", "suspended", "throttled"))
+    kind = Kind.RELEASE_SENDER if is_stopped else Kind.HOLD_SENDER
+    if is_stopped and view and view.decision:
+        return  # its card below has the buttons
+    st.button(
+        "Release" if is_stopped else "Hold this sender",
+        key="sender-act",
+        icon=":material/lock_open:" if is_stopped else ":material/front_hand:",
+        disabled=is_stale or view is None,
+        help="The relay does not answer" if is_stale else None,
+        on_click=actions.request,
+        args=(kind, key, key),
+    )
+
+
+def _charts(
+    flow: Reading[pd.DataFrame], recent: Reading[pd.DataFrame], view: SenderView | None, window: Window
+) -> None:
+    now, colours = data.now(), palette()
+    events = [
+        charts.Event(row.starts_at, f"{look(row.effect).word}: {row.reason}")
+        for row in (view.decisions if view else [])
+        if row.starts_at >= window.since(now)
+    ]
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Volume by verdict", anchor=False)
+        st.altair_chart(
+            charts.flow(charts.filled(flow.value, window, now, _FLOW), colours, events),
+            key="sender-flow",
+            alt="This sender's messages by verdict",
+        )
+    with right:
+        st.subheader("Spam score of each message", anchor=False)
+        st.altair_chart(
+            charts.scores(_scored(recent.value, window), data.settings().policy.hold_score, colours, height=210),
+            key="sender-scores",
+            alt="Spam score of each recent message with the hold line",
+        )
+
+
+def _scored(frame: pd.DataFrame, window: Window) -> pd.DataFrame:
+    received = pd.to_datetime(frame["received_at"], utc=True)
+    shown = frame[frame["score"].notna() & (received >= pd.Timestamp(window.since(data.now())))]
+    at = pd.to_datetime(shown["received_at"], utc=True)
+    return pd.DataFrame(
+        {
+            "received_at": at,
+            "when": at.dt.strftime("%H:%M:%S UTC"),
+            "score": shown["score"].astype("float64"),
+            "verdict": [look(action).word for action in shown["action"]],
+            "subject": [short(str(subject or ""), 50) for subject in shown["subject"]],
+        }
+    )
+
+
+@st.fragment
+def _recent(key: str) -> None:
+    """The messages stay still while one is read: new ones come on demand, not every two seconds."""
+    reading = data.query("sender_messages", sender=key, limit=_MESSAGES)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Recent messages", anchor=False, width="content")
+        st.button("Refresh", key="messages-refresh", icon=":material/refresh:", type="tertiary")
+    if reading.value.empty:
+        st.caption(
+            "No message of this sender is in the warehouse." if reading.is_fresh else "Analytics does not answer."
+        )
+        return
+    with notices.aged("messages", reading):
+        chosen = messages.table(reading, key="messages")
+        if chosen:
+            messages.panel(chosen)
+        else:
+            st.caption("Choose a row to see why it got its verdict and what became of it.")
+
+
+def _scripts(key: str) -> None:
+    found = messages.listed(data.row(data.query("sender_summary", sender=key)).get("scripts"))
+    if not found:
+        return
+    st.subheader("Scripts", anchor=False)
+    st.caption("What the sender's server says sent the mail: evidence, never an identity.")
+    for script in found[:10]:
+        st.markdown(f"- {plain(str(script))}")
+
+
+def _nobody() -> None:
+    """The empty page: the busiest senders, each a click away."""
+    known = data.query("senders", places.window(), limit=100, search="", fresh_seconds=data.SLOW_FRESH_SECONDS)
+    notices.troubles(data.now(), analytics=[known], relay=[])
+    if known.value.empty:
+        if known.as_of is not None:
+            notices.empty(
+                f"Nobody sent mail in {places.window().words}. Choose a longer window, or add an account:",
+                command="mailweir account add NAME",
+            )
+        return
+    frame = known.value
+    st.subheader("Who sent mail", anchor=False)
+    with notices.aged("senders", known):
+        chosen = st.dataframe(
+            pd.DataFrame(
+                {
+                    "sender": [sender_parts(str(key))[2] for key in frame["sender"]],
+                    "account": frame["account"],
+                    "messages": frame["messages"],
+                    "stopped": frame["held"].fillna(0) + frame["refused"].fillna(0),
+                    "bounced": frame["bounced"],
+                    "score": frame["score"].astype("float64"),
+                    "band": [look(band).word if isinstance(band, str) and band else "–" for band in frame["band"]],
+                }
+            ),
+            hide_index=True,
+            key="senders",
+            on_select="rerun",
+            selection_mode="single-row",
+            height=min(38 + 35 * len(frame), 600),
+            column_config={
+                "sender": st.column_config.TextColumn("Sender", width="large"),
+                "account": "Account",
+                "messages": st.column_config.NumberColumn("Messages", format="localized"),
+                "stopped": st.column_config.NumberColumn("Held or refused", format="localized"),
+                "bounced": st.column_config.NumberColumn("Bounced", format="localized"),
+                "score": st.column_config.NumberColumn(
+                    "Reputation", format="%.0f", help="0 to 100; empty: not computed yet"
+                ),
+                "band": "Band",
+            },
+        )
+        st.caption("Choose a row to open its page.")
+    if chosen.selection.rows:
+        places.go_to_sender(str(frame.iloc[chosen.selection.rows[0]]["sender"]))
+
+
+places.header("Sender", data.now())
+if sender_key := _search():
+    _live(sender_key)
+    _recent(sender_key)
+    _scripts(sender_key)
+else:
+    _nobody()

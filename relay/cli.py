@@ -1,0 +1,133 @@
+"""The command `mailweir`. Gathers the commands of all packages through entry points and loads the one that is called.
+
+`mailweir --help` must stay below 0.3 s: nothing is imported here but click and the standard library.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from relay import __version__
+
+if TYPE_CHECKING:
+    from relay.settings import Settings
+
+_OUR_PACKAGES = ("relay", "analytics", "dashboard")
+
+# What --help says of a command without loading it: the first line of its own help (tests/relay/test_cli.py checks).
+SUMMARIES = {
+    "demo": "Play the whole story with simulated customers and receivers.",
+    "init": "Write a commented mailweir.toml.",
+    "up": "Run relay, analytics and dashboard until Ctrl-C.",
+    "doctor": "Find what is wrong with this installation, and say the fix.",
+    "account": "Customers of the relay: accounts, logins, networks.",
+    "send-test": "Send one message through the SMTP door and tell its whole story.",
+    "held": "Held mail: list, release, drop.",
+    "sender": "One end sender: show, hold, release.",
+    "why": "Say why a decision, message or sender stands as it does.",
+    "warehouse": "The warehouse: ingest, rebuild, show.",
+    "model": "The spam model: train, score, show.",
+    "relay": "Run the relay alone.",
+    "analytics": "Run analytics alone.",
+    "dashboard": "Run the dashboard alone.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command gets by `click.pass_obj`."""
+
+    config: Path | None
+
+    def settings(self) -> "Settings":
+        """The settings, read anew. Raises SettingsError."""
+        from relay.settings import load
+
+        return load(self.config)
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by entry point; imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        order = list(SUMMARIES)
+        return sorted(_entries(), key=lambda name: (order.index(name) if name in order else len(order), name))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _entries().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command = entry.load()
+        except ImportError as error:
+            raise click.ClickException(f"the command {cmd_name!r} cannot be loaded: {error}") from error
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mailweir", message="%(prog)s %(version)s")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings; default: $MAILWEIR_CONFIG, else ./mailweir.toml, else the defaults.",
+)
+@click.pass_context
+def mailweir(ctx: click.Context, config: Path | None) -> None:
+    """Relay outbound mail; stop the hijacked sender and nobody else; say why."""
+    if config is not None:
+        config = config.absolute()
+        os.environ["MAILWEIR_CONFIG"] = str(config)  # for what reads settings by itself, and for child processes
+    ctx.obj = Context(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 it failed (one clear line says why), 2 it was called wrongly."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    try:
+        result = mailweir.main(arguments, prog_name="mailweir", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("aborted", err=True)
+        return 1
+    except Exception as error:
+        # An error type of our own, or of the system, carries a text for people. Anything else is a bug of ours and
+        # keeps its traceback.
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+            sys.stdout = None  # the reader is gone (`| head`); the interpreter must not flush into the void
+            return 1
+        if not _is_clear(error):
+            raise
+        click.echo(f"mailweir: {error}", err=True)
+        return 1
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="mailweir.commands")}
+
+
+def _is_clear(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _OUR_PACKAGES
+
+
+if __name__ == "__main__":
+    main()

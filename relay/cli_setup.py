@@ -1,0 +1,70 @@
+"""The commands `init`, `relay` and `send-test`: what a newcomer calls first."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from relay.cli import Context
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("mailweir.toml"))
+@click.option("--force", is_flag=True, help="Overwrite the file if there is one.")
+def init(file: Path, force: bool) -> None:
+    """Write a commented mailweir.toml.
+
+    Every setting stands in it with its meaning and default, switched off by a `#`.
+    """
+    from relay.settings_file import render
+
+    target = file.absolute()
+    try:
+        with target.open("w" if force else "x") as out:
+            out.write(render(target.parent / "mailweir-data"))
+    except FileExistsError:
+        raise click.ClickException(f"{target} exists; --force overwrites it") from None
+    # Passwords of smarthosts may come to stand in it.
+    target.chmod(0o600)
+    click.echo(f"wrote {target}\nnext: mailweir account add NAME, then mailweir up")
+
+
+@click.command("relay")
+@click.pass_obj
+def serve(context: Context) -> None:
+    """Run the relay alone."""
+    from relay import log
+    from relay.node import run
+
+    log.setup("relay")
+    sys.exit(run(context.settings()))
+
+
+@click.command("send-test")
+@click.argument("to", metavar="TO")
+@click.option("--from", "mail_from", help="Envelope sender and From:; default: postmaster at the account's domain.")
+@click.option("--account", default="", help="Make a one-time login of this account; default: the only one there is.")
+@click.option("--login", default="", help="Use this login instead; its password comes from standard input.")
+@click.option("--subject", default="A test from mailweir", show_default=True)
+@click.option("--text", default="This is a test message. It shows the way through the relay.\n", help="The body.")
+@click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=15.0, show_default=True, help="Seconds.")
+@click.pass_obj
+def send_test(context: Context, /, **options: str | float) -> None:
+    """Send one message through the SMTP door and tell its whole story.
+
+    Exit code 0 when it was delivered, 1 when it was refused, held, or not delivered in time.
+    """
+    from relay.send_test import Test, run
+
+    password = sys.stdin.readline().rstrip("\r\n") if options["login"] else ""
+    test = Test(
+        to=str(options["to"]),
+        mail_from=str(options["mail_from"] or ""),
+        account=str(options["account"]),
+        login=str(options["login"]),
+        password=password,
+        subject=str(options["subject"]),
+        text=str(options["text"]),
+        wait_seconds=float(options["wait_seconds"]),
+    )
+    sys.exit(run(context.settings(), test))

@@ -1,0 +1,265 @@
+"""Any bytes to what a mail says: header fields, the texts shown, attachments, links. Bounded, never raises.
+
+Own MIME splitting instead of the email package: parts are found by position, so that an attachment of 25 MB costs one
+search and not 400,000 lines, and hostile nesting costs nothing.
+"""
+
+import binascii
+import email.message
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from relay.content.html import Link, Page, read_page
+from relay.content.text import decode_base64, decode_bytes, decode_header, fold
+
+_MAX_HEAD = 256 * 1024
+_MAX_FIELDS = 1000
+_MAX_VALUE = 2000
+_MAX_DEPTH = 8
+_MAX_PARTS = 200
+_MAX_TEXTS = 3  # of each kind, plain and HTML: a forwarded mail or two
+_MAX_ENCODED_TEXT = 150_000  # bytes of a text part that are looked at: 50 MB of text cost no more than this
+_MAX_TEXT = 60_000  # characters of text kept, over all parts of a kind
+_MAX_LINKS = 300
+
+_FIELD_END = re.compile(rb"\r\n(?![ \t])")
+_NAME = re.compile(rb"[!-9;-~]+")
+_PARAMETER = re.compile(rb';\s*([\w.-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.){0,300})"|([^\s;"]{1,300}))')
+_TYPE = re.compile(rb"\s*([\w.+-]{1,60})/([\w.+-]{1,60})")
+_URL = re.compile(r"(?:https?://|www\.(?=\w))[^\s<>\"'()\[\]{}]{3,1000}", re.IGNORECASE)
+_MAILBOX = re.compile(r"^\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^<>]*?))\s*<\s*([^<>\s@]+@[^<>\s@]+?)\s*>")
+_ADDRESS = re.compile(r"[^\s<>(),;:\"@\[\]]+@[^\s<>(),;:\"@\[\]]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A header block: fields in order, names in lower case, values raw with their folding, without the final CRLF.
+
+    `body_at` is where the body begins. `is_sound` is False when a line is no field: readers differ on such mail.
+    """
+
+    fields: list[tuple[bytes, bytes]]
+    body_at: int
+    is_sound: bool
+
+    def first(self, name: bytes) -> bytes | None:
+        for key, value in self.fields:
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part that is not shown as text; `size_bytes` decoded, estimated for base64."""
+
+    name: str
+    content_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One address of a header, `domain` in lower case."""
+
+    name: str = ""
+    address: str = ""
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2].lower().rstrip(".")
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a message says. Texts are folded (NFKC, no invisible characters, look-alikes of mixed words in Latin)."""
+
+    head: Head
+    subject: str = ""
+    author: Mailbox = field(default_factory=Mailbox)
+    reply_to: Mailbox = field(default_factory=Mailbox)
+    plain: str = ""
+    visible: str = ""
+    html_length: int = 0
+    page: Page = field(default_factory=Page)
+    links: list[Link] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    parts: int = 0
+    shape: str = ""
+    invisible_characters: int = 0
+    mixed_script_words: int = 0
+    texts: dict[str, int] = field(default_factory=lambda: {"plain": 0, "html": 0})
+
+    @property
+    def text(self) -> str:
+        """What the recipient sees first: the HTML where there is some, then the plain text."""
+        return f"{self.visible}\n{self.plain}" if self.visible else self.plain
+
+
+def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
+    """Split the header block that begins at `start`."""
+    end = len(content) if end is None else end
+    if content.startswith(b"\r\n", start):
+        return Head([], min(start + 2, end), True)
+    stop = content.find(b"\r\n\r\n", start, end)
+    body_at = end if stop < 0 else stop + 4
+    stop = end if stop < 0 else stop
+    fields, is_sound = [], stop - start <= _MAX_HEAD
+    for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
+        name, colon, value = line.partition(b":")
+        name = name.rstrip(b" \t")
+        if colon and _NAME.fullmatch(name):
+            fields.append((name.lower(), value))
+        elif line:
+            is_sound = False
+    return Head(fields, body_at, is_sound and len(fields) < _MAX_FIELDS)
+
+
+def read(content: bytes) -> Reading:
+    """Read a whole message."""
+    head = split_head(content)
+    reading = Reading(head)
+    reading.subject, invisible, mixed = fold(_text_of(head, b"subject"))
+    reading.author, reading.reply_to = _mailbox(_text_of(head, b"from")), _mailbox(_text_of(head, b"reply-to"))
+    reading.invisible_characters, reading.mixed_script_words = invisible, mixed
+    reading.shape = _read_part(reading, content, head, len(content), 0)[:120]
+    _find_links(reading)
+    return reading
+
+
+def mailboxes(value: str) -> list[str]:
+    """All addresses in a header value."""
+    return _ADDRESS.findall(value[:_MAX_VALUE])
+
+
+def _text_of(head: Head, name: bytes) -> str:
+    value = head.first(name)
+    return "" if value is None else decode_header(value[:_MAX_VALUE])
+
+
+def _mailbox(value: str) -> Mailbox:
+    if match := _MAILBOX.match(value):
+        return Mailbox((match[1] or match[2] or "").strip(), match[3])
+    found = _ADDRESS.search(value)
+    return Mailbox("", found[0]) if found else Mailbox(value[:200], "")
+
+
+def _read_part(reading: Reading, content: bytes, head: Head, end: int, depth: int) -> str:
+    """Take in one part (a whole message is one) and return its shape."""
+    reading.parts += 1
+    declared = head.first(b"content-type") or b""
+    match = _TYPE.match(declared)
+    major, minor = (match[1].lower().decode(), match[2].lower().decode()) if match else ("text", "plain")
+    if major == "multipart" and depth < _MAX_DEPTH:
+        boundary = _parameter(declared, b"boundary")
+        shapes = [
+            _read_part(reading, content, split_head(content, start, stop), stop, depth + 1)
+            for start, stop in _sections(content, boundary, head.body_at, end)
+            if reading.parts < _MAX_PARTS
+        ]
+        return f"{minor}({','.join(shapes)})"
+    if (major, minor) == ("message", "rfc822") and depth < _MAX_DEPTH:
+        inner = split_head(content, head.body_at, end)
+        return f"rfc822({_read_part(reading, content, inner, end, depth + 1)})"
+    disposition = (head.first(b"content-disposition") or b"").lstrip()[:10].lower()
+    kind = {"plain": "plain", "html": "html"}.get(minor, "") if major == "text" else ""
+    if kind and disposition != b"attachment" and reading.texts[kind] < _MAX_TEXTS:
+        reading.texts[kind] += 1
+        _read_text(reading, kind, _decoded(content, head, end), _parameter(declared, b"charset"))
+        return kind
+    if kind == "" or disposition == b"attachment":
+        _note_attachment(reading, head, f"{major}/{minor}", end - head.body_at)
+    return minor
+
+
+def _sections(content: bytes, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the parts between boundary lines lie; what follows an unclosed last boundary counts as a part."""
+    if not boundary:
+        return
+    delimiter = b"--" + boundary
+    begin, position = -1, start
+    while (found := content.find(delimiter, position, end)) >= 0:
+        position = found + len(delimiter)
+        at_line_start = found == start or content[found - 2 : found] == b"\r\n"
+        if not at_line_start or content[position : position + 1] not in (b"", b"\r", b" ", b"\t", b"-"):
+            continue
+        if begin >= 0:
+            yield begin, max(begin, found - 2)
+        if content.startswith(b"--", position):
+            return
+        line_end = content.find(b"\r\n", position, end)
+        if line_end < 0:
+            return
+        begin = position = line_end + 2
+        # the CRLF before the next delimiter may be the one that ends this line (an empty part)
+        position = line_end
+    if begin >= 0:
+        yield begin, end
+
+
+def _decoded(content: bytes, head: Head, end: int) -> bytes:
+    data = content[head.body_at : min(end, head.body_at + _MAX_ENCODED_TEXT)]
+    match (head.first(b"content-transfer-encoding") or b"").strip().lower():
+        case b"quoted-printable":
+            return binascii.a2b_qp(data)
+        case b"base64":
+            return decode_base64(data)
+        case _:
+            return data
+
+
+def _read_text(reading: Reading, kind: str, data: bytes, charset: bytes) -> None:
+    text = decode_bytes(data, charset.decode("ascii", "replace"))
+    if kind == "html":
+        reading.html_length += len(text)
+        page = read_page(text)
+        reading.page.links += page.links
+        reading.page.images += page.images
+        reading.page.forms += page.forms
+        reading.page.hidden_characters += page.hidden_characters
+        text = page.text
+    text, invisible, mixed = fold(text)
+    reading.invisible_characters += invisible
+    reading.mixed_script_words += mixed
+    if kind == "html":
+        reading.visible = f"{reading.visible}\n{text}"[:_MAX_TEXT].lstrip("\n")
+    else:
+        reading.plain = f"{reading.plain}\n{text}"[:_MAX_TEXT].lstrip("\n")
+
+
+def _note_attachment(reading: Reading, head: Head, content_type: str, encoded_bytes: int) -> None:
+    is_base64 = (head.first(b"content-transfer-encoding") or b"").strip().lower() == b"base64"
+    size_bytes = encoded_bytes * 57 // 78 if is_base64 else encoded_bytes  # 76 characters and CRLF carry 57 bytes
+    reading.attachments.append(Attachment(_file_name(head), content_type, size_bytes))
+
+
+def _file_name(head: Head) -> str:
+    """The name by the standard library, which knows RFC 2231; it is rare enough to be allowed its price."""
+    part = email.message.Message()
+    for name in ("Content-Disposition", "Content-Type"):
+        if value := head.first(name.lower().encode()):
+            part[name] = decode_header(value[:_MAX_VALUE])
+    try:
+        return str(part.get_filename() or "")[:200]
+    except (ValueError, LookupError, TypeError, IndexError):
+        return ""
+
+
+def _parameter(value: bytes, name: bytes) -> bytes:
+    for match in _PARAMETER.finditer(value[:_MAX_VALUE]):
+        if match[1].lower() == name:
+            return match[2].replace(b"\\", b"") if match[2] is not None else match[3]
+    return b""
+
+
+def _find_links(reading: Reading) -> None:
+    seen = {link.url for link in reading.page.links}
+    reading.links = reading.page.links[:_MAX_LINKS]
+    for text in (reading.plain, reading.visible):
+        if "://" in text or "www." in text or "WWW." in text:
+            for match in _URL.finditer(text):
+                url = match[0].rstrip(".,;:!?*_")
+                if url not in seen and len(reading.links) < _MAX_LINKS:
+                    seen.add(url)
+                    reading.links.append(Link(url))

@@ -1,0 +1,137 @@
+"""What the relay's main process and its content processes say to each other.
+
+Frames are a four-byte length and a msgpack array, over a socketpair. Nothing here may import numpy: main reads it.
+"""
+
+import socket
+import struct
+from typing import Any
+
+import msgspec
+
+from relay.events import Features
+
+
+
+class ModelError(Exception):
+    """A model is missing, incomplete or altered; the text says which file and what to do."""
+
+
+class Signer(msgspec.Struct, frozen=True, array_like=True):
+    """Sign as `domain` with the key the pool knows by `key_id`."""
+
+    domain: str
+    selector: str
+    key_id: str
+
+
+class ContentRequest(msgspec.Struct, frozen=True, array_like=True):
+    """One message to read, score and sign.
+
+    `content` is what will be delivered, without dot-stuffing, lines ended by CRLF; `extra` are header lines
+    (`Name: value\\r\\n`) to add on top and to cover by the signatures.
+    """
+
+    content: bytes
+    mail_from: str
+    hostname: str
+    received_unix: float
+    extra: bytes = b""
+    sign: list[Signer] = []
+
+
+class ContentResult(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker found. score None: not scored; then `error` says why, or is empty where the relay has no model.
+
+    `prefix` are the header lines to put before the content: signatures, repaired headers, extra.
+    """
+
+    score: float | None
+    model: str
+    reasons: list[str]
+    features: Features
+    prefix: bytes
+    subject: str
+    header_from: str
+    header_message_id: str
+    error: str = ""
+
+
+class Setup(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """First frame to the template: the model's folder ("" scores nothing) and the signing keys, PEM by key id."""
+
+    model: str
+    keys: dict[str, bytes]
+    timeout_seconds: float
+
+
+class Fork(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """To the template, with one socket in its ancillary data: fork a worker that serves it."""
+
+
+class Warm(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the template: ready to fork."""
+
+    model: str
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the template: the model cannot be used. Main raises ModelError with this text."""
+
+    text: str
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """First frame of a worker."""
+
+    pid: int
+
+
+Frame = Setup | Fork | Warm | Refused | Ready
+
+encode = msgspec.msgpack.Encoder().encode
+decode_frame = msgspec.msgpack.Decoder(Frame).decode
+decode_requests = msgspec.msgpack.Decoder(list[ContentRequest]).decode
+decode_results = msgspec.msgpack.Decoder(list[ContentResult]).decode
+
+
+def framed(message: Any) -> bytes:
+    """Encode one frame."""
+    body = encode(message)
+    return struct.pack("<I", len(body)) + body
+
+
+class Frames:
+    """Cuts a stream of bytes into frame bodies."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the bodies completed by `data`."""
+        self._buffer += data
+        bodies: list[bytes] = []
+        while len(self._buffer) >= 4:
+            length = 4 + int.from_bytes(self._buffer[:4], "little")
+            if len(self._buffer) < length:
+                break
+            bodies.append(bytes(self._buffer[4:length]))
+            del self._buffer[:length]
+        return bodies
+
+
+def receive(sock: socket.socket) -> bytes | None:
+    """Read one frame body from a blocking socket; None at its end."""
+    header = _read(sock, 4)
+    return None if header is None else _read(sock, int.from_bytes(header, "little"))
+
+
+def _read(sock: socket.socket, length: int) -> bytes | None:
+    buffer = bytearray(length)
+    view, filled = memoryview(buffer), 0
+    while filled < length:
+        count = sock.recv_into(view[filled:], length - filled)
+        if not count:
+            return None
+        filled += count
+    return bytes(buffer)

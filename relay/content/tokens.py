@@ -1,0 +1,81 @@
+"""Text to hashed tokens: words, neighbouring words, subject and structure. Version: model_files.FEATURE_VERSION."""
+
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_WORDS = 1000  # of the text; what follows is hardly ever read either
+HEAD_WORDS = 80  # the second view: good words appended below do not reach it
+_CACHED_WORDS = 60_000  # about 7 MB per worker
+_WORD = re.compile(r"[^\W_]{2,24}(?:['’][^\W_]{1,3})?|[$€£¥₿]|!{2,}|\?{2,}")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
+_DIGITS = str.maketrans("123456789", "000000000")
+# Odd constants of Knuth and of xxHash; any odd ones would do.
+_LEFT, _RIGHT, _SUBJECT, _STRUCTURE = (np.uint32(number) for number in (2654435761, 2246822519, 3266489917, 668265263))
+
+Hashes = NDArray[np.uint32]
+
+
+class _Words(dict[str, int]):
+    """Hash by word, computed once; forgets all when full."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _CACHED_WORDS:
+            self.clear()
+        value = self[word] = zlib.crc32(word.encode("utf-8", "replace"))
+        return value
+
+
+_hashes = _Words()
+
+
+def words_of(text: str, limit: int = MAX_WORDS) -> list[str]:
+    """Cut `text` into lower-case words; digits become 0, addresses one word each.
+
+    >>> words_of("Pay $500 NOW!! at http://x.example/y")
+    ['pay', '$', '000', 'now', '!!', 'at', 'urlx']
+    """
+    text = text[: limit * 24].lower()
+    if "@" in text or "://" in text or "www." in text:
+        text = _ADDRESS.sub(_address_word, text)
+    return _WORD.findall(text.translate(_DIGITS))[:limit]
+
+
+def hash_words(words: Sequence[str]) -> Hashes:
+    """One number for each word."""
+    return np.fromiter(map(_hashes.__getitem__, words), np.uint32, len(words))
+
+
+def pairs(hashes: Hashes) -> Hashes:
+    """One number for each two neighbours. Mixed, not hashed as text: 0.33 instead of 0.47 ms a message."""
+    mixed = hashes[:-1] * _LEFT + hashes[1:] * _RIGHT
+    return np.asarray(mixed ^ (mixed >> np.uint32(15)), np.uint32)
+
+
+def views(
+    text: Hashes, second: Hashes, subject: Hashes, structure: Hashes, bits: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return the distinct columns of the whole message, and of its head: subject, structure, first 80 words.
+
+    `second` are the words of the other text (plain beside HTML).
+    """
+    title = subject * _SUBJECT
+    shared = [title, pairs(title), subject, structure * _STRUCTURE]
+    whole = np.concatenate([*shared, text, pairs(text), second, pairs(second)])
+    start = text[:HEAD_WORDS] if len(text) else second[:HEAD_WORDS]
+    head = np.concatenate([*shared, start, pairs(start)])
+    return columns(whole, bits), columns(head, bits)
+
+
+def columns(hashes: Hashes, bits: int) -> NDArray[np.uint32]:
+    """Fold hashes to `bits` and keep each column once, ascending."""
+    folded = (hashes ^ (hashes >> np.uint32(bits))) & np.uint32((1 << bits) - 1)
+    folded.sort()
+    return folded[np.concatenate(([True], folded[1:] != folded[:-1]))] if len(folded) else folded
+
+
+def _address_word(match: re.Match[str]) -> str:
+    return " urlx " if "://" in match[0] or "www." in match[0][:4] else " mailx "

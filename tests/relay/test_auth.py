@@ -1,0 +1,296 @@
+"""Logins: who is let in, what is remembered, and how guessing ends. Real argon2 with small parameters."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from argon2 import Parameters, PasswordHasher, extract_parameters
+
+from relay.clock import SteppedClock
+from relay.envelope import Credential
+from relay.front.auth import Authenticator, Locked
+from relay.front.lockout import FAILURES, GUESSES, LOCK_SECONDS, STRANGER_FAILURES
+
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
+
+
+class Place:
+    """Credentials, a clock that stands still, and the authenticator over them."""
+
+    def __init__(self, hasher: PasswordHasher = HASHER) -> None:
+        self.clock = SteppedClock(datetime(2026, 11, 24, 12, tzinfo=UTC))
+        self.credentials = {
+            name: Credential(name, "hosting", hasher.hash(f"secret-{name}")) for name in ("srv1", "srv2")
+        }
+        self.hasher = CountingHasher(hasher)
+        self.authenticator = Authenticator(self.credentials, self.clock, self.hasher)
+
+    async def check(self, login: str, password: str, client_ip: str = HERE) -> Credential | Locked | None:
+        return await self.authenticator.check(login.encode(), password.encode(), client_ip)
+
+    async def fail(self, times: int, login: str = "srv1", client_ip: str = HERE) -> list[Credential | Locked | None]:
+        return [await self.check(login, f"wrong-{n}", client_ip) for n in range(times)]
+
+
+class CountingHasher(PasswordHasher):
+    """The real one, which also notes what each verification cost, and how many ran at once."""
+
+    def __init__(self, other: PasswordHasher) -> None:
+        super().__init__(time_cost=other.time_cost, memory_cost=other.memory_cost, parallelism=other.parallelism)
+        self.at_once = self.most_at_once = 0
+        self.costs: list[Parameters] = []
+
+    @property
+    def runs(self) -> int:
+        return len(self.costs)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
+        self.costs.append(extract_parameters(str(hash)))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return super().verify(hash, password)
+        finally:
+            self.at_once -= 1
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    made = Place()
+    yield made
+    made.authenticator.close()
+
+
+def test_the_right_password_gives_the_credential_and_nothing_else_does(place: Place) -> None:
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1") == place.credentials["srv1"]
+        for login, password in [
+            ("srv1", "secret-srv2"),
+            ("srv1", ""),
+            ("", ""),
+            ("SRV1", "secret-srv1"),
+            ("nobody", "secret-srv1"),
+            ("srv1", "x" * 100_000),
+        ]:
+            assert await place.check(login, password) is None
+        assert await place.authenticator.check(b"\xff\xfe", b"\x00\xff", HERE) is None
+
+    asyncio.run(story())
+
+
+def test_a_verified_password_is_remembered_for_15_minutes(place: Place) -> None:
+    async def story() -> None:
+        for _ in range(5):
+            assert await place.check("srv1", "secret-srv1", ELSEWHERE)
+        assert place.hasher.runs == 1
+
+        place.clock.advance(901)
+        assert await place.check("srv1", "secret-srv1")
+        assert place.hasher.runs == 2
+
+    asyncio.run(story())
+
+
+def test_a_wrong_password_tried_again_costs_nothing_and_stays_wrong(place: Place) -> None:
+    async def story() -> None:
+        for _ in range(5):
+            assert await place.check("srv1", "old") is None
+            assert await place.check("nobody", "old") is None
+        assert place.hasher.runs == 2
+
+    asyncio.run(story())
+
+
+def test_a_changed_password_counts_at_once(place: Place) -> None:
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1")
+        assert await place.check("srv1", "new") is None
+
+        place.credentials["srv1"] = replace(place.credentials["srv1"], hash=HASHER.hash("new"))
+
+        assert await place.check("srv1", "secret-srv1") is None
+        assert await place.check("srv1", "new")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("how", ["revoked", "removed"])
+def test_a_credential_that_is_gone_lets_nobody_in(place: Place, how: str) -> None:
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1")
+
+        if how == "revoked":
+            place.credentials["srv1"] = replace(place.credentials["srv1"], is_revoked=True)
+        else:
+            del place.credentials["srv1"]
+
+        assert await place.check("srv1", "secret-srv1") is None
+
+    asyncio.run(story())
+
+
+def test_ten_failures_lock_this_login_at_this_address_and_no_other(place: Place) -> None:
+    async def story() -> None:
+        assert await place.fail(FAILURES) == [None] * FAILURES
+
+        locked = await place.check("srv1", "secret-srv1")
+
+        assert locked == Locked(place.clock.unix() + LOCK_SECONDS)
+        assert await place.check("srv1", "secret-srv1", ELSEWHERE)
+        assert await place.check("srv2", "secret-srv2")
+
+    asyncio.run(story())
+
+
+def test_a_lock_ends_after_15_minutes(place: Place) -> None:
+    async def story() -> None:
+        await place.fail(FAILURES)
+        place.clock.advance(LOCK_SECONDS - 1)
+        assert isinstance(await place.check("srv1", "secret-srv1"), Locked)
+
+        place.clock.advance(2)
+
+        assert await place.check("srv1", "secret-srv1")
+
+    asyncio.run(story())
+
+
+def test_failures_spread_over_more_than_ten_minutes_lock_nobody(place: Place) -> None:
+    async def story() -> None:
+        for _ in range(3 * FAILURES):
+            assert await place.check("srv1", "wrong") is None
+            place.clock.advance(67)
+
+    asyncio.run(story())
+
+
+def test_logins_that_do_not_exist_lock_just_the_same(place: Place) -> None:
+    async def story() -> None:
+        assert await place.fail(FAILURES + 1, "nobody") == await place.fail(FAILURES + 1, "srv1")
+
+    asyncio.run(story())
+
+
+def test_an_address_that_succeeded_today_is_not_locked_for_one_script_with_an_old_password(place: Place) -> None:
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1")
+
+        for login in ("srv2", "srv1"):
+            for _ in range(3 * FAILURES):
+                assert await place.check(login, "old password") is None
+
+        assert await place.check("srv1", "secret-srv1")
+        assert await place.check("srv2", "secret-srv2")
+
+    asyncio.run(story())
+
+
+def test_trust_in_an_address_ends_after_a_day(place: Place) -> None:
+    async def story() -> None:
+        await place.check("srv1", "secret-srv1")
+        place.clock.advance(86_401)
+
+        await place.fail(FAILURES)
+
+        assert isinstance(await place.check("srv1", "secret-srv1"), Locked)
+
+    asyncio.run(story())
+
+
+def test_an_address_that_guesses_many_logins_is_locked_whole(place: Place) -> None:
+    async def story() -> None:
+        for number in range(STRANGER_FAILURES):
+            assert await place.check(f"user{number}", "123456") is None
+            place.clock.advance(1)
+
+        assert isinstance(await place.check("user-next", "123456"), Locked)
+        assert await place.check("srv1", "secret-srv1", ELSEWHERE)
+
+    asyncio.run(story())
+
+
+def test_parallel_guesses_of_one_address_stay_bounded_and_trusted_ones_too(place: Place) -> None:
+    async def story() -> None:
+        await place.check("srv1", "secret-srv1")
+        before = place.hasher.runs
+
+        answers = await asyncio.gather(*(place.check(f"user{n}", "123456") for n in range(200)))
+
+        assert place.hasher.runs - before <= GUESSES
+        assert sum(isinstance(answer, Locked) for answer in answers) >= 200 - GUESSES
+        assert await place.check("srv1", "secret-srv1")
+
+        place.clock.advance(11)
+        assert await place.check("srv2", "secret-srv2")
+
+    asyncio.run(story())
+
+
+def test_a_burst_of_logins_of_one_server_costs_one_verification(place: Place) -> None:
+    async def story() -> None:
+        answers = await asyncio.gather(*(place.check("srv1", "secret-srv1") for _ in range(60)))
+
+        assert all(answer == place.credentials["srv1"] for answer in answers)
+        assert place.hasher.runs == 1
+
+    asyncio.run(story())
+
+
+def test_at_most_two_verifications_run_at_once_and_one_per_address(place: Place) -> None:
+    async def story() -> None:
+        await asyncio.gather(*(place.check("srv1", f"w{n}") for n in range(5)))
+        assert place.hasher.most_at_once == 1
+
+        await asyncio.gather(*(place.check("srv1", f"x{n}", f"203.0.113.{n}") for n in range(20)))
+        assert place.hasher.most_at_once <= 2
+
+    asyncio.run(story())
+
+
+def test_the_loop_is_free_while_a_password_is_verified() -> None:
+    slow = Place(PasswordHasher(time_cost=8, memory_cost=16_384, parallelism=1))
+
+    async def story() -> None:
+        checking = asyncio.create_task(slow.check("srv1", "secret-srv1"))
+        ticks = 0
+        while not checking.done():
+            await asyncio.sleep(0)
+            ticks += 1
+        assert await checking
+        assert ticks > 10
+
+    asyncio.run(story())
+    slow.authenticator.close()
+
+
+def test_an_unknown_login_costs_the_same_work_as_a_wrong_password(place: Place) -> None:
+    async def story() -> None:
+        for login in ("srv1", "nobody"):
+            assert await place.check(login, "wrong") is None
+
+    asyncio.run(story())
+    known, unknown = place.hasher.costs
+    assert known == unknown
+
+
+def test_ipv6_clients_are_one_address_per_64(place: Place) -> None:
+    async def story() -> None:
+        for number in range(FAILURES):
+            await place.check("srv1", f"wrong-{number}", f"2001:db8:1:2::{number}")
+
+        assert isinstance(await place.check("srv1", "secret-srv1", "2001:db8:1:2:ffff::1"), Locked)
+        assert await place.check("srv1", "secret-srv1", "2001:db8:1:3::1")
+
+    asyncio.run(story())
+
+
+def test_a_failed_login_is_named_by_a_hash_only(place: Place) -> None:
+    name = place.authenticator.login_hash(b"hunter2")
+
+    assert name == place.authenticator.login_hash(b"hunter2")
+    assert name != place.authenticator.login_hash(b"hunter3")
+    assert "hunter2" not in name
+    assert len(name) == 16
