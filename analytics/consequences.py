@@ -6,7 +6,7 @@ Run in the transaction that inserted the rows (batch.py), so that no reader sees
 from datetime import timedelta
 from typing import Any
 
-from analytics.batch import IS_PARKING, IS_TRY, run
+from analytics.batch import IS_FINAL, IS_PARKING, IS_TRY, run
 from analytics.warehouse import Connection
 from relay.settings import Policy
 
@@ -17,32 +17,42 @@ _IS_BLOCK = (
     "OR (coalesce(category, '') = '' AND enhanced LIKE '5.7.%' AND enhanced NOT LIKE '5.7.2_'))"
 )
 
-# The differences a batch makes per minute.
+_SPAM = "CASE WHEN {score} >= $hold_score THEN 1 WHEN {score} >= $suspect_score THEN 0.5 END"
+
+# The differences a batch makes per minute. The score of what left is the message's; one that is not known yet (its
+# Reception lies in a later file) is left out, which costs a share estimate nothing.
 _ROLLUP = f"""
 INSERT INTO rollup_minute BY NAME
-SELECT date_trunc('minute', CASE kind WHEN 'Reception' THEN received_at ELSE logged_at END) AS minute,
-       account,
-       coalesce(reseller, '') AS reseller,
-       sender,
+SELECT date_trunc('minute', CASE kind WHEN 'Reception' THEN b.received_at ELSE b.logged_at END) AS minute,
+       b.account,
+       coalesce(b.reseller, '') AS reseller,
+       b.sender,
        CASE WHEN {IS_TRY} THEN coalesce(source, '') ELSE '' END AS source,
-       count(*) FILTER (kind = 'Reception' AND action = 'accept') AS accepted,
-       count(*) FILTER (kind = 'Reception' AND action = 'hold') AS held,
+       count(*) FILTER (kind = 'Reception' AND b.action = 'accept') AS accepted,
+       count(*) FILTER (kind = 'Reception' AND b.action = 'hold') AS held,
        count(*) FILTER (kind = 'Held') AS parked,
-       count(*) FILTER (kind = 'Rejection' AND action = 'reject') AS rejected,
-       count(*) FILTER (kind = 'Rejection' AND action = 'defer') AS throttled,
-       coalesce(sum(len(recipients)) FILTER (kind = 'Reception'), 0) AS recipients,
-       count(score) AS scored,
-       coalesce(sum(CASE WHEN score >= $hold_score THEN 1 WHEN score >= $suspect_score THEN 0.5 END), 0) AS spam,
-       coalesce(sum(score), 0) AS score_sum,
+       count(*) FILTER (kind = 'Rejection' AND b.action = 'reject') AS rejected,
+       count(*) FILTER (kind = 'Rejection' AND b.action = 'defer') AS throttled,
+       coalesce(sum(len(b.recipients)) FILTER (kind = 'Reception'), 0) AS recipients,
+       count(b.score) AS scored,
+       coalesce(sum({_SPAM.format(score="b.score")}), 0) AS spam,
+       coalesce(sum(b.score), 0) AS score_sum,
        count(*) FILTER (kind = 'Deferral') AS deferred,
        count(*) FILTER (kind = 'Delivery') AS delivered,
        count(*) FILTER (kind IN ('Bounce', 'Expiration')) AS bounced,
+       count(s.score) AS sent_scored,
+       coalesce(sum({_SPAM.format(score="s.score")}), 0) AS sent_spam,
        count(*) FILTER (kind = 'Bounce' AND is_hard) AS hard_bounced,
        count(*) FILTER (kind = 'Bounce' AND NOT coalesce(is_hard, false) AND {_IS_BLOCK}) AS blocked,
        0 AS complaints,
        coalesce(sum(queued_seconds) FILTER (kind = 'Delivery'), 0) AS delay_sum_seconds,
        false AS is_merged
-FROM batch
+FROM batch b
+LEFT JOIN (
+    SELECT message_id, score
+    FROM message
+    WHERE received_at BETWEEN $received_from - INTERVAL 1 SECOND AND $received_to + INTERVAL 1 SECOND
+) s ON s.message_id = b.message_id AND {IS_FINAL}
 WHERE kind IN ('Reception', 'Rejection', 'Held') OR {IS_TRY}
 GROUP BY ALL
 """  # noqa: S608
@@ -64,7 +74,7 @@ WHERE message_id IN (SELECT message_id FROM touched)
 # A complaint counts when it is attributed, which may be batches after it came; its own minute is kept.
 _ATTRIBUTE = """
 CREATE OR REPLACE TEMP TABLE attributed AS
-SELECT c.node, c.boot, c.seq, c.reported_at, m.account, m.reseller, m.sender
+SELECT c.node, c.boot, c.seq, c.message_id, c.reported_at, m.account, m.reseller, m.sender
 FROM complaint c
 JOIN message m ON m.message_id = c.message_id
 WHERE c.sender = '' AND c.message_id IN (SELECT message_id FROM touched) AND m.received_at >= $touched_from
@@ -76,14 +86,26 @@ FROM attributed a
 WHERE complaint.node = a.node AND complaint.boot = a.boot AND complaint.seq = a.seq
 """
 _ROLLUP_COMPLAINTS = """
-INSERT INTO rollup_minute
-SELECT date_trunc('minute', reported_at), account, reseller, sender, '',
-       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(*), 0, false
+INSERT INTO rollup_minute BY NAME
+SELECT date_trunc('minute', c.reported_at) AS minute,
+       c.account,
+       c.reseller,
+       c.sender,
+       coalesce(s.source, '') AS source,
+       count(*) AS complaints
 FROM (
-    SELECT reported_at, account, reseller, sender FROM attributed
+    SELECT message_id, reported_at, account, reseller, sender FROM attributed
     UNION ALL
-    SELECT reported_at, account, coalesce(reseller, ''), sender FROM batch WHERE kind = 'Complaint' AND sender <> ''
-)
+    SELECT coalesce(message_id, ''), reported_at, account, coalesce(reseller, ''), sender
+    FROM batch
+    WHERE kind = 'Complaint' AND sender <> ''
+) c
+LEFT JOIN (
+    SELECT message_id, min(source) AS source
+    FROM recipient
+    WHERE message_id IN (SELECT message_id FROM touched) AND received_at >= $touched_from - INTERVAL 1 SECOND
+    GROUP BY message_id
+) s USING (message_id)
 GROUP BY ALL
 """
 

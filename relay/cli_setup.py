@@ -56,7 +56,10 @@ def send_test(context: Context, /, **options: str | float) -> None:
     """
     from relay.send_test import Test, run
 
-    password = sys.stdin.readline().rstrip("\r\n") if options["login"] else ""
+    password = ""
+    if options["login"]:
+        is_asked = sys.stdin.isatty()
+        password = click.prompt("password", hide_input=True) if is_asked else sys.stdin.readline().rstrip("\r\n")
     test = Test(
         to=str(options["to"]),
         mail_from=str(options["mail_from"] or ""),

@@ -250,30 +250,32 @@ CREATE TABLE listing (
 -- them; readers always sum. Messages: accepted, held (by the verdict), parked (by a decision, after they were accepted),
 -- rejected, throttled (4yz), scored, spam (suspects count half).
 -- Recipients: recipients, deferred (tries), delivered, bounced (with expired), hard_bounced, blocked. source: the
--- address the recipient was delivered from, '' for what happened before delivery.
+-- address the recipient was delivered from, '' for what happened before delivery; sent_...: scores of what left it.
 CREATE TABLE rollup_minute (
     minute TIMESTAMPTZ NOT NULL,
     account VARCHAR NOT NULL,
     reseller VARCHAR NOT NULL,
     sender VARCHAR NOT NULL,
     source VARCHAR NOT NULL,
-    accepted BIGINT NOT NULL,
-    held BIGINT NOT NULL,
-    parked BIGINT NOT NULL,
-    rejected BIGINT NOT NULL,
-    throttled BIGINT NOT NULL,
-    recipients BIGINT NOT NULL,
-    scored BIGINT NOT NULL,
-    spam DOUBLE NOT NULL,
-    score_sum DOUBLE NOT NULL,
-    deferred BIGINT NOT NULL,
-    delivered BIGINT NOT NULL,
-    bounced BIGINT NOT NULL,
-    hard_bounced BIGINT NOT NULL,
-    blocked BIGINT NOT NULL,
-    complaints BIGINT NOT NULL,
-    delay_sum_seconds DOUBLE NOT NULL,
-    is_merged BOOLEAN NOT NULL
+    accepted BIGINT NOT NULL DEFAULT 0,
+    held BIGINT NOT NULL DEFAULT 0,
+    parked BIGINT NOT NULL DEFAULT 0,
+    rejected BIGINT NOT NULL DEFAULT 0,
+    throttled BIGINT NOT NULL DEFAULT 0,
+    recipients BIGINT NOT NULL DEFAULT 0,
+    scored BIGINT NOT NULL DEFAULT 0,
+    spam DOUBLE NOT NULL DEFAULT 0,
+    score_sum DOUBLE NOT NULL DEFAULT 0,
+    deferred BIGINT NOT NULL DEFAULT 0,
+    delivered BIGINT NOT NULL DEFAULT 0,
+    bounced BIGINT NOT NULL DEFAULT 0,
+    sent_scored BIGINT NOT NULL DEFAULT 0,
+    sent_spam DOUBLE NOT NULL DEFAULT 0,
+    hard_bounced BIGINT NOT NULL DEFAULT 0,
+    blocked BIGINT NOT NULL DEFAULT 0,
+    complaints BIGINT NOT NULL DEFAULT 0,
+    delay_sum_seconds DOUBLE NOT NULL DEFAULT 0,
+    is_merged BOOLEAN NOT NULL DEFAULT false
 );
 
 -- The same columns by single event, for buckets shorter than a minute.

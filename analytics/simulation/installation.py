@@ -3,10 +3,11 @@
 Must never touch a folder that is not a demo's own.
 """
 
+import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from analytics.simulation.world import Customer, World
 from relay.clock import Clock
 from relay.control.accounts import Accounts
 from relay.control.database import default_url
+from relay.control.lock import acquire
 from relay.control.state import State
 from relay.control.views import NewAccount
 from relay.ports import taken
@@ -27,7 +29,7 @@ from relay.tree import Principal, Role
 NODE = "demo1"
 DEFAULT_PORTS = {"smtp": 2525, "submission": 2587, "control": 8025, "analytics": 8026, "dashboard": 8501}
 _OWNER = Principal("demo", Role.ADMIN)
-_MEMORY = "demo.json"
+_MEMORY, _LOCK = "demo.json", "relay.lock"
 _PORTS_TRIED = 300
 
 
@@ -76,39 +78,65 @@ def default_folder() -> Path:
     return Path.home() / ".local" / "share" / "mailweir" / "demo"
 
 
-def reset(folder: Path) -> None:
-    """Remove a demo with everything in it. Raises DemoError for a folder that is none."""
-    _require_own(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def prepare(folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], *, any_ports: bool) -> Installation:
+async def install(
+    folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], options: "InstallOptions"
+) -> Installation:
     """Make or find the demo in `folder` and write its settings for free ports. An unfinished one is made again.
 
-    `receivers`: the port of each provider. `any_ports`: not even try the defaults. Raises DemoError.
+    `receivers`: the port of each provider. Raises DemoError; AlreadyRunning when a relay works in the folder.
     """
     folder = folder.expanduser().absolute()
     _require_own(folder)
-    memory = _recall(folder)
-    if memory is not None and (not memory.is_complete or memory.seed != world.seed):
-        shutil.rmtree(folder)
-        memory = None
-    if memory is None:
-        memory = Memory(seed=world.seed, made_at=clock.now())
-    memory.ports, notes = _choose_ports({} if any_ports else DEFAULT_PORTS | memory.ports, any_ports=any_ports)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        (folder / "mailweir.toml").write_text(_config(folder, memory.ports, world, receivers))
-        made = Installation(folder, load(folder / "mailweir.toml"), memory, notes)
-        made.remember()
+        with acquire(folder):
+            return await _install(folder, world, clock, receivers, options)
     except OSError as error:
         raise DemoError(f"{folder}: cannot write there ({error.strerror}); give another folder with --dir") from None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOptions:
+    """`reset`: throw away what is there. `any_ports`: not even try the default ports. `fill` is called for a new demo
+    when settings and accounts are there; it writes the history."""
+
+    fill: Callable[[Installation], Awaitable[None]]
+    reset: bool = False
+    any_ports: bool = False
+
+
+async def _install(
+    folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], options: InstallOptions
+) -> Installation:
+    memory = None if options.reset else _recall(folder)
+    if memory is None or not memory.is_complete or memory.seed != world.seed:
+        _empty(folder)
+        memory = Memory(seed=world.seed, made_at=clock.now())
+    wanted = {name: memory.ports.get(name, port) for name, port in DEFAULT_PORTS.items()}
+    memory.ports, notes = _any_ports() if options.any_ports else _choose_ports(wanted)
+    (folder / "mailweir.toml").write_text(_config(folder, memory.ports, world, receivers))
+    made = Installation(folder, load(folder / "mailweir.toml"), memory, notes)
+    made.remember()
+    if not memory.is_complete:
+        await _add_accounts(made, world, clock)
+        await options.fill(made)
+        memory.is_complete = True
+        made.remember()
     return made
 
 
-async def add_accounts(made: Installation, world: World, clock: Clock) -> None:
-    """Give every customer an account and a login. The relay must not be running."""
+def _empty(folder: Path) -> None:
+    """Remove everything but the lock that is held on the folder."""
+    for path in folder.iterdir():
+        if path.name == _LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+async def _add_accounts(made: Installation, world: World, clock: Clock) -> None:
+    """Give every customer an account and a login."""
     state = await State.open(default_url(made.settings.dir), made.settings.node.name, clock)
     try:
         accounts = Accounts(state)
@@ -141,7 +169,7 @@ def _require_own(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise DemoError(f"{folder} is not a folder; give another one with --dir")
-    if any(folder.iterdir()) and not (folder / _MEMORY).exists():
+    if {path.name for path in folder.iterdir()} - {_LOCK} and not (folder / _MEMORY).exists():
         raise DemoError(f"{folder} holds something that is not a demo; give an empty or new folder with --dir")
 
 
@@ -154,13 +182,18 @@ def _recall(folder: Path) -> Memory | None:
         raise DemoError(f"{folder / _MEMORY} cannot be read ({error}); start over with --reset") from None
 
 
-def _choose_ports(wanted: Mapping[str, int], *, any_ports: bool) -> tuple[dict[str, int], list[str]]:
+def _any_ports() -> tuple[dict[str, int], list[str]]:
+    with contextlib.ExitStack() as stack:  # held together, so that all differ
+        probes = {name: stack.enter_context(socket.socket()) for name in DEFAULT_PORTS}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: int(probe.getsockname()[1]) for name, probe in probes.items()}, []
+
+
+def _choose_ports(wanted: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
     chosen: dict[str, int] = {}
     notes = []
     for name, default in DEFAULT_PORTS.items():
-        if any_ports:
-            chosen[name] = _any_free_port()
-            continue
         chosen[name] = _next_free(wanted[name], {*chosen.values(), *DEFAULT_PORTS.values()} - {wanted[name]})
         conflict = taken(f"127.0.0.1:{default}") if chosen[name] != default else None
         if conflict:
@@ -173,13 +206,6 @@ def _next_free(wanted: int, others: set[int]) -> int:
         if port not in others and taken(f"127.0.0.1:{port}") is None:
             return port
     raise DemoError(f"no free port from {wanted} to {wanted + _PORTS_TRIED - 1} on 127.0.0.1")
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _config(folder: Path, ports: Mapping[str, int], world: World, receivers: Mapping[str, int]) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from analytics.simulation.ledger import Ledger, Sent
-from analytics.simulation.world import Provider, World, seeded
+from analytics.simulation.providers import Provider
+from analytics.simulation.world import World, seeded
 from relay.clock import Clock
 from relay.front.tls import ensure_certificate
 

@@ -60,7 +60,7 @@ def honest_letter(rng: random.Random, sender: EndSender, recipient: str, now: da
     parts = _parts(_fill(rng, template["body"], slots), template.get("button", ""), slots["link"], unsubscribe)
     subject = _fill(rng, rng.choice(template["subjects"]), slots)
     mail_from = _return_path(rng, sender)
-    shown_from = f"{slots['person'].split()[0].lower()}@{_origin(rng)}" if mail_from.startswith("SRS0") else mail_from
+    shown_from = _author(mail_from)
     return _letter(rng, sender, (mail_from, shown_from, recipient), (from_name, subject), lines, parts, now)
 
 
@@ -136,6 +136,13 @@ def _return_path(rng: random.Random, sender: EndSender) -> str:
     if local != "SRS0":
         return sender.mail_from
     return f"SRS0={rng.getrandbits(16):04x}=7K={_origin(rng)}=member{rng.randrange(400)}@{domain}"
+
+
+def _author(mail_from: str) -> str:
+    """Give the address behind a forwarder's (SRS0=hash=time=domain=local@forwarder), else the address itself."""
+    local, _, _ = mail_from.partition("@")
+    parts = local.split("=")
+    return f"{parts[4]}@{parts[3]}" if parts[0] == "SRS0" else mail_from
 
 
 def _origin(rng: random.Random) -> str:

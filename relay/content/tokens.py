@@ -10,9 +10,23 @@ from numpy.typing import NDArray
 MAX_WORDS = 1000  # of the text; what follows is hardly ever read either
 HEAD_WORDS = 80  # the second view: good words appended below do not reach it
 _CACHED_WORDS = 60_000  # about 7 MB per worker
-_WORD = re.compile(r"[^\W_]{2,24}(?:['’][^\W_]{1,3})?|[$€£¥₿]|!{2,}|\?{2,}")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
-_DIGITS = str.maketrans("123456789", "000000000")
+_IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")  # written without spaces: each is a word
+_KEPT = "$'%"  # as in $500, don't, 50%
+# Translate and split instead of a regular expression: 0.05 instead of 0.27 ms a message. ASCII stays on CPython's fast
+# path only as long as every target is one ASCII character or nothing.
+_TABLE = (
+    {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in _KEPT)}
+    | {ord(digit): "0" for digit in "0123456789"}
+    | {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+    | {ord("'"): None}
+)
+_WIDE_TABLE = (
+    _TABLE
+    | {code: " " for code in (*range(0x80, 0xC0), *range(0x2000, 0x2070), *range(0x3000, 0x3040), *range(0xFF00, 0xFF10))}
+    | dict.fromkeys(map(ord, "ªµº"), None)
+    | {0x2019: None}
+)
 # Odd constants of Knuth and of xxHash; any odd ones would do.
 _LEFT, _RIGHT, _SUBJECT, _STRUCTURE = (np.uint32(number) for number in (2654435761, 2246822519, 3266489917, 668265263))
 
@@ -35,13 +49,17 @@ _hashes = _Words()
 def words_of(text: str, limit: int = MAX_WORDS) -> list[str]:
     """Cut `text` into lower-case words; digits become 0, addresses one word each.
 
-    >>> words_of("Pay $500 NOW!! at http://x.example/y")
-    ['pay', '$', '000', 'now', '!!', 'at', 'urlx']
+    >>> words_of("Pay $500 NOW!! at http://x.example/y, don't wait")
+    ['pay', '$000', 'now', 'at', 'urlx', 'dont', 'wait']
     """
-    text = text[: limit * 24].lower()
+    text = text[: limit * 24]
     if "@" in text or "://" in text or "www." in text:
         text = _ADDRESS.sub(_address_word, text)
-    return _WORD.findall(text.translate(_DIGITS))[:limit]
+    if text.isascii():
+        return text.translate(_TABLE).split()[:limit]
+    if _IDEOGRAPH.search(text):
+        text = _IDEOGRAPH.sub(r" \1 ", text)
+    return text.lower().translate(_WIDE_TABLE).split()[:limit]
 
 
 def hash_words(words: Sequence[str]) -> Hashes:

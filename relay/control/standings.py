@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from relay.policy.decision import Decision, Effect, Standing, State, fold
 
 _NO_DECISION = State(Standing.OK)
+# They work through the row they supersede.
+_ANSWERS = (Effect.RELEASE, Effect.CONFIRM)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -18,12 +20,13 @@ class Standings:
         self._by_sender: dict[str, list[Decision]] = {}
         self._ended_by: dict[tuple[str, Effect], Decision] = {}
         self._cache: dict[str, tuple[datetime, datetime, State]] = {}
+        self._maybe_open: dict[str, Decision] = {}  # all that are open, and some that have ended since
         for decision in decisions:
             self.add(decision)
 
     def add(self, decision: Decision) -> None:
         proposal = decision.proposal
-        self._by_id[decision.id] = decision
+        self._by_id[decision.id] = self._maybe_open[decision.id] = decision
         self._by_sender.setdefault(proposal.sender, []).append(decision)
         if proposal.supersedes:
             self._ended_by.setdefault((proposal.supersedes, proposal.effect), decision)
@@ -55,6 +58,12 @@ class Standings:
     def youngest_first(self) -> Iterator[Decision]:
         return reversed(self._by_id.values())
 
+    def open_youngest_first(self, now: datetime) -> list[Decision]:
+        """Those that are open; costs what is open, not what ever was decided."""
+        for row in [row for row in self._maybe_open.values() if self._is_over(row, now)]:
+            del self._maybe_open[row.id]
+        return [row for row in reversed(self._maybe_open.values()) if self.is_open(row, now)]
+
     def released_by(self, decision: Decision) -> Decision | None:
         return self._ended_by.get((decision.id, Effect.RELEASE))
 
@@ -75,7 +84,7 @@ class Standings:
     def in_force(self, decision: Decision, now: datetime) -> bool:
         """Tell whether the fold counts it. A RELEASE or CONFIRM works through another row."""
         proposal = decision.proposal
-        if proposal.effect in (Effect.RELEASE, Effect.CONFIRM) or proposal.starts_at > now:
+        if proposal.effect in _ANSWERS or proposal.starts_at > now:
             return False
         ends_at = self.lasting(decision).proposal.ends_at
         return ends_at is None or now < ends_at
@@ -95,9 +104,14 @@ class Standings:
         )
         return youngest is decision
 
+    def _is_over(self, decision: Decision, now: datetime) -> bool:
+        ends_at = self.lasting(decision).proposal.ends_at
+        return decision.proposal.effect in _ANSWERS or (ends_at is not None and ends_at <= now)
+
     def _remove(self, decision: Decision) -> None:
         proposal = decision.proposal
         del self._by_id[decision.id]
+        self._maybe_open.pop(decision.id, None)
         self._by_sender[proposal.sender].remove(decision)
         if self._ended_by.get((proposal.supersedes, proposal.effect)) is decision:
             del self._ended_by[proposal.supersedes, proposal.effect]

@@ -5,11 +5,12 @@ transaction together with its audit row. Nothing here asks what a principal may 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 
 from argon2 import PasswordHasher
 from sqlalchemy import Connection
@@ -64,18 +65,17 @@ class State:
         self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int | None = 200
     ) -> list[Decision]:
         """Decisions, youngest first."""
-        now = self._clock.now()
-        source = self.standings.youngest_first() if sender is None else reversed(self.standings.of(sender))
-        found: list[Decision] = []
-        for row in source:
-            if account is not None and row.proposal.account != account:
-                continue
-            if open_only and not self.standings.is_open(row, now):
-                continue
-            if len(found) == limit:
-                break
-            found.append(row)
-        return found
+        standings, now = self.standings, self._clock.now()
+        if sender is not None:
+            source: Iterable[Decision] = reversed(standings.of(sender))
+        else:
+            source = standings.open_youngest_first(now) if open_only else standings.youngest_first()
+        wanted = (
+            row
+            for row in source
+            if account in (None, row.proposal.account) and (not open_only or standings.is_open(row, now))
+        )
+        return list(islice(wanted, limit))
 
     def decision(self, decision_id: str) -> Decision | None:
         return self.standings.get(decision_id)

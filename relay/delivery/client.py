@@ -72,10 +72,12 @@ class Connection(Wire):
         if self._phase is Phase.ASKING:
             self._advance()
 
-    def resume(self) -> None:
-        """Look again whether something waits; for a resting connection."""
-        if self._phase is Phase.RESTING:
-            self._advance()
+    def resume(self) -> bool:
+        """Look again whether something waits; False: this connection no longer rests, it has ended."""
+        if self._phase is not Phase.RESTING:
+            return False
+        self._advance()
+        return True
 
     def finish(self) -> None:
         """Send QUIT once the open transactions have ended."""

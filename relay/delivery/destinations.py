@@ -10,10 +10,10 @@ import random
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
-import dns.message
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
@@ -185,13 +185,15 @@ class _Lookup:
         addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
         return [Host(name, address, port) for address in sorted(addresses, key=lambda text: ":" in text)]
 
-    async def _ask(self, name: str, kind: str) -> "tuple[Sequence[dns.rdata.Rdata] | None, float]":
+    async def _ask(self, name: str, kind: str) -> tuple[tuple[Any, ...] | None, float]:
         """The records and their TTL; None: the name does not exist. Raises TransientError: nobody knows."""
         try:
             answer = await self._ready().resolve(name, kind, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN as error:
-            return None, _ttl(error.response(error.qnames()[0]))
-        except (dns.exception.DNSException, OSError, UnicodeError) as error:
+            return None, _ttl(error)
+        except (dns.exception.SyntaxError, dns.exception.FormError, UnicodeError):
+            return None, _MAX_TTL  # a label of 64 bytes or an empty one: no such name can exist
+        except (dns.exception.DNSException, OSError) as error:
             text = f"{kind} look-up of {name} failed: {_why(error)}"
             raise TransientError(OwnReply(451, "4.4.3", text, Category.DNS_FAILURE)) from error
         ttl = min(max(answer.chaining_result.minimum_ttl, _MIN_TTL), _MAX_TTL)
@@ -212,8 +214,9 @@ def _nameserver(value: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(host, port)
 
 
-def _ttl(response: dns.message.QueryMessage) -> float:
-    return min(max(response.resolve_chaining().minimum_ttl, _MIN_TTL), _MAX_TTL)
+def _ttl(error: dns.resolver.NXDOMAIN) -> float:
+    response = next(iter(error.responses().values()))  # type: ignore[no-untyped-call]
+    return float(min(max(response.resolve_chaining().minimum_ttl, _MIN_TTL), _MAX_TTL))
 
 
 def _why(error: Exception) -> str:

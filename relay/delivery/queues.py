@@ -16,19 +16,17 @@ from relay.spool.store import SpooledMessage, SpooledRecipient
 class Parcel:
     """One message and those of its recipients that travel in one transaction.
 
-    content None: read it from the spool when its turn comes. `replies` has one entry per recipient, filled by the
-    connection; None: not answered yet. A forgotten parcel (its sender was held) is not queued again.
+    content None: read it from the spool when its turn comes; kept_bytes: what it takes of the memory for contents.
+    `replies` has one entry per recipient, filled by the connection; None: not answered yet. A forgotten parcel (its
+    sender was held) is not queued again.
     """
 
     message: SpooledMessage
     recipients: Sequence[SpooledRecipient]
     content: bytes | None
+    kept_bytes: int = 0
     is_forgotten: bool = False
     replies: list[Reply | None] = field(default_factory=list)
-
-    @property
-    def sender(self) -> str:
-        return self.message.sender
 
 
 class FairQueue:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from relay.ports import taken
 from relay.supervisor import Program, StartFailed, Supervisor
-from tests.builders import free_port
+from tests.builders import free_port, until
 
 # A program that writes its pid, and that of a child of its own, to a file and then listens; argv: port, file, tail.
 LISTENER = """
@@ -33,13 +32,6 @@ print("up and running", flush=True)
 while True:
     time.sleep(0.05)
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "condition never came true"
-        time.sleep(0.02)
 
 
 async def until_async(condition: Callable[[], bool], seconds: float = 20) -> None:

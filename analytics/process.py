@@ -1,0 +1,134 @@
+"""The analytics process: wires warehouse, jobs and query API together, and stops them in order."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from analytics import rollups
+from analytics.complaints import Complaints
+from analytics.ingest import Ingest
+from analytics.jobs import Job, Jobs
+from analytics.journals import JournalFolder
+from analytics.listings import check_job
+from analytics.reputation.multiplier import publish
+from analytics.reputation.run import compute
+from analytics.service import QueryApi
+from analytics.warehouse import Warehouse
+from relay.clock import Clock, SystemClock
+from relay.control import tokens
+from relay.control.client import ControlClient
+from relay.control.serving import serve
+from relay.ports import taken
+from relay.settings import Settings, SettingsError, split_listen
+from relay.spool.journal import Journal
+
+_log = logging.getLogger("mailweir.analytics")
+
+ROLLUP_SECONDS = 60.0
+_NIGHT = 86_400.0
+_RELAY_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a started process."""
+
+    warehouse: Warehouse
+    ingest: Ingest
+    jobs: Jobs
+    api: QueryApi
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code. Raises WarehouseError, SettingsError, OSError at start."""
+    host, port = split_listen(settings.analytics.listen)
+    if conflict := taken(settings.analytics.listen):
+        raise SettingsError(f"analytics.listen: {conflict}; stop it, or listen elsewhere")
+    with started(settings, SystemClock()) as running:
+        asyncio.run(_serve(running, host, port))
+    _log.info("stopped")
+    return 0
+
+
+@contextlib.contextmanager
+def started(settings: Settings, clock: Clock) -> Iterator[Running]:
+    """Open everything, run the jobs, and close it all at the end, whatever happened."""
+    tokens.ensure_tokens(settings.dir)
+    folder = JournalFolder(settings.journal_dir)
+    with contextlib.ExitStack() as stack:
+        warehouse = Warehouse.open(settings.dir / "warehouse.duckdb", settings.journal_dir)
+        stack.callback(warehouse.close)
+        journal = Journal(settings.journal_dir, "analytics", settings.node.name, clock)
+        journal.start()
+        stack.callback(journal.close)
+        ingest = Ingest(warehouse, folder, settings.policy)
+        complaints = Complaints(warehouse, journal, clock, lambda: _relay(settings))
+        behind = lambda: len(folder.closed())  # noqa: E731
+        api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind)
+        stack.callback(api.close)
+        jobs = Jobs(warehouse, clock, _jobs(settings, warehouse, ingest, journal, clock))
+        jobs.start()
+        stack.callback(jobs.close)
+        _log.info("started warehouse=%s behind_files=%d", warehouse.path, behind())
+        yield Running(warehouse, ingest, jobs, api)
+
+
+def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Journal, clock: Clock) -> list[Job]:
+    def look() -> str:
+        found = ingest.run()
+        return f"{found.files} files, {found.rows} rows, {len(found.corrupt)} corrupt" if found.files else ""
+
+    def merge() -> str:
+        saved = rollups.merge(warehouse)
+        return f"{saved} rows merged" if saved else ""
+
+    def reputation() -> str:
+        now = clock.now()
+        entities = compute(warehouse, now)
+        return f"{entities} entities, {publish(warehouse, lambda: _relay(settings), now)} decisions"
+
+    def retention() -> str:
+        now, days = clock.now(), settings.analytics.retention_days
+        rows, files = rollups.expire(warehouse, now, days), _forget_files(settings, now, days)
+        return f"{rows} rows, {files} files deleted"
+
+    jobs = [
+        Job("ingest", settings.analytics.ingest_seconds, look),
+        Job("rollups", ROLLUP_SECONDS, merge),
+        Job("reputation", settings.analytics.reputation_seconds, reputation),
+        Job("retention", _NIGHT, retention),
+    ]
+    if settings.dnsbl.zones and settings.dnsbl.addresses:
+        every = settings.dnsbl.every_minutes * 60
+        jobs.append(Job("dnsbl", every, check_job(settings.dnsbl, journal, clock), jitter_seconds=every / 10))
+    return jobs
+
+
+def _relay(settings: Settings) -> ControlClient:
+    return ControlClient.of(settings, "analytics", timeout_seconds=_RELAY_TIMEOUT_SECONDS)
+
+
+def _forget_files(settings: Settings, now: datetime, days: int) -> int:
+    """Delete archive and set-aside files as old as the rows that were deleted."""
+    folder = JournalFolder(settings.journal_dir)
+    old = [
+        path
+        for path in (*folder.archived(), *folder.aside.glob("*.jsonl"))
+        if (now - datetime.fromtimestamp(path.stat().st_mtime, UTC)).days >= days
+    ]
+    for path in old:
+        path.unlink()
+    return len(old)
+
+
+async def _serve(running: Running, host: str, port: int) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(running.api.app(), host, port) as opened:
+        _log.info("listening address=%s port=%d", host, opened)
+        await stop.wait()

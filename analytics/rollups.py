@@ -1,0 +1,71 @@
+"""Keeps the rollup small: merges the differences that ingestion appended, and forgets what is too old."""
+
+from datetime import datetime, timedelta
+
+from analytics.warehouse import Connection, Warehouse, transaction
+
+# Below this many the merge costs more than it saves the readers.
+_WORTH_MERGING = 5_000
+_KEYS = ("minute", "account", "reseller", "sender", "source")
+
+_OPEN = "SELECT count(*) FROM rollup_minute WHERE NOT is_merged"
+_MINUTES = """
+CREATE OR REPLACE TEMP TABLE merging AS
+SELECT DISTINCT minute
+FROM rollup_minute
+WHERE NOT is_merged
+"""
+_TAKE = "DELETE FROM rollup_minute WHERE minute IN (SELECT minute FROM merging)"
+
+# What is kept of messages, by the instant that decides.
+_EXPIRING = {
+    "message": "received_at",
+    "rejection": "logged_at",
+    "recipient": "received_at",
+    "deferral": "logged_at",
+    "held_event": "logged_at",
+    "auth_failure": "logged_at",
+    "complaint": "reported_at",
+    "listing": "checked_at",
+    "reputation": "computed_at",
+    "job_run": "started_at",
+    "ingested_file": "ingested_at",
+    "corrupt_file": "set_aside_at",
+}
+
+
+def merge(warehouse: Warehouse) -> int:
+    """Merge the differences of each minute into one row per sender; return how many rows that saved."""
+    return warehouse.write(_merge).result()
+
+
+def expire(warehouse: Warehouse, now: datetime, days: int) -> int:
+    """Delete rows about messages older than `days`; return how many. Rollups and decisions stay: they are small."""
+    before = now - timedelta(days=days)
+
+    def write(connection: Connection) -> int:
+        with transaction(connection):
+            return sum(
+                connection.execute(f"DELETE FROM {table} WHERE {instant} < ?", [before]).fetchall()[0][0]  # noqa: S608
+                for table, instant in _EXPIRING.items()
+            )
+
+    return warehouse.write(write).result()
+
+
+def _merge(connection: Connection) -> int:
+    (appended,) = connection.sql(_OPEN).fetchall()[0]
+    if appended < _WORTH_MERGING:
+        return 0
+    names = [row[0] for row in connection.sql("SELECT column_name FROM (DESCRIBE rollup_minute)").fetchall()]
+    counted = [name for name in names if name not in (*_KEYS, "is_merged")]
+    sums = ", ".join(f"sum({name}) AS {name}" for name in counted)
+    with transaction(connection):
+        connection.execute(_MINUTES)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE merged AS SELECT {', '.join(_KEYS)}, {sums}, true AS is_merged "  # noqa: S608
+            "FROM rollup_minute WHERE minute IN (SELECT minute FROM merging) GROUP BY ALL"
+        )
+        before = connection.execute(_TAKE).fetchall()[0][0]
+        after = connection.execute("INSERT INTO rollup_minute BY NAME FROM merged").fetchall()[0][0]
+    return int(before - after)

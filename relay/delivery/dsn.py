@@ -1,0 +1,170 @@
+"""Failure reports to senders (RFC 3464): who was not reached, why, and what to do, in the first paragraph.
+
+Must never report about a report: the caller drops those with a null sender.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+
+from relay.delivery.replies import Category, OwnReply, classify
+from relay.reply import Reply
+from relay.spool.store import SpooledMessage
+
+_MAX_HEADER_BYTES = 64 * 1024
+_LISTED = 10
+
+_ADVICE = {
+    Category.INVALID_RECIPIENT: "Check the spelling of the address, or ask the recipient for the right one.",
+    Category.BAD_DOMAIN: "Check what stands behind the @: that domain does not take mail.",
+    Category.INACTIVE_MAILBOX: "The mailbox is closed; ask the recipient for another address.",
+    Category.QUOTA_ISSUES: "The mailbox is full; send the message again in a few days.",
+    Category.TOO_BIG: "Send it without the large attachments, or share them by a link.",
+    Category.CONTENT_BLOCK: "The receiving side took it for spam; rephrase it, or ask the recipient to allow you.",
+    Category.REPUTATION_BLOCK: "The receiving side refuses mail from our servers at the moment; we see this too.",
+    Category.CONFIG_CUSTOMER: "The DNS records of the sender's domain (SPF, DKIM, DMARC) need correction by its owner.",
+    Category.POLICY_RELATED: "The receiving side's rules forbid this message; ask the recipient how to reach them.",
+}
+_DEFAULT_ADVICE = "If this surprises you, show this report to the administrator of your mail system."
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecipient:
+    """An address and the last words about it. is_expired: tried until the queue's lifetime was over."""
+
+    address: str
+    reply: Reply
+    is_expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """All that a report tells. `content` is the message below our prefix, b"" when it is lost."""
+
+    message: SpooledMessage
+    content: bytes
+    hostname: str
+    bounce_sender: str
+    now: datetime
+    recipients: tuple[FailedRecipient, ...]
+
+
+def failure_report(failure: Failure) -> bytes:
+    """Return the whole report, CRLF line ends. Its envelope sender is the null one, its recipient mail_from."""
+    message = failure.message
+    boundary = f"=_{message.message_id}.{failure.recipients[0].address.encode().hex()[:16]}_report"
+    is_utf8 = not all(item.address.isascii() for item in failure.recipients)
+    headers, is_utf8_headers = _original_headers(failure)
+    parts = [
+        _part("text/plain; charset=utf-8", "8bit", _explanation(failure).encode()),
+        _part(
+            "message/global-delivery-status" if is_utf8 else "message/delivery-status",
+            "8bit" if is_utf8 else "7bit",
+            _status(failure).encode(),
+        ),
+        _part(
+            "message/global-headers" if is_utf8_headers else "text/rfc822-headers",
+            "8bit" if is_utf8_headers else "7bit",
+            headers,
+        ),
+    ]
+    edge = f"--{boundary}".encode()
+    body = b"".join(edge + b"\r\n" + part for part in parts)
+    return _header(failure, boundary).encode() + b"\r\n" + body + edge + b"--\r\n"
+
+
+def _header(failure: Failure, boundary: str) -> str:
+    sender = failure.bounce_sender or f"postmaster@{failure.hostname}"
+    unique = (
+        f"{failure.now:%Y%m%d%H%M%S}.{failure.message.message_id}.{failure.recipients[0].address.encode().hex()[:24]}"
+    )
+    lines = [
+        f"From: Mail delivery <{sender}>",
+        f"To: <{failure.message.mail_from}>",
+        "Subject: Your message could not be delivered",
+        f"Date: {format_datetime(failure.now)}",
+        f"Message-ID: <dsn.{unique}@{failure.hostname}>",
+        "Auto-Submitted: auto-replied",  # RFC 3834 section 5
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"',
+    ]
+    return "\r\n".join([*lines, ""])
+
+
+def _explanation(failure: Failure) -> str:
+    """Who, why, what to do; each recipient once."""
+    shown = failure.recipients[:_LISTED]
+    rest = len(failure.recipients) - len(shown)
+    subject = f' "{failure.message.subject}"' if failure.message.subject else ""
+    sent = format_datetime(failure.message.received_at)
+    lines = [f"Your message{subject} of {sent} was not delivered to:", ""]
+    for item in shown:
+        lines += [f"  {item.address}", f"    {_why(item)}", f"    {_advice(item)}", ""]
+    if rest:
+        lines += [f"  and {rest} more, named in the second part of this report", ""]
+    lines += ["It will not be tried again for them. Other recipients of the message, if any, are not concerned."]
+    lines += ["", f"Message id for the administrator: {failure.message.message_id} at {failure.hostname}", ""]
+    return "\r\n".join(lines)
+
+
+def _why(item: FailedRecipient) -> str:
+    who = "We found" if isinstance(item.reply, OwnReply) else "The receiving server said"
+    tried = "It was tried again and again, until its time was over. " if item.is_expired else ""
+    return f"{tried}{who}: {item.reply}"
+
+
+def _advice(item: FailedRecipient) -> str:
+    if item.is_expired:
+        return "Send it again later, or reach the recipient in another way."
+    return _ADVICE.get(classify(item.reply).category, _DEFAULT_ADVICE)
+
+
+def _status(failure: Failure) -> str:
+    lines = [
+        f"Reporting-MTA: dns; {failure.hostname}",
+        f"X-Mailweir-Message-Id: {failure.message.message_id}",
+        f"Arrival-Date: {format_datetime(failure.message.received_at)}",
+        "",
+    ]
+    for item in failure.recipients:
+        kind = "rfc822" if item.address.isascii() else "utf-8"
+        lines += [
+            f"Final-Recipient: {kind}; {item.address}",
+            "Action: failed",
+            f"Status: {_status_code(item)}",
+        ]
+        if not isinstance(item.reply, OwnReply):
+            lines.append(f"Diagnostic-Code: smtp; {_ascii(str(item.reply))}")
+        lines += [f"Last-Attempt-Date: {format_datetime(failure.now)}", ""]
+    return "\r\n".join(lines)
+
+
+def _status_code(item: FailedRecipient) -> str:
+    """RFC 3464 2.3.4 wants a code of class 5 with "failed"; 4.4.7 is what RFC 3463 has for expired mail."""
+    if item.is_expired:
+        return "4.4.7"
+    return item.reply.enhanced if item.reply.enhanced.startswith("5") else "5.0.0"
+
+
+def _original_headers(failure: Failure) -> tuple[bytes, bool]:
+    """The header block, cut at a line, and whether it is UTF-8 that is not ASCII."""
+    content = failure.content
+    end = content.find(b"\r\n\r\n")
+    block = (failure.message.prefix + (content[: end + 2] if end >= 0 else content))[:_MAX_HEADER_BYTES]
+    block = block[: block.rfind(b"\r\n") + 2]
+    if block.isascii():
+        return block, False
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode("ascii", "replace").replace("�", "?").encode(), False
+    return block, True
+
+
+def _part(kind: str, encoding: str, body: bytes) -> bytes:
+    head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + body + (b"" if body.endswith(b"\r\n") else b"\r\n")
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()

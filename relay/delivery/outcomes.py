@@ -1,0 +1,224 @@
+"""What became of each recipient: its record, its place in the spool, its retry, its report.
+
+A failed recipient leaves the spool after its report (DSN) is stored: a crash in between repeats the try, and never
+swallows the report.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from relay.clock import Clock
+from relay.delivery.dsn import FailedRecipient, Failure, failure_report
+from relay.delivery.queues import Parcel
+from relay.delivery.replies import Category, Outcome, classify
+from relay.delivery.retry import expires_at, retry_seconds
+from relay.events import Bounce, Deferral, Delivery, Expiration, Record
+from relay.reply import Reply
+from relay.settings import Settings
+from relay.spool.journal import Journal
+from relay.spool.store import CorruptEntry, Spool, SpooledMessage, SpooledRecipient
+
+_log = logging.getLogger("mailweir.delivery")
+
+
+class Way(NamedTuple):
+    """Over which connection a recipient was tried."""
+
+    remote: str
+    source: str
+    tls: str
+
+
+NO_WAY = Way("", "", "")
+
+
+class Tally(NamedTuple):
+    """How many recipients of a parcel ended how."""
+
+    delivered: int
+    deferred: int
+    bounced: int
+
+
+class Bookkeeper:
+    """Settles parcels. Knows which recipients are in flight."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        journal: Journal,
+        settings: Settings,
+        clock: Clock,
+        on_outcome: Callable[[SpooledRecipient, Record], None],
+        submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._spool, self._journal, self._settings, self._clock = spool, journal, settings, clock
+        self._on_outcome, self._submit_dsn, self._spawn = on_outcome, submit_dsn, spawn
+        self._random = random.Random()  # noqa: S311 - jitter
+        self._in_flight: dict[int, Parcel] = {}
+        self.on_left: Callable[[SpooledRecipient], None] = lambda _recipient: None
+        self.on_deferred: Callable[[SpooledRecipient, float], None] = lambda _recipient, _due: None
+        self.on_released: Callable[[int], None] = lambda _bytes: None
+
+    def is_in_flight(self, number: int) -> bool:
+        return number in self._in_flight
+
+    def begin(self, parcel: Parcel) -> None:
+        """A parcel was taken from its queue."""
+        for recipient in parcel.recipients:
+            self._in_flight[recipient.id] = parcel
+
+    def undo(self, parcel: Parcel) -> None:
+        """It goes back there."""
+        for recipient in parcel.recipients:
+            self._in_flight.pop(recipient.id, None)
+
+    def release(self, parcel: Parcel) -> None:
+        """It leaves memory without an outcome: the spool keeps it."""
+        self._free(parcel)
+        for recipient in parcel.recipients:
+            self.on_left(recipient)
+
+    def forget(self, sender: str) -> None:
+        """What of this sender is in flight may end, but is not queued again."""
+        for parcel in self._in_flight.values():
+            if parcel.message.sender == sender:
+                parcel.is_forgotten = True
+
+    def settle(self, parcel: Parcel, destination: str, way: Way) -> Tally:
+        """Record the replies of a parcel, one per recipient."""
+        delivered = deferred = 0
+        failed: list[tuple[SpooledRecipient, Reply, Record]] = []
+        now = self._clock.now()
+        for recipient, reply in zip(parcel.recipients, parcel.replies, strict=True):
+            assert reply is not None
+            facts = self._facts(recipient, reply, destination, way, now)
+            if reply.is_success:
+                delivered += 1
+                self._finish(recipient, Delivery(**facts))
+            elif reply.is_permanent:
+                outcome = classify(reply)
+                failed.append((recipient, reply, Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)))
+            elif now >= expires_at(recipient.message.received_at, self._settings.delivery):
+                failed.append((recipient, reply, Expiration(**facts)))
+            else:
+                deferred += 1
+                self._defer(recipient, classify(reply), facts, now)
+        if failed:
+            self._fail(parcel, failed)
+        self._free(parcel)
+        return Tally(delivered, deferred, len(failed))
+
+    def _facts(
+        self, recipient: SpooledRecipient, reply: Reply, destination: str, way: Way, now: datetime
+    ) -> dict[str, Any]:
+        message = recipient.message
+        return {
+            **self._journal.stamp(),
+            "message_id": message.message_id,
+            "account": message.account,
+            "reseller": message.reseller,
+            "sender": message.sender,
+            "recipient_id": recipient.id,
+            "recipient": recipient.address,
+            "destination": destination,
+            "attempt": recipient.attempts + 1,
+            "received_at": message.received_at,
+            "queued_seconds": (now - message.received_at).total_seconds(),
+            "remote": way.remote,
+            "source": way.source,
+            "tls": way.tls,
+            "code": reply.code,
+            "enhanced": reply.enhanced,
+            "text": reply.text,
+        }
+
+    def _finish(self, recipient: SpooledRecipient, record: Record) -> None:
+        self._spool.finish(recipient, record)
+        self._leave(recipient)
+        self._on_outcome(recipient, record)
+
+    def _leave(self, recipient: SpooledRecipient) -> None:
+        self._in_flight.pop(recipient.id, None)
+        self.on_left(recipient)
+
+    def _free(self, parcel: Parcel) -> None:
+        parcel.content = None
+        if parcel.kept_bytes:
+            self.on_released(parcel.kept_bytes)
+            parcel.kept_bytes = 0
+
+    def _defer(self, recipient: SpooledRecipient, outcome: Outcome, facts: dict[str, Any], now: datetime) -> None:
+        settings = self._settings.delivery
+        wait = retry_seconds(
+            recipient.attempts + 1,
+            settings,
+            self._random.random(),
+            is_greylisted=outcome.category is Category.GREYLISTED,
+        )
+        # the last try comes when the lifetime ends, not hours before it
+        due_unix = min(now.timestamp() + wait, expires_at(recipient.message.received_at, settings).timestamp())
+        due_at = datetime.fromtimestamp(due_unix, now.tzinfo)
+        record = Deferral(**facts, **_judged(outcome), due_at=due_at)
+        self._postpone(recipient, due_unix, record)
+        self._on_outcome(recipient, record)
+
+    def _postpone(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:
+        self._spool.defer(recipient, due_unix, record)
+        self._leave(recipient)
+        self.on_deferred(recipient, due_unix)
+
+    def _fail(self, parcel: Parcel, failed: Sequence[tuple[SpooledRecipient, Reply, Record]]) -> None:
+        if not parcel.message.mail_from:  # RFC 5321 4.5.5: no report about a report
+            for recipient, _, record in failed:
+                self._finish(recipient, record)
+            return
+        content = parcel.content if parcel.content is not None else self._content(parcel.message)
+        report = failure_report(
+            Failure(
+                message=parcel.message,
+                content=content,
+                hostname=self._settings.node.hostname,
+                bounce_sender=self._settings.delivery.bounce_sender,
+                now=self._clock.now(),
+                recipients=tuple(
+                    FailedRecipient(recipient.address, reply, is_expired=isinstance(record, Expiration))
+                    for recipient, reply, record in failed
+                ),
+            )
+        )
+        self._spawn(self._report(parcel.message, report, failed))
+
+    def _content(self, message: SpooledMessage) -> bytes:
+        try:
+            return self._spool.content(message)
+        except CorruptEntry:
+            return b""
+
+    async def _report(
+        self, message: SpooledMessage, report: bytes, failed: Sequence[tuple[SpooledRecipient, Reply, Record]]
+    ) -> None:
+        try:
+            await self._submit_dsn(report, message.mail_from, message)
+        except asyncio.CancelledError:
+            for recipient, _, _ in failed:  # they stay in the spool as they are
+                self._leave(recipient)
+            raise
+        except Exception:  # the recipients stay queued: without its report no failure may end
+            _log.exception("report not stored message=%s", message.message_id)
+            due_unix = self._clock.unix() + self._settings.delivery.first_retry_seconds
+            for recipient, _, _ in failed:
+                self._postpone(recipient, due_unix, None)
+        else:
+            for recipient, _, record in failed:
+                self._finish(recipient, record)
+
+
+def _judged(outcome: Outcome) -> dict[str, Any]:
+    return {"category": outcome.category, "rule": outcome.rule}
