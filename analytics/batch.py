@@ -4,9 +4,12 @@ The batch lies in the temporary table `batch`, a column per field of any record,
 from its rows for other rows stands in consequences.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from analytics.columns import FEATURES, JOURNAL_COLUMNS, KINDS
 from analytics.warehouse import Connection
@@ -41,8 +44,8 @@ WHERE kind IS NULL OR kind NOT IN ({_KINDS}) OR node IS NULL OR boot IS NULL OR 
 _SPAN = f"""
 SELECT min(logged_at) AS logged_from,
        max(logged_at) AS logged_to,
-       min(received_at) AS received_from,
-       max(received_at) AS received_to,
+       coalesce(min(received_at), to_timestamp(0)) - INTERVAL 1 SECOND AS received_from,
+       coalesce(max(received_at), to_timestamp(0)) + INTERVAL 1 SECOND AS received_to,
        count(*) FILTER (kind = 'Reception') AS receptions,
        count(*) FILTER (kind = 'Rejection') AS rejections,
        count(*) FILTER ({IS_TRY}) AS tries,
@@ -53,8 +56,8 @@ SELECT min(logged_at) AS logged_from,
 FROM batch
 """  # noqa: S608
 
-# Natural keys. received_at of a repeat differs by float rounding at most, logged_at not at all; the time spans let
-# DuckDB skip all row groups but the youngest.
+# Natural keys. received_at of a repeat differs by float rounding at most (hence the second), logged_at not at all; the
+# time spans let DuckDB skip all row groups but the youngest.
 _DROP_REPEATED_RECEPTIONS = """
 DELETE FROM batch
 WHERE kind = 'Reception' AND (
@@ -62,7 +65,7 @@ WHERE kind = 'Reception' AND (
     OR message_id IN (
         SELECT message_id
         FROM message
-        WHERE received_at BETWEEN $received_from - INTERVAL 1 SECOND AND $received_to + INTERVAL 1 SECOND
+        WHERE received_at BETWEEN $received_from AND $received_to
     )
 )
 """
@@ -73,7 +76,7 @@ WHERE {IS_FINAL} AND (
     OR (message_id, recipient_id) IN (
         SELECT (message_id, recipient_id)
         FROM recipient
-        WHERE received_at BETWEEN $received_from - INTERVAL 1 SECOND AND $received_to + INTERVAL 1 SECOND
+        WHERE received_at BETWEEN $received_from AND $received_to
     )
 )
 """  # noqa: S608
@@ -129,16 +132,37 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
+# What the data may cause; anything else (a full disk, a mistake of ours) is no reason to set a file aside.
+_OF_THE_DATA = (
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.ConstraintException,
+    duckdb.OutOfRangeException,
+)
+
+
 class CorruptBatch(Exception):
-    """A line is JSON but no record of ours."""
+    """A line is no record of ours; nothing of the batch was kept."""
+
+
+@contextmanager
+def blaming_data() -> Iterator[None]:
+    """Raise CorruptBatch for what only the data can have caused."""
+    try:
+        yield
+    except _OF_THE_DATA as error:
+        raise CorruptBatch(str(error).splitlines()[0]) from None
 
 
 def load(connection: Connection, sources: Sequence[Path]) -> dict[str, int]:
-    """Read files into `batch`; return rows by path. Raises duckdb.Error or CorruptBatch when a line is broken."""
-    connection.execute(_LOAD, {"paths": [str(path) for path in sources]})
-    foreign = connection.sql(_FOREIGN).fetchall()[0][0]
-    if foreign:
-        raise CorruptBatch(f"{foreign} lines are no records")
+    """Read files into `batch`; return rows by path. Raises CorruptBatch when a line is broken."""
+    if not sources:
+        return {}
+    with blaming_data():
+        connection.execute(_LOAD, {"paths": [str(path) for path in sources]})
+        foreign = connection.sql(_FOREIGN).fetchall()[0][0]
+        if foreign:
+            raise CorruptBatch(f"{foreign} lines are no records")
     return dict(connection.sql("SELECT filename, count(*) FROM batch GROUP BY filename").fetchall())
 
 

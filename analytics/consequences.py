@@ -3,7 +3,6 @@
 Run in the transaction that inserted the rows (batch.py), so that no reader sees one without the other.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from analytics.batch import IS_FINAL, IS_PARKING, IS_TRY, run
@@ -14,7 +13,7 @@ from relay.settings import Policy
 # authentication the customer must repair (5.7.2x) is nobody's reputation.
 _IS_BLOCK = (
     "(category IN ('PolicyRelated', 'ReputationBlock', 'ContentBlock') "
-    "OR (coalesce(category, '') = '' AND enhanced LIKE '5.7.%' AND enhanced NOT LIKE '5.7.2_'))"
+    "OR (coalesce(category, '') IN ('', 'Unclassified') AND enhanced LIKE '5.7.%' AND enhanced NOT LIKE '5.7.2_'))"
 )
 
 _SPAM = "CASE WHEN {score} >= $hold_score THEN 1 WHEN {score} >= $suspect_score THEN 0.5 END"
@@ -51,7 +50,7 @@ FROM batch b
 LEFT JOIN (
     SELECT message_id, score
     FROM message
-    WHERE received_at BETWEEN $received_from - INTERVAL 1 SECOND AND $received_to + INTERVAL 1 SECOND
+    WHERE received_at BETWEEN $received_from AND $received_to
 ) s ON s.message_id = b.message_id AND {IS_FINAL}
 WHERE kind IN ('Reception', 'Rejection', 'Held') OR {IS_TRY}
 GROUP BY ALL
@@ -66,7 +65,7 @@ WHERE message_id <> '' AND (kind IN ('Reception', 'Complaint') OR {IS_TRY} OR {I
 
 # Parking records do not say when their message came: then the whole table is asked, which is rare.
 _TOUCHED_FROM = """
-SELECT min(received_at) AS received_from
+SELECT coalesce(min(received_at), to_timestamp(0)) - INTERVAL 1 SECOND AS received_from
 FROM message
 WHERE message_id IN (SELECT message_id FROM touched)
 """
@@ -103,7 +102,7 @@ FROM (
 LEFT JOIN (
     SELECT message_id, min(source) AS source
     FROM recipient
-    WHERE message_id IN (SELECT message_id FROM touched) AND received_at >= $touched_from - INTERVAL 1 SECOND
+    WHERE message_id IN (SELECT message_id FROM touched) AND received_at >= $touched_from
     GROUP BY message_id
 ) s USING (message_id)
 GROUP BY ALL
@@ -158,7 +157,7 @@ FROM (
                count(*) FILTER (outcome = 'expired') AS expired
         FROM recipient
         JOIN touched USING (message_id)
-        WHERE received_at >= $touched_from - INTERVAL 1 SECOND
+        WHERE received_at >= $touched_from
         GROUP BY message_id
     ) o USING (message_id)
     LEFT JOIN (
@@ -171,7 +170,7 @@ FROM (
         SELECT DISTINCT message_id
         FROM deferral
         JOIN touched USING (message_id)
-        WHERE received_at >= $touched_from - INTERVAL 1 SECOND
+        WHERE received_at >= $touched_from
     ) d USING (message_id)
     WHERE m.received_at >= $touched_from
 ) fresh
@@ -190,8 +189,6 @@ def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None
     run(connection, _ATTRIBUTE, values)
     run(connection, _ATTRIBUTE_COMPLAINTS, values)
     run(connection, _ROLLUP_COMPLAINTS, values)
-    if values["touched_from"] is None:
-        return
     run(connection, _DROPPED, values)
     run(connection, _STATUS, values)
 
@@ -200,4 +197,4 @@ def _touched_from(connection: Connection, span: dict[str, Any]) -> Any:
     """The instant before which no touched message was received: statements below then skip older row groups."""
     if span["parkings"] or span["complaints"]:
         return connection.sql(_TOUCHED_FROM).to_arrow_table().column(0)[0].as_py()
-    return span["received_from"] and span["received_from"] - timedelta(seconds=1)
+    return span["received_from"]

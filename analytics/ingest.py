@@ -9,11 +9,9 @@ all that is known by then.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
-
-import duckdb
 
 from analytics import batch, consequences
 from analytics.journals import JournalFolder, batches, salvaged
@@ -21,8 +19,6 @@ from analytics.warehouse import Connection, Warehouse, transaction
 from relay.settings import Policy
 
 _log = logging.getLogger("mailweir.ingest")
-
-_BROKEN = (duckdb.Error, batch.CorruptBatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +41,9 @@ class Ingest:
 
     def run(self) -> Ingested:
         """Ingest all closed files that wait; what is broken is set aside, everything else goes on."""
-        return self._ingest_all(self._folder.closed())
-
-    def _ingest_all(self, paths: Sequence[Path]) -> Ingested:
         total = Ingested()
-        for group in batches(paths):
-            known = self._names("ingested_file", group)
+        for group in batches(self._folder.closed()):
+            known = self._names("ingested_file", "ingested_at", group)
             self._finish([path for path in group if path.name in known])
             fresh = [path for path in group if path.name not in known]
             if fresh:
@@ -61,13 +54,13 @@ class Ingest:
         """Ingest an archive file for a warehouse that is made again; the file stays."""
         try:
             return Ingested(1, self._commit([path], [path]))
-        except _BROKEN as error:
+        except batch.CorruptBatch as error:
             return self._salvage(path, error)
 
     def _ingest(self, paths: list[Path]) -> Ingested:
         try:
             rows = self._commit(paths, paths)
-        except _BROKEN as error:
+        except batch.CorruptBatch as error:
             if len(paths) > 1:  # one of them is damaged: each by itself
                 return sum((self._ingest([path]) for path in paths), Ingested())
             result = self._salvage(paths[0], error)
@@ -76,16 +69,16 @@ class Ingest:
         self._folder.put_away(paths)
         return Ingested(len(paths), rows)
 
-    def _salvage(self, path: Path, error: Exception) -> Ingested:
+    def _salvage(self, path: Path, error: batch.CorruptBatch) -> Ingested:
         found = salvaged(path)
-        bad = found.bad or [(0, str(error).splitlines()[0])]
+        bad = found.bad or [(0, str(error))]
         _log.error("journal file corrupt file=%s lines=%d first=%d reason=%s", path.name, len(bad), *bad[0])
         draft = self._folder.aside / f".{path.name}"
         draft.write_bytes(b"".join(found.good))
         try:
             rows = self._commit([path], [draft], bad)
-        except _BROKEN as reason:
-            rows = self._commit([path], [], [*bad, (0, str(reason).splitlines()[0])])
+        except batch.CorruptBatch as reason:
+            rows = self._commit([path], [], [*bad, (0, str(reason))])
         finally:
             draft.unlink()
         return Ingested(1, rows, [path.name])
@@ -94,24 +87,27 @@ class Ingest:
         """Put away files whose bookmark is there: also those a crash left behind after their commit."""
         if not ingested:
             return
-        corrupt = self._names("corrupt_file", ingested)
+        corrupt = self._names("corrupt_file", "set_aside_at", ingested)
         for path in ingested:
             if path.name in corrupt:
                 self._folder.put_aside(path)
         self._folder.put_away(path for path in ingested if path.name not in corrupt)
 
-    def _names(self, table: str, paths: list[Path]) -> set[str]:
-        query = f"SELECT name FROM {table} WHERE list_contains($names, name)"  # noqa: S608 - our own table names
-        return set(self._warehouse.table(query, names=[path.name for path in paths]).column("name").to_pylist())
+    def _names(self, table: str, instant: str, paths: list[Path]) -> set[str]:
+        # A day is enough: an older bookmark is overlooked, the file ingested again, and every record of it a repeat.
+        query = f"SELECT name FROM {table} WHERE {instant} >= $since AND list_contains($names, name)"  # noqa: S608
+        since = datetime.now(UTC) - timedelta(days=1)
+        answer = self._warehouse.table(query, since=since, names=[path.name for path in paths])
+        return set(answer.column("name").to_pylist())
 
     def _commit(self, names: Sequence[Path], sources: Sequence[Path], bad: Sequence[tuple[int, str]] = ()) -> int:
-        """Ingest `sources` under the bookmarks of `names`, all or nothing. Raises duckdb.Error or CorruptBatch."""
+        """Ingest `sources` under the bookmarks of `names`, all or nothing. Raises CorruptBatch."""
         now = datetime.now(UTC)
         sizes = {path: path.stat().st_size for path in names}
 
         def write(connection: Connection) -> int:
             rows = batch.load(connection, sources)
-            with transaction(connection):
+            with batch.blaming_data(), transaction(connection):
                 if rows:
                     consequences.follow(connection, batch.insert(connection), self._policy)
                 for path, source in zip_longest(names, sources):

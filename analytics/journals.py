@@ -1,8 +1,8 @@
 """The journal's files seen from the reader: which wait, which lines are good, where they go afterwards.
 
-After ingestion a file's lines are appended to `archive/<writer>-<hour>.jsonl`, so that the warehouse can be made
-again; a file with a broken line goes to `aside/` as it was, and its good lines to the archive. Whether a file was
-ingested is not decided here but by its bookmark in the warehouse: a crash between any two steps repeats harmless ones.
+After ingestion a file's lines are appended to `archive/<writer>-<hour>[.<number>].jsonl`, so that the warehouse can be
+made again; a file with a broken line goes to `aside/` as it was, and its good lines to the archive. Whether a file was
+ingested is not decided here but by its bookmark in the warehouse: a crash between two steps repeats harmless ones.
 """
 
 import logging
@@ -72,7 +72,12 @@ class JournalFolder:
     def _target(self, path: Path) -> Path:
         writer = path.name.split("-", 1)[0]
         hour = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        return self.archive / f"{writer}-{hour:%Y%m%dT%H}.jsonl"
+        target = self.archive / f"{writer}-{hour:%Y%m%dT%H}.jsonl"
+        number = 0
+        while target.exists() and target.stat().st_size >= BATCH_BYTES:  # one file is one transaction at a rebuild
+            number += 1
+            target = self.archive / f"{writer}-{hour:%Y%m%dT%H}.{number}.jsonl"
+        return target
 
 
 def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:

@@ -67,7 +67,10 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         stack.callback(journal.close)
         ingest = Ingest(warehouse, folder, settings.policy)
         complaints = Complaints(warehouse, journal, clock, lambda: _relay(settings))
-        behind = lambda: len(folder.closed())  # noqa: E731
+
+        def behind() -> int:
+            return len(folder.closed())
+
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind)
         stack.callback(api.close)
         jobs = Jobs(warehouse, clock, _jobs(settings, warehouse, ingest, journal, clock))

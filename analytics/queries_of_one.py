@@ -110,7 +110,7 @@ rcpts AS (
 )
 SELECT j.* REPLACE (
            (
-               SELECT to_json(list(struct_pack(
+               SELECT coalesce(to_json(list(struct_pack(
                    id := r.rcpt.id,
                    address := r.rcpt.address,
                    outcome := coalesce(f.outcome, 'waiting'),
@@ -119,25 +119,25 @@ SELECT j.* REPLACE (
                    code := f.code,
                    enhanced := f.enhanced,
                    text := f.text
-               ) ORDER BY r.rcpt.id))
+               ) ORDER BY r.rcpt.id)), '[]')
                FROM rcpts r
                LEFT JOIN finals f ON f.id = r.rcpt.id
            ) AS recipients,
            to_json(reasons) AS reasons
        ),
-       (SELECT to_json(list(t ORDER BY t.tried_at)) FROM tries t) AS tries,
+       (SELECT coalesce(to_json(list(t ORDER BY t.tried_at)), '[]') FROM tries t) AS tries,
        (
-           SELECT to_json(list(struct_pack(
+           SELECT coalesce(to_json(list(struct_pack(
                event := event, logged_at := logged_at, decision_id := decision_id, author := author,
                verdict := verdict, reason := reason
-           ) ORDER BY logged_at, seq))
+           ) ORDER BY logged_at, seq)), '[]')
            FROM held_event
            WHERE message_id = $message_id
        ) AS held_events,
        (
-           SELECT to_json(list(struct_pack(
+           SELECT coalesce(to_json(list(struct_pack(
                reported_at := reported_at, provider := provider, feedback_type := feedback_type, recipient := recipient
-           ) ORDER BY reported_at))
+           ) ORDER BY reported_at)), '[]')
            FROM complaint
            WHERE message_id = $message_id
        ) AS complaints

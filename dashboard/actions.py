@@ -12,7 +12,7 @@ from typing import TypeVar, assert_never
 import streamlit as st
 
 from dashboard import data
-from dashboard.components.words import count, plain, until
+from dashboard.components.words import code, count, plain, until
 from dashboard.theme import look
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, ReleaseOrder, Stopped
@@ -87,7 +87,7 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
     freed = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", dry_run=True)))
     if freed is None:
         return
-    st.markdown(f"**{plain(wanted.sender)}**")
+    st.markdown(code(wanted.sender))
     st.markdown(
         f"- **{_messages(freed.messages)}** to {_recipients(freed.recipients)} "
         f"{'goes' if freed.messages == 1 else 'go'} to delivery now.\n"
@@ -107,7 +107,7 @@ def _confirm(wanted: Wanted) -> None:
     preview: DecisionView | None = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(dry_run=True)))
     if preview is None:
         return
-    st.markdown(f"**{plain(wanted.sender)}**")
+    st.markdown(code(wanted.sender))
     st.markdown(
         f"- The sender stays {look(preview.effect).word.lower()} by decision `{preview.id}` until a person releases "
         f"it (as it stands: {until(preview.ends_at, data.now())}).\n"
@@ -124,7 +124,7 @@ def _confirm(wanted: Wanted) -> None:
 
 @st.dialog("Hold this sender", icon=":material/front_hand:")
 def _hold_sender(wanted: Wanted) -> None:
-    st.markdown(f"**{plain(wanted.sender)}**")
+    st.markdown(code(wanted.sender))
     reason = st.text_input("Because", value="held by hand", key="hold_reason", help="Stands in the reply to the sender")
     lasts = st.selectbox("For", list(_HOLD_FOR), index=1, key="hold_for")
     order = HoldOrder(reason=reason or "held by hand", minutes=_HOLD_FOR[lasts], dry_run=True)

@@ -61,8 +61,6 @@ def _sidebar() -> None:
 def _services() -> None:
     """Who answers, on every page."""
     status, ingest = data.relay_status(), data.query("ingest")
-    if status.value.get("demo"):
-        st.badge("Demo data", icon=":material/science:", color="orange", help="Made up. No mail leaves this machine.")
     behind = data.row(ingest).get("behind_files") or 0
     analytics = "down" if not ingest.is_fresh else "behind" if behind > 5 else "up"
     st.markdown(

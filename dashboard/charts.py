@@ -6,7 +6,8 @@ chart then only gets new data and is not drawn anew every two seconds.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -15,8 +16,13 @@ from dashboard.data import Window
 from dashboard.theme import Palette
 
 AXIS_WIDTH = 46  # of every y axis, so that charts above each other share their time axis to the pixel
+FLOW_HEIGHT, STRIP_HEIGHT = 230, 150
+_SHORTEST_SECONDS, _MINUTE = 0.1, 60.0  # the delay axis reaches from here at least to a minute: 1 s looks like 1 s
+_DELAY_TICKS = (0.1, 1, 10, 60, 600, 3600, 36000)
+_DELAY_LABELS = (
+    "datum.value < 60 ? datum.value + ' s' : datum.value < 3600 ? datum.value / 60 + ' min' : datum.value / 3600 + ' h'"
+)
 WORDS = {"accepted": "Accepted", "held": "Held", "refused": "Refused"}
-_NO_EVENTS = pd.DataFrame({"starts_at": pd.Series(dtype="datetime64[ns, UTC]"), "event": pd.Series(dtype="str")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,9 @@ class Event:
 def filled(
     frame: pd.DataFrame, window: Window, now: datetime, columns: Sequence[str], gap: float | None = 0
 ) -> pd.DataFrame:
-    """Return one row per bucket of the window: bucket_at, bucket_end, when (text) and `columns`, `gap` where none was.
+    """Return one row per bucket of the window; `columns` hold `gap` where nothing was.
+
+    Beside them bucket_at and bucket_end, is_open bool (not over yet) and when str.
 
     bucket_at and bucket_end datetime64[ns, UTC], columns float64.
     """
@@ -45,32 +53,31 @@ def filled(
         known = known.fillna(gap)
     known = known.reset_index()
     known["bucket_end"] = known["bucket_at"] + step
+    known["is_open"] = known["bucket_end"] > now
     shown = "%H:%M" if window.span <= timedelta(hours=24) else "%a %-d %b %H:%M"
     known["when"] = known["bucket_at"].dt.strftime(shown) + " – " + known["bucket_end"].dt.strftime("%H:%M UTC")
     return known
 
 
-def flow(frame: pd.DataFrame, palette: Palette, events: Iterable[Event] = (), height: int = 210) -> alt.LayerChart:
-    """What was decided per bucket, stacked, and as a line what was delivered. Frame as `filled` returns it."""
-    long = frame.melt(
-        id_vars=["bucket_at", "bucket_end", "when"], value_vars=list(WORDS), var_name="verdict", value_name="messages"
-    )
-    long["verdict"] = long["verdict"].map(WORDS)
-    long["place"] = long["verdict"].map({"Accepted": 0, "Held": 1, "Refused": 2})
+def flow(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable[Event] = ()) -> alt.LayerChart:
+    """What was decided per bucket, stacked, and as a line what was delivered. Frame as `filled` returns it.
+
+    The bucket that is not over yet is drawn pale and has no line: half a minute would look like a drop.
+    """
     colours = alt.Scale(
         domain=[*WORDS.values(), "Delivered"],
         range=[palette.accepted, palette.held, palette.refused, palette.ink],
     )
-    legend = alt.Legend(title=None, orient="top", direction="horizontal", offset=4, symbolType="square")
     bars = (
-        alt.Chart(long)
-        .mark_bar(stroke=palette.background, strokeWidth=0.6)
+        alt.Chart(_stacked(frame))
+        .mark_rect(stroke=palette.background, strokeWidth=0.5)
         .encode(
-            x=_time("bucket_at"),
+            x=_time("bucket_at", window),
             x2="bucket_end:T",
-            y=_count("messages:Q", "messages"),
-            color=alt.Color("verdict:N", scale=colours, legend=legend),
-            order=alt.Order("place:Q"),
+            y=alt.Y("low:Q", axis=_y_axis(format=",.0f"), scale=alt.Scale(nice=True, zero=True)),
+            y2="high:Q",
+            color=alt.Color("verdict:N", scale=colours, legend=_legend(symbolType="square")),
+            opacity=alt.Opacity("strength:Q", scale=None, legend=None),
             tooltip=[
                 alt.Tooltip("when:N", title="Time"),
                 alt.Tooltip("verdict:N", title="Verdict"),
@@ -78,48 +85,48 @@ def flow(frame: pd.DataFrame, palette: Palette, events: Iterable[Event] = (), he
             ],
         )
     )
-    middle = frame.assign(
-        middle=frame["bucket_at"] + (frame["bucket_end"] - frame["bucket_at"]) / 2, verdict="Delivered"
-    )
     line = (
-        alt.Chart(middle)
+        alt.Chart(_middles(frame[~frame["is_open"]]).assign(verdict="Delivered"))
         .mark_line(strokeWidth=1.8, interpolate="monotone")
         .encode(
-            x=_time("middle"),
+            x=_time("middle", window),
             y=alt.Y("delivered:Q"),
-            color=alt.Color("verdict:N", scale=colours, legend=legend),
+            color=alt.Color("verdict:N", scale=colours),
             tooltip=[
                 alt.Tooltip("when:N", title="Time"),
                 alt.Tooltip("delivered:Q", title="Delivered to recipients", format=",.0f"),
             ],
         )
     )
-    return _dressed(alt.layer(bars, line, *_marks(events, palette)), height)
+    return _dressed([bars, line, *_marks(events, window, palette)], FLOW_HEIGHT)
 
 
-def delay(frame: pd.DataFrame, palette: Palette, events: Iterable[Event] = (), height: int = 120) -> alt.LayerChart:
-    """From acceptance to delivery: the median and what 95 % stay below. Gaps are buckets without deliveries."""
-    long = frame.melt(
-        id_vars=["bucket_at", "bucket_end", "when"],
-        value_vars=["p95_seconds", "p50_seconds"],
-        var_name="part",
-        value_name="seconds",
+def delay(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable[Event] = ()) -> alt.LayerChart:
+    """From acceptance to delivery: the median and what 95 % stay below, on a log scale. Gaps: nothing was delivered."""
+    parts = {"p95_seconds": "95 % within", "p50_seconds": "half within"}
+    long = _middles(frame).melt(
+        id_vars=["middle", "when"], value_vars=list(parts), var_name="part", value_name="seconds"
     )
-    long["part"] = long["part"].map({"p95_seconds": "95 % within", "p50_seconds": "half within"})
-    long["middle"] = long["bucket_at"] + (long["bucket_end"] - long["bucket_at"]) / 2
+    long["part"] = long["part"].map(parts)
+    long["seconds"] = long["seconds"].clip(lower=_SHORTEST_SECONDS)
+    longest = max(_MINUTE, long["seconds"].max(skipna=True) if long["seconds"].notna().any() else 0.0)
     line = (
         alt.Chart(long)
-        .mark_line(strokeWidth=1.8, interpolate="monotone", point=alt.OverlayMarkDef(size=14, filled=True))
+        .mark_line(strokeWidth=1.8, interpolate="monotone", point=alt.OverlayMarkDef(size=12, filled=True))
         .encode(
-            x=_time("middle"),
-            y=alt.Y("seconds:Q", axis=_y_axis("seconds"), scale=alt.Scale(zero=True, nice=True)),
+            x=_time("middle", window),
+            y=alt.Y(
+                "seconds:Q",
+                axis=_y_axis(values=[tick for tick in _DELAY_TICKS if tick <= longest], labelExpr=_DELAY_LABELS),
+                scale=alt.Scale(type="log", domain=[_SHORTEST_SECONDS, longest], nice=False),
+            ),
             color=alt.Color(
                 "part:N",
-                scale=alt.Scale(domain=["95 % within", "half within"], range=[palette.ink, palette.neutral]),
-                legend=alt.Legend(title=None, orient="top", direction="horizontal", offset=4, symbolType="stroke"),
+                scale=alt.Scale(domain=list(parts.values()), range=[palette.ink, palette.neutral]),
+                legend=_legend(symbolType="stroke"),
             ),
             strokeDash=alt.StrokeDash(
-                "part:N", scale=alt.Scale(domain=["95 % within", "half within"], range=[[1, 0], [4, 3]]), legend=None
+                "part:N", scale=alt.Scale(domain=list(parts.values()), range=[[1, 0], [4, 3]]), legend=None
             ),
             tooltip=[
                 alt.Tooltip("when:N", title="Time"),
@@ -128,32 +135,32 @@ def delay(frame: pd.DataFrame, palette: Palette, events: Iterable[Event] = (), h
             ],
         )
     )
-    return _dressed(alt.layer(line, *_marks(events, palette)), height)
+    return _dressed([line, *_marks(events, window, palette)], STRIP_HEIGHT)
 
 
-def scores(messages: pd.DataFrame, hold_line: float, palette: Palette, height: int = 190) -> alt.LayerChart:
+def scores(messages: pd.DataFrame, window: Window, hold_line: float, palette: Palette) -> alt.LayerChart:
     """Every recent message by time and spam score, with the line from which a message is held.
 
-    messages: received_at datetime64[ns, UTC], score float64, verdict str, subject str.
+    messages: received_at datetime64[ns, UTC], when str, score float64, verdict str, subject str.
     """
     verdicts = ["Accepted", "Held", "Deferred", "Refused"]
     points = (
         alt.Chart(messages)
-        .mark_point(size=55, filled=True, opacity=0.8)
+        .mark_point(size=45, filled=True, opacity=0.8)
         .encode(
-            x=_time("received_at"),
-            y=alt.Y("score:Q", scale=alt.Scale(domain=[0, 1]), axis=_y_axis("spam score", values=[0, 0.5, 1])),
+            x=_time("received_at", window),
+            y=alt.Y("score:Q", scale=alt.Scale(domain=[0, 1]), axis=_y_axis(values=[0, 0.5, 1])),
             color=alt.Color(
                 "verdict:N",
                 scale=alt.Scale(
                     domain=verdicts, range=[palette.accepted, palette.held, palette.neutral, palette.refused]
                 ),
-                legend=alt.Legend(title=None, orient="top", direction="horizontal", offset=4),
+                legend=_legend(),
             ),
             shape=alt.Shape(
                 "verdict:N",
                 scale=alt.Scale(domain=verdicts, range=["circle", "square", "triangle-up", "cross"]),
-                legend=alt.Legend(title=None, orient="top", direction="horizontal", offset=4),
+                legend=_legend(),
             ),
             tooltip=[
                 alt.Tooltip("when:N", title="Received"),
@@ -165,67 +172,66 @@ def scores(messages: pd.DataFrame, hold_line: float, palette: Palette, height: i
     )
     line = alt.Chart(pd.DataFrame({"line": [hold_line], "words": [f"held from {hold_line:g}"]}))
     rule = line.mark_rule(strokeDash=[5, 4], color=palette.held, strokeWidth=1.5).encode(y="line:Q")
-    words = line.mark_text(align="left", dx=4, dy=-7, color=palette.neutral, fontSize=11).encode(
+    words = line.mark_text(align="left", dx=4, dy=10, color=palette.neutral, fontSize=11).encode(
         y="line:Q", x=alt.value(0), text="words:N"
     )
-    return _dressed(alt.layer(points, rule, words), height)
+    return _dressed([points, rule, words], FLOW_HEIGHT)
 
 
-def _marks(events: Iterable[Event], palette: Palette) -> list[alt.Chart]:
-    """A dashed rule and a flag for each event, always present, so that the first event does not redraw the chart."""
-    frame = pd.DataFrame([{"starts_at": e.starts_at, "event": e.words} for e in events]) if events else _NO_EVENTS
-    if not frame.empty:
-        frame["starts_at"] = pd.to_datetime(frame["starts_at"], utc=True)
-        frame["when"] = frame["starts_at"].dt.strftime("%H:%M:%S UTC")
-    else:
-        frame = _NO_EVENTS.assign(when=pd.Series(dtype="str"))
+def _stacked(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per bucket and verdict with the bounds of its block. Stacked here: Vega stacks no ranged marks."""
+    parts, floor = [], pd.Series(0.0, index=frame.index)
+    for name, word in WORDS.items():
+        block = frame[["bucket_at", "bucket_end", "when"]].assign(
+            verdict=word, messages=frame[name], low=floor, high=floor + frame[name]
+        )
+        block["strength"] = frame["is_open"].map({True: 0.45, False: 1.0})
+        parts.append(block)
+        floor = floor + frame[name]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _middles(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lines go through the middle of their bucket, where the bar is."""
+    return frame.assign(middle=frame["bucket_at"] + (frame["bucket_end"] - frame["bucket_at"]) / 2)
+
+
+def _marks(events: Iterable[Event], window: Window, palette: Palette) -> list[alt.Chart]:
+    """A dashed rule and a flag for each event; the layers are there without any too, so that one more is only data."""
+    rows = [{"starts_at": event.starts_at, "event": event.words} for event in events]
+    frame = pd.DataFrame(rows, columns=["starts_at", "event"])
+    frame["starts_at"] = pd.to_datetime(frame["starts_at"], utc=True)
+    frame["when"] = frame["starts_at"].dt.strftime("%H:%M:%S UTC")
     base = alt.Chart(frame)
     tooltip = [alt.Tooltip("when:N", title="Since"), alt.Tooltip("event:N", title="Decision")]
     rule = base.mark_rule(color=palette.neutral, strokeDash=[3, 3], strokeWidth=1.2).encode(
-        x=_time("starts_at"), tooltip=tooltip
+        x=_time("starts_at", window), tooltip=tooltip
     )
     flag = base.mark_point(shape="triangle-down", filled=True, size=90, color=palette.held, opacity=1).encode(
-        x=_time("starts_at"), y=alt.value(4), tooltip=tooltip
+        x=_time("starts_at", window), y=alt.value(4), tooltip=tooltip
     )
     return [rule, flag]
 
 
-def _time(column: str) -> alt.X:
+def _time(column: str, window: Window) -> alt.X:
+    shown = "%H:%M" if window.span <= timedelta(hours=24) else "%a %-d %b"
     return alt.X(
         f"{column}:T",
         scale=alt.Scale(type="utc", nice=False),
-        axis=alt.Axis(
-            title="UTC", titleAnchor="end", titleFontWeight="normal", grid=False, labelOverlap=True, tickCount=8
-        ),
+        axis=alt.Axis(title=None, format=shown, grid=False, labelOverlap=True, tickCount=8),
     )
 
 
-def _count(field: str, title: str) -> alt.Y:
-    return alt.Y(field, stack="zero", axis=_y_axis(title, format=",.0f"), scale=alt.Scale(nice=True))
-
-
-def _y_axis(title: str, **more: object) -> alt.Axis:
+def _y_axis(**more: Any) -> alt.Axis:
     return alt.Axis(
-        title=title,
-        titleFontWeight="normal",
-        minExtent=AXIS_WIDTH,
-        maxExtent=AXIS_WIDTH,
-        tickCount=4,
-        domain=False,
-        ticks=False,
-        **more,
+        title=None, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH, tickCount=4, domain=False, ticks=False, **more
     )
 
 
-def _dressed(chart: alt.LayerChart, height: int) -> alt.LayerChart:
-    dressed: alt.LayerChart = chart.properties(height=height).configure_view(strokeWidth=0)
+def _legend(**more: Any) -> alt.Legend:
+    return alt.Legend(title=None, orient="top", direction="horizontal", offset=2, **more)
+
+
+def _dressed(layers: list[alt.Chart], height: int) -> alt.LayerChart:
+    dressed: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=height).configure_view(strokeWidth=0)
     return dressed
-
-
-def instants(values: pd.Series) -> pd.Series:
-    """A frame's column as datetime64[ns, UTC]."""
-    return pd.to_datetime(values, utc=True)
-
-
-def utc(unix: float) -> datetime:
-    return datetime.fromtimestamp(unix, UTC)

@@ -4,8 +4,12 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from streamlit.starlette import App
 
 _log = logging.getLogger("mailweir.dashboard")
 
@@ -63,7 +67,7 @@ def _run(door: socket.socket) -> None:
         sys.exit(1)
 
 
-def _app() -> object:
+def _app() -> "App":
     """The ASGI application: Streamlit's, with a /healthz that does not need a page, and calm errors."""
     import streamlit as st
     from starlette.requests import Request

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 import streamlit as st
-from analytics.client import AnalyticsDown, QueryClient, QueryError
 
+from analytics.client import AnalyticsDown, QueryClient, QueryError
 from relay import settings as relay_settings
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
@@ -29,6 +29,7 @@ FRESH_SECONDS = 2.0  # as often as the live fragments run
 SLOW_FRESH_SECONDS = 5.0  # for what changes slowly or costs more
 RETRY_SECONDS = 2.0  # after a failure the service is left alone this long: a page asks it several things
 KEPT_ANSWERS = 500
+TIMEOUT_SECONDS = 8.0  # a page says who is slow rather than wait with it
 
 # The named queries' columns: a page may read any of them, even when an older analytics does not send it.
 COLUMNS = {
@@ -66,6 +67,11 @@ class Window:
     span: timedelta
     bucket_seconds: int
     words: str
+
+    @property
+    def bucket_words(self) -> str:
+        minutes = self.bucket_seconds // 60
+        return "a minute" if minutes == 1 else f"per {minutes} min" if minutes < 60 else f"per {minutes // 60} h"
 
     def since(self, now: datetime) -> datetime:
         """Its beginning, on a bucket's edge, so that all charts of a page begin alike."""
@@ -229,7 +235,7 @@ def audit(limit: int = 20) -> Reading[list[Any]]:
 def relay_client() -> ControlClient:
     """The one that acts, as `dashboard`. Raises OSError while there is no token yet."""
     chosen = settings()
-    return _control(str(chosen.dir), chosen.control.listen, chosen)
+    return _control(chosen.control.listen, _token_mark(chosen), chosen)
 
 
 def _relay(name: str, ask: Callable[[ControlClient], T], empty: T, fresh_seconds: float = FRESH_SECONDS) -> Reading[T]:
@@ -243,17 +249,23 @@ def _settings(config: str, folder: str) -> Settings:
 
 
 def _analytics(chosen: Settings) -> QueryClient:
-    return _query_client(str(chosen.dir), chosen.analytics.listen, chosen)
+    return _query_client(chosen.analytics.listen, _token_mark(chosen), chosen)
 
 
 @st.cache_resource(show_spinner=False)
-def _query_client(folder: str, listen: str, _settings: Settings) -> QueryClient:
-    return QueryClient.of(_settings, name="dashboard")
+def _query_client(listen: str, token: str, _settings: Settings) -> QueryClient:
+    return QueryClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
 
 
 @st.cache_resource(show_spinner=False)
-def _control(folder: str, listen: str, _settings: Settings) -> ControlClient:
-    return ControlClient.of(_settings, name="dashboard")
+def _control(listen: str, token: str, _settings: Settings) -> ControlClient:
+    return ControlClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
+
+
+def _token_mark(chosen: Settings) -> str:
+    """Changes when the token does: it is made at the relay's first start, which may be after ours."""
+    path = chosen.tokens_dir / "dashboard.token"
+    return f"{path} {path.stat().st_mtime_ns if path.exists() else 0}"
 
 
 def _is_missing(value: Any) -> bool:

@@ -65,7 +65,7 @@ def compute(warehouse: Warehouse, now: datetime) -> int:
             connection.unregister("computed_rows")
 
     warehouse.write(write).result()
-    return rows.num_rows
+    return int(rows.num_rows)
 
 
 def _table(counts: Counts, listing: Floats | None, now: datetime) -> pa.Table:

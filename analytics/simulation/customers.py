@@ -66,10 +66,12 @@ class Customers:
         self.hacked = sender
         self._sources.append(asyncio.create_task(self._spam(sender, rate), name="attack"))
 
-    def stop_attack(self) -> None:
-        for task in self._sources:
-            if task.get_name() == "attack":
-                task.cancel()
+    def stop_attack(self) -> bool:
+        """Let the plugin fall silent; tell whether it was still spamming."""
+        running = [task for task in self._sources if task.get_name() == "attack" and not task.done()]
+        for task in running:
+            task.cancel()
+        return bool(running)
 
     async def stop(self) -> None:
         """Stop sending; return when every message that was begun is answered."""

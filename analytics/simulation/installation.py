@@ -70,30 +70,6 @@ class Installation:
         draft.replace(path)
 
 
-def default_folder() -> Path:
-    """The demo's folder in the project's tree when it may be written there, else in the user's home."""
-    tree = Path(__file__).resolve().parents[2]
-    if (tree / "pyproject.toml").exists() and os.access(tree, os.W_OK):
-        return tree / "data" / "run" / "demo"
-    return Path.home() / ".local" / "share" / "mailweir" / "demo"
-
-
-async def install(
-    folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], options: "InstallOptions"
-) -> Installation:
-    """Make or find the demo in `folder` and write its settings for free ports. An unfinished one is made again.
-
-    `receivers`: the port of each provider. Raises DemoError; AlreadyRunning when a relay works in the folder.
-    """
-    folder = folder.expanduser().absolute()
-    _require_own(folder)
-    try:
-        with acquire(folder):
-            return await _install(folder, world, clock, receivers, options)
-    except OSError as error:
-        raise DemoError(f"{folder}: cannot write there ({error.strerror}); give another folder with --dir") from None
-
-
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
     """`reset`: throw away what is there. `any_ports`: not even try the default ports. `fill` is called for a new demo
@@ -104,6 +80,30 @@ class InstallOptions:
     any_ports: bool = False
 
 
+def default_folder() -> Path:
+    """The demo's folder in the project's tree when it may be written there, else in the user's home."""
+    tree = Path(__file__).resolve().parents[2]
+    if (tree / "pyproject.toml").exists() and os.access(tree, os.W_OK):
+        return tree / "data" / "run" / "demo"
+    return Path.home() / ".local" / "share" / "mailweir" / "demo"
+
+
+async def install(
+    folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], options: InstallOptions
+) -> Installation:
+    """Make or find the demo in `folder`, an absolute path, and write its settings for free ports.
+
+    One that is unfinished or of another seed is made again. `receivers`: the port of each provider.
+    Raises DemoError; AlreadyRunning when a relay works in the folder.
+    """
+    _require_own(folder)
+    try:
+        with acquire(folder):
+            return await _install(folder, world, clock, receivers, options)
+    except OSError as error:
+        raise DemoError(f"{folder}: cannot write there ({error.strerror}); give another folder with --dir") from None
+
+
 async def _install(
     folder: Path, world: World, clock: Clock, receivers: Mapping[str, int], options: InstallOptions
 ) -> Installation:
@@ -111,8 +111,7 @@ async def _install(
     if memory is None or not memory.is_complete or memory.seed != world.seed:
         _empty(folder)
         memory = Memory(seed=world.seed, made_at=clock.now())
-    wanted = {name: memory.ports.get(name, port) for name, port in DEFAULT_PORTS.items()}
-    memory.ports, notes = _any_ports() if options.any_ports else _choose_ports(wanted)
+    memory.ports, notes = _any_ports() if options.any_ports else _choose_ports()
     (folder / "mailweir.toml").write_text(_config(folder, memory.ports, world, receivers))
     made = Installation(folder, load(folder / "mailweir.toml"), memory, notes)
     made.remember()
@@ -190,11 +189,11 @@ def _any_ports() -> tuple[dict[str, int], list[str]]:
         return {name: int(probe.getsockname()[1]) for name, probe in probes.items()}, []
 
 
-def _choose_ports(wanted: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
+def _choose_ports() -> tuple[dict[str, int], list[str]]:
     chosen: dict[str, int] = {}
     notes = []
     for name, default in DEFAULT_PORTS.items():
-        chosen[name] = _next_free(wanted[name], {*chosen.values(), *DEFAULT_PORTS.values()} - {wanted[name]})
+        chosen[name] = _next_free(default, {*chosen.values(), *DEFAULT_PORTS.values()} - {default})
         conflict = taken(f"127.0.0.1:{default}") if chosen[name] != default else None
         if conflict:
             notes.append(f"{conflict}: {name} is on port {chosen[name]} instead")

@@ -92,8 +92,7 @@ def _templates() -> dict[str, list[dict[str, Any]]]:
 
 @functools.cache
 def _honest(kind: Kind, language: str) -> list[dict[str, Any]]:
-    of_kind = [one for one in _templates()["honest"] if one["kind"] == kind.value]
-    return [one for one in of_kind if one["language"] == language] or of_kind
+    return [one for one in _templates()["honest"] if one["kind"] == kind.value and one["language"] == language]
 
 
 def _slots(rng: random.Random, language: str, recipient: str, now: datetime, brand: str, domain: str) -> dict[str, str]:

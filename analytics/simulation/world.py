@@ -234,7 +234,7 @@ def activity(rhythm: str, weekday: int, hour: int) -> float:
     """Tell how busy a customer of this rhythm is in an hour of the week (UTC), 1.0 being its busiest."""
     match rhythm:
         case "office":
-            return (1.0, 1.0, 1.0, 0.95, 0.8, 0.06, 0.04)[weekday] * _hill(hour, 10, 3.2, 0.02)
+            return (1.0, 1.0, 1.0, 0.95, 0.8, 0.06, 0.04)[weekday] * _hill(hour, 10, 2.8, 0.02)
         case "shop":
             days = (0.85, 0.8, 0.8, 0.85, 0.9, 0.9, 1.0)[weekday]
             return days * max(_hill(hour, 19, 3.0, 0.04), 0.6 * _hill(hour, 11, 3.0, 0.04))

@@ -1,5 +1,7 @@
 """A decision, as a line and as a card: who, what, since, until, because, how sure, and what can be done about it."""
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 
@@ -13,7 +15,7 @@ from relay.control.views import DecisionView, HeldView
 from relay.policy.decision import STANDING_OF
 from relay.policy.triggers import percent
 
-_SPAM_SCORE = 0.5  # settings.policy.suspect_score's default: from here on a message counted in the trigger
+Place = Literal["list", "alone", "sender"]
 
 
 def stops_mail(decision: DecisionView) -> bool:
@@ -37,50 +39,49 @@ def state_of(decision: DecisionView) -> Look:
 
 def line(decision: DecisionView, *, is_stale: bool) -> None:
     """One decision as a sentence, with its link and Release beside it."""
-    now = data.now()
-    account, kind, value = sender_parts(decision.sender)
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(gap=None, width="stretch"):
-            st.markdown(
-                f"{look(decision.effect).badge} **{plain(short(value, 64))}** :gray[{plain(account)} · {plain(kind)}]"
-            )
+            _who(decision, "line")
             st.markdown(
                 f"{_since(decision)} because {plain(decision.reason)}. "
-                f"**{count(decision.held)}** parked, {until(decision.ends_at, now)}.",
+                f"**{count(decision.held)}** parked, {until(decision.ends_at, data.now())}.",
             )
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
             decision_link(decision.id, label="Why", icon=":material/help:")
             _release_button(decision, is_stale=is_stale, place="line")
 
 
-def card(decision: DecisionView, *, is_stale: bool, is_alone: bool = False) -> None:
-    """The whole case."""
+def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> None:
+    """The whole case. `place`: among others, on a page of its own, or on its sender's page."""
     with st.container(border=True):
-        _head(decision)
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            _who(decision, place)
+            st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
         st.markdown(f"{_since(decision)} because **{plain(decision.reason)}**. Nobody else is touched.")
-        leaked = _leaked(decision)
-        _facts(decision, leaked)
-        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=is_alone):
+        _facts(decision)
+        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=place == "alone"):
             _evidence(decision)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if decision.is_open and stops_mail(decision):
-                _release_button(decision, is_stale=is_stale, place="card")
+            if decision.is_open:
+                _release_button(decision, is_stale=is_stale, place=place)
+            if decision.is_open and stops_mail(decision) and not decision.confirmed_by:
                 _confirm_button(decision, is_stale=is_stale)
-            elif decision.is_open:
-                _release_button(decision, is_stale=is_stale, place="card")
-            sender_link(decision.sender, label="All about this sender")
-            if not is_alone:
-                decision_link(decision.id, label="Link to this case", icon=":material/link:")
+            if place == "sender":
+                decision_link(decision.id, label="Open this case")
+            else:
+                sender_link(decision.sender, label="All about this sender")
 
 
-def _head(decision: DecisionView) -> None:
+def _who(decision: DecisionView, place: str) -> None:
+    """State, sender and account; the sender's name leads to its page, except there."""
     account, kind, value = sender_parts(decision.sender)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(
-            f"{look(decision.effect).badge}{_became(decision)} **{plain(short(value, 80))}** "
-            f":gray[{plain(account)} · {plain(kind)}]"
-        )
-        st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", width="stretch"):
+        st.markdown(f"{look(decision.effect).badge}{_became(decision)}", width="content")
+        if place == "sender":
+            st.markdown(f"**{plain(short(value, 70))}**", width="content")
+        else:
+            sender_link(decision.sender, label=f"**{plain(short(value, 70))}**", icon=None)
+        st.markdown(f":gray[{plain(account)} · {plain(kind)}]", width="content")
 
 
 def _became(decision: DecisionView) -> str:
@@ -91,12 +92,13 @@ def _became(decision: DecisionView) -> str:
     return f" {became.badge}" + (f" :gray[by {plain(by)}]" if by else "")
 
 
-def _facts(decision: DecisionView, leaked: int | None) -> None:
+def _facts(decision: DecisionView) -> None:
     now = data.now()
-    facts = [
-        ("How sure", "–" if decision.certainty is None else percent(decision.certainty)),
-        ("Parked now", count(decision.held)),
-        ("Got out before", "–" if leaked is None else count(leaked)),
+    facts = [("How sure", "–" if decision.certainty is None else percent(decision.certainty))]
+    if stops_mail(decision):
+        leaked = _leaked(decision)
+        facts += [("Parked now", count(decision.held)), ("Got out before", "–" if leaked is None else count(leaked))]
+    facts += [
         ("Since", when(decision.starts_at, now)),
         ("Ends", "by a person" if decision.ends_at is None else when(decision.ends_at, now)),
         ("Decided by", f"{plain(decision.author)}, rule {plain(decision.rule)}"),
@@ -108,24 +110,19 @@ def _facts(decision: DecisionView, leaked: int | None) -> None:
 
 def _evidence(decision: DecisionView) -> None:
     known = {key: value for key, value in decision.evidence.items() if not isinstance(value, list)}
-    if decision.value is not None:
-        known["limit multiplier"] = decision.value
-    if decision.model:
-        known["model"] = decision.model
-    if decision.policy_version:
-        known["policy"] = decision.policy_version
-    if known:
-        st.markdown(
-            "  \n".join(
-                f":gray[{plain(label_of(key))}:] {plain(f'{value:g}' if isinstance(value, float) else str(value))}"
-                for key, value in known.items()
-            )
-        )
+    known |= {"limit_multiplier": decision.value} if decision.value is not None else {}
+    known |= {"model": decision.model, "policy": decision.policy_version}
+    facts = [f":gray[{plain(label_of(key))}] {_shown(value)}" for key, value in known.items() if value != ""]
+    st.markdown(" :gray[·] ".join(facts))
     if decision.is_open and stops_mail(decision):
         parked_mail(data.held(decision.sender), key=f"parked-{decision.id}")
     if decision.undo:
-        st.caption("The same from a terminal:")
+        st.caption("Release it from a terminal:")
         st.code(decision.undo, language="sh")
+
+
+def _shown(value: object) -> str:
+    return f"**{value:g}**" if isinstance(value, float) else f"**{plain(str(value))}**"
 
 
 def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
@@ -173,16 +170,20 @@ def _leaked(decision: DecisionView) -> int | None:
     if frame.empty:
         return 0
     received = pd.to_datetime(frame["received_at"], utc=True)
-    led = (received >= start) & (received <= pd.Timestamp(decision.starts_at)) & (frame["score"] >= _SPAM_SCORE)
+    led = (
+        (received >= start)
+        & (received <= pd.Timestamp(decision.starts_at))
+        & (frame["score"] >= data.settings().policy.suspect_score)
+    )
     return int((led & frame["outcome"].isin(["delivered", "partly delivered"])).sum())
 
 
 def _release_button(decision: DecisionView, *, is_stale: bool, place: str) -> None:
     st.button(
-        "Release: not spam",
+        "Release: not spam" if stops_mail(decision) else "Give its limit back",
         key=f"release-{place}-{decision.id}",
         icon=":material/lock_open:",
-        type="primary" if place == "card" else "secondary",
+        type="secondary" if place == "line" or not stops_mail(decision) else "primary",
         disabled=is_stale,
         help="The relay does not answer" if is_stale else None,
         on_click=actions.request,
@@ -191,8 +192,6 @@ def _release_button(decision: DecisionView, *, is_stale: bool, place: str) -> No
 
 
 def _confirm_button(decision: DecisionView, *, is_stale: bool) -> None:
-    if decision.confirmed_by:
-        return
     st.button(
         "Confirm",
         key=f"confirm-{decision.id}",
@@ -206,4 +205,5 @@ def _confirm_button(decision: DecisionView, *, is_stale: bool) -> None:
 
 def _since(decision: DecisionView) -> str:
     word = look(decision.effect).word
-    return f"{word} since {when(decision.starts_at, data.now())} ({ago(decision.starts_at, data.now())})"
+    size = "" if decision.value is None else f" to × {decision.value:g}"
+    return f"{word}{size} since {when(decision.starts_at, data.now())} ({ago(decision.starts_at, data.now())})"

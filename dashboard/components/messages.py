@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.components import notices
-from dashboard.components.words import clock, label_of, plain
+from dashboard.components.words import clock, code, label_of, plain
 from dashboard.data import Reading
 from dashboard.theme import look
 
@@ -116,7 +116,7 @@ def _deliveries(found: dict[str, Any]) -> None:
     for rcpt in _rows(found.get("recipients")):
         at = data.instant(rcpt.get("finished_at"))
         st.markdown(
-            f"{look(rcpt.get('outcome')).badge} {plain(_text(rcpt.get('address')))} "
+            f"{look(rcpt.get('outcome')).badge} {code(_text(rcpt.get('address')))} "
             f":gray[{clock(at) + ' · ' if at else ''}{plain(_text(rcpt.get('destination')))}]"
         )
     for event in _rows(found.get("held_events")):

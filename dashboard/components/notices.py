@@ -15,8 +15,10 @@ from dashboard.data import Reading
 _GREY = "<style>[class*='st-key-aged-']{opacity:.5;filter:grayscale(1)}</style>"
 
 _CONSEQUENCE = {
-    "analytics": "Mail still flows and is still judged: the relay decides by itself. What happens meanwhile is counted later.",
-    "relay": "No mail is accepted while it is down; senders' servers keep theirs and try again. Nothing accepted is lost.",
+    "analytics": "Mail still flows and is still judged: the relay decides by itself. "
+    "What happens meanwhile is counted later.",
+    "relay": "No mail is accepted while it is down; senders' servers keep theirs and try again. "
+    "Nothing accepted is lost.",
 }
 _CURE = {"analytics": "mailweir analytics", "relay": "mailweir relay"}
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.components.words import clock, plain, sender_parts, short
-from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window
+from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window, relay_status, settings
 
 SENDER_PAGE = "views/sender.py"
 DECISIONS_PAGE = "views/decisions.py"
@@ -20,7 +20,12 @@ def window() -> Window:
 def header(title: str, now: datetime, *, live: bool = True) -> None:
     """The first line of a page: what it is, which window it shows, and when it was read."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header(title, anchor=False, width="content")
+        with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
+            st.header(title, anchor=False, width="content")
+            if settings().demo or relay_status().value.get("demo"):
+                st.badge(
+                    "Demo data", icon=":material/science:", color="orange", help="Made up; no mail leaves this machine."
+                )
         st.caption(
             f"{window().words} · {':material/sync: live, ' if live else ''}{clock(now)}",
             width="content",
@@ -28,21 +33,25 @@ def header(title: str, now: datetime, *, live: bool = True) -> None:
         )
 
 
+def chart_title(title: str, units: str) -> None:
+    """What a chart shows, with the units of its axes: they would cost the chart its room."""
+    st.markdown(f"**{title}** :gray[:small[{units}]]")
+
+
 def sender_link(sender: str, *, label: str = "", icon: str | None = ":material/person_search:") -> None:
-    """A link to the sender's page."""
+    """A link to the sender's page; `label` is Markdown."""
     st.page_link(
         SENDER_PAGE,
-        label=plain(label or short(sender_parts(sender)[2], 56)),
+        label=label or plain(short(sender_parts(sender)[2], 56)),
         icon=icon,
         query_params=_params(sender=sender),
-        help=plain(sender),
     )
 
 
 def decision_link(decision_id: str, *, label: str = "", icon: str | None = ":material/gavel:") -> None:
     """A link to the decision's card."""
     st.page_link(
-        DECISIONS_PAGE, label=plain(label or decision_id), icon=icon, query_params=_params(decision=decision_id)
+        DECISIONS_PAGE, label=label or plain(decision_id), icon=icon, query_params=_params(decision=decision_id)
     )
 
 

@@ -5,16 +5,27 @@ import re
 from datetime import datetime, timedelta
 
 FEW = 30  # below this many, a share would pretend to know more than it does: counts are shown instead
-_SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&@^=])")
+_SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&^=])")
 
 
 def plain(text: str) -> str:
     """Make foreign text safe inside Markdown: no links, images, colours or formulas come out of a subject line.
 
+    A word joiner after each @ keeps Markdown from making a mailto link; what people copy is shown by `code`.
+
     >>> plain("![x](http://a) :red[y]")
     '\\\\!\\\\[x\\\\]\\\\(http\\\\://a\\\\) \\\\:red\\\\[y\\\\]'
     """
-    return _SIGNS.sub(r"\\\1", " ".join(text.split()))
+    return _SIGNS.sub(r"\\\1", " ".join(text.split())).replace("@", "@\u2060")
+
+
+def code(text: str) -> str:
+    """Show an identifier as it is, ready to be copied.
+
+    >>> code("shop|mail-from|a@b.example")
+    '`shop|mail-from|a@b.example`'
+    """
+    return f"`{text}`" if text and "`" not in text else plain(text)
 
 
 def short(text: str, length: int = 60) -> str:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import actions, data
 from dashboard.components import cards, notices, places
-from dashboard.components.words import sender_parts
+from dashboard.components.words import plain, sender_parts
 from dashboard.data import Reading
 from relay.control.views import DecisionView
 from relay.policy.decision import Effect
@@ -42,8 +42,8 @@ def _live() -> None:
     with notices.aged("decisions", every):
         if every.as_of is not None and not about:
             notices.empty(
-                "Nobody was ever stopped. When a sender's mail turns to spam, its case opens here with the reason in words. "
-                "To stop one by hand, open its page, or:",
+                "Nobody was ever stopped. When a sender's mail turns to spam, its case opens here with the reason "
+                "in words. To stop one by hand, open its page, or:",
                 command="mailweir sender hold 'account|kind|value'",
                 icon="verified_user",
             )
@@ -56,7 +56,8 @@ def _live() -> None:
 def _open(rows: list[DecisionView], every: Reading[list[DecisionView]]) -> None:
     if not rows and every.as_of is not None:
         st.markdown(
-            ":green-badge[:material/check_circle: No open decisions] :gray[Everybody may send. Past cases are under All.]"
+            ":green-badge[:material/check_circle: No open decisions] "
+            ":gray[Everybody may send. Past cases are under All.]"
         )
     for row in rows[:_SHOWN]:
         cards.card(row, is_stale=not every.is_fresh)
@@ -113,14 +114,14 @@ def _one(decision_id: str) -> None:
     if reading.value is None:
         if reading.as_of is None and reading.trouble and data.relay_status().is_fresh:
             notices.empty(
-                f"{reading.trouble}. It may belong to another node, or the link is cut off.", icon="search_off"
+                f"{plain(reading.trouble)}. It may belong to another node, or the link is cut off.", icon="search_off"
             )
         else:
             notices.troubles(now, analytics=[], relay=[reading])
         return
     notices.troubles(now, analytics=[], relay=[reading])
     with notices.aged("decision", reading):
-        cards.card(reading.value, is_stale=not reading.is_fresh, is_alone=True)
+        cards.card(reading.value, is_stale=not reading.is_fresh, place="alone")
 
 
 if chosen_id := st.session_state.pop("open_decision", None):

@@ -86,6 +86,9 @@ def _is_anybody_late(pace: pd.DataFrame, stopped: list[DecisionView]) -> tuple[C
 
 
 def _tiles(totals: dict[str, float], flow: pd.DataFrame, pace: pd.DataFrame, window: Window) -> None:
+    flow = flow[~flow["is_open"]]
+    pace = pace[~pace["is_open"]]
+
     def of(name: str) -> float | None:
         return totals.get(name)
 
@@ -136,7 +139,8 @@ def _needs_you(opened: Reading[list[DecisionView]]) -> None:
     st.subheader("Needs you", anchor=False)
     if not waiting and not chores and opened.as_of is not None:
         st.markdown(
-            ":green-badge[:material/check_circle: Nothing needs you] :gray[A stopped sender would stand here, with its reason and a button.]"
+            ":green-badge[:material/check_circle: Nothing needs you] "
+            ":gray[A stopped sender would stand here, with its reason and a button.]"
         )
     for row in waiting[:SHOWN]:
         cards.line(row, is_stale=not opened.is_fresh)
@@ -181,14 +185,11 @@ def _charts(
             command="mailweir send-test you@example.com",
         )
         return
-    st.subheader("Flow", anchor=False)
-    st.altair_chart(
-        charts.flow(charts.filled(flow.value, window, now, _FLOW), colours, events),
-        key="flow",
-        alt="Messages by verdict over time",
-    )
-    st.subheader("Delay of everybody else" if except_for else "Delay of everybody", anchor=False)
-    st.altair_chart(charts.delay(pace, colours, events), key="delay", alt="Delivery delay over time")
+    drawn = charts.filled(flow.value, window, now, _FLOW)
+    places.chart_title("Flow", f"messages {window.bucket_words}, UTC")
+    st.altair_chart(charts.flow(drawn, window, colours, events), key="flow", alt="Messages by verdict over time")
+    places.chart_title("Delay of everybody else" if except_for else "Delay", "from acceptance to delivery, UTC")
+    st.altair_chart(charts.delay(pace, window, colours, events), key="delay", alt="Delivery delay over time")
 
 
 def _sum(one: float | None, other: float | None) -> float | None:
@@ -198,7 +199,8 @@ def _sum(one: float | None, other: float | None) -> float | None:
 def _slower(now_seconds: float | None, before: float | None) -> str | None:
     if now_seconds is None or before is None:
         return None
-    return f"{now_seconds - before:+.1f} s"
+    slower = now_seconds - before
+    return f"{slower:+.1f} s" if abs(slower) >= 0.05 else None
 
 
 _live()

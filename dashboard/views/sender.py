@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import actions, charts, data
 from dashboard.actions import Kind
 from dashboard.components import cards, messages, notices, places
-from dashboard.components.words import count, plain, sender_parts, share, short, when
+from dashboard.components.words import code, count, plain, sender_parts, share, short, when
 from dashboard.data import Reading, Window
 from dashboard.theme import look, palette
 from relay.control.views import SenderView
@@ -53,13 +53,13 @@ def _live(key: str) -> None:
     recent = data.query("sender_messages", sender=key, limit=_MESSAGES)
     notices.troubles(now, analytics=[summary, flow, recent], relay=[standing] if data.relay_status().trouble else [])
     if standing.value is None and summary.is_fresh and not data.row(summary).get("messages"):
-        notices.empty(f"No mail of `{plain(key)}` is known. A sender is written account|kind|value.", icon="search_off")
+        notices.empty(f"No mail of {code(key)} is known. A sender is written account|kind|value.", icon="search_off")
         return
     with notices.aged("who", standing, summary):
         _who(key, standing, data.row(summary))
     if standing.value and standing.value.decision:
         with notices.aged("case", standing):
-            cards.card(standing.value.decision, is_stale=not standing.is_fresh)
+            cards.card(standing.value.decision, is_stale=not standing.is_fresh, place="sender")
     with notices.aged("charts", flow, recent):
         _charts(flow, recent, standing.value, window)
 
@@ -68,9 +68,10 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
     account, kind, value = sender_parts(key)
     view, now = standing.value, data.now()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        band = look(summary.get("band")).badge if summary.get("score") is not None else ""
         st.markdown(
-            f"### {plain(short(value, 70))}\n{look(view.standing if view else None).badge} "
-            f"{look(summary.get('band')).badge if summary.get('band') else ''} :gray[{plain(account)} · {plain(kind)}]",
+            f"### {plain(short(value, 70))}\n{look(view.standing if view else None).badge} {band} "
+            f":gray[{plain(account)} · {plain(kind)}]"
         )
         _act(key, view, is_stale=not standing.is_fresh)
     total = summary.get("messages") or 0
@@ -84,10 +85,9 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
             share(summary.get("bounced") or 0, (summary.get("delivered") or 0) + (summary.get("bounced") or 0)),
         ),
         ("Complaints", count(summary.get("complaints") or 0)),
-        ("Parked", count(view.held) if view else "–"),
         ("First seen", when(data.instant(summary.get("first_at")), now)),
     ]
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, text in facts:
             st.markdown(f":gray[:small[{label}]]  \n{text}", width="content")
 
@@ -96,7 +96,8 @@ def _reputation(summary: dict[str, Any]) -> str:
     score = summary.get("score")
     if score is None:
         return "not computed yet"
-    return f"**{score:.0f}** of 100 ({summary.get('low') or 0:.0f}–{summary.get('high') or 0:.0f}, n = {count(summary.get('n'))})"
+    interval = f"{summary.get('low') or 0:.0f}–{summary.get('high') or 0:.0f}"
+    return f"**{score:.0f}** of 100 ({interval}, n = {count(summary.get('n'))})"
 
 
 def _limit(account: str, view: SenderView | None) -> str:
@@ -134,18 +135,15 @@ def _charts(
     ]
     left, right = st.columns(2)
     with left:
-        st.subheader("Volume by verdict", anchor=False)
-        st.altair_chart(
-            charts.flow(charts.filled(flow.value, window, now, _FLOW), colours, events),
-            key="sender-flow",
-            alt="This sender's messages by verdict",
-        )
+        places.chart_title("Volume by verdict", f"messages {window.bucket_words}, UTC")
+        drawn = charts.filled(flow.value, window, now, _FLOW)
+        st.altair_chart(charts.flow(drawn, window, colours, events), key="sender-flow", alt="Messages by verdict")
     with right:
-        st.subheader("Spam score of each message", anchor=False)
+        places.chart_title("Spam score of each message", "0 is clean, UTC")
+        scored = _scored(recent.value, window)
+        line = data.settings().policy.hold_score
         st.altair_chart(
-            charts.scores(_scored(recent.value, window), data.settings().policy.hold_score, colours, height=210),
-            key="sender-scores",
-            alt="Spam score of each recent message with the hold line",
+            charts.scores(scored, window, line, colours), key="sender-scores", alt="Spam scores and the hold line"
         )
 
 

@@ -50,7 +50,7 @@ def _relay_card(status: Reading[dict[str, Any]], _ingest: Reading[pd.DataFrame],
             ("Oldest", ago(oldest, now) if oldest else "empty"),
             (
                 "Content workers",
-                f"{count(content.get('workers'))}, {count(content.get('queued'))} queued, {count(content.get('restarts'))} restarts",
+                f"{count(content.get('workers'))}, {count(content.get('restarts'))} restarts",
             ),
             ("Model", str(known.get("model", "–"))),
         ]
@@ -106,13 +106,9 @@ def _process(name: str, question: str, state: str, rows: list[tuple[str, str]], 
         if not rows:
             st.caption("It has not answered yet.")
             return
-        body = "\n".join(f"| :gray[{plain(label)}] | {plain(value)} |" for label, value in rows)
-        table = f"| | |\n|---|---|\n{body}"
-        if reading is None:
-            st.markdown(table)
-            return
-        with notices.aged(f"process-{name}", reading):
-            st.markdown(table)
+        table = pd.DataFrame([(f":gray[{plain(label)}]", plain(value)) for label, value in rows])
+        with notices.aged(f"process-{name}", *([reading] if reading else [])):
+            st.table(table, border="horizontal", hide_index=True, hide_header=True)
 
 
 def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:
@@ -228,7 +224,8 @@ def _corrupt(corrupt: Reading[pd.DataFrame], now: datetime) -> None:
             st.markdown(":gray-badge[:material/help: Unknown]")
         else:
             st.markdown(
-                ":green-badge[:material/check_circle: None] :gray[What cannot be read is set aside, the rest is counted.]"
+                ":green-badge[:material/check_circle: None] "
+                ":gray[What cannot be read is set aside, the rest is counted.]"
             )
         return
     for row in corrupt.value.itertuples():

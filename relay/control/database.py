@@ -4,16 +4,18 @@ Must never be called from two threads: SQLite is opened by, and stays with, the 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from relay.control.errors import StateFailure
 
+_log = logging.getLogger("mailweir.control")
 _T = TypeVar("_T")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -86,12 +88,26 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    # Imported here: 0.14 s that only the opening of a database needs.
+    if _version(connection) == _newest_version():
+        return
+    # Imported here: 0.14 s and 10 MB that only a first start, or one after an upgrade, needs.
     from alembic import command
     from alembic.config import Config
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    _log.info("state migrated version=%s", _newest_version())
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _newest_version() -> str:
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]

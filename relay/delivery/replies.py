@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from relay.reply import Reply
 
 _TEXT_LIMIT = 500
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?![\d.])[ \t:;,-]*")
+_ENHANCED = re.compile(r"[#(]?([245]\.\d{1,3}\.\d{1,3})(?![\d.])[) \t:;,-]*")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 

@@ -190,6 +190,10 @@ class Spool:
         """Delete held messages; the caller journals Dropped before."""
         return await self._on_held(None, message_ids, index.drop)
 
+    async def settle(self) -> None:
+        """Return after the commit of everything handed in so far."""
+        await self._call(lambda connection: [])
+
     def counts(self) -> SpoolCounts:
         messages, recipients, parked, oldest, size = index.counts(self._reader)
         return SpoolCounts(

@@ -1,0 +1,112 @@
+"""The command line against a running relay: send, hold, look, ask why, release; each the way a person would type it."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.cli import run
+from relay.envelope import Account
+from tests.builders import Installation
+from tests.sink import Sink
+
+SENDER = "acme|mailfrom|desk@acme.example"
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def relay(tmp_path: Path, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    installation = Installation(tmp_path)
+    installation.write(sink.port, model="none")
+    installation.add_account(Account("acme", domains=("acme.example",)), login="web")
+    monkeypatch.setenv("MAILWEIR_CONFIG", str(installation.config))
+    with installation.running():
+        yield installation
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run one command; gives exit code and what it printed."""
+
+    def run_one(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = run(arguments)
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    return run_one
+
+
+def answer(result: tuple[int, str]) -> Any:
+    code, text = result
+    assert code == 0, text
+    return json.loads(text)
+
+
+def test_a_sender_is_held_asked_about_and_released(
+    relay: Installation, sink: Sink, say: Callable[..., tuple[int, str]]
+) -> None:
+    send = ("send-test", "ann@b.example", "--from", "desk@acme.example")
+
+    code, told = say(*send)
+    assert code == 0, told
+    assert "the door said: 250" in told
+    assert "delivery of ann@b.example" in told
+    assert "=> " in told  # the step of the trace that decided
+
+    stopped = answer(say("sender", "hold", SENDER, "--reason", "phishing seen", "--json"))
+    code, told = say(*send)
+    assert code == 1, told
+    assert "hold as mw1." in told
+    assert "delivery of" not in told
+    assert len(sink.messages) == 1
+
+    held = answer(say("held", "ls", "--json"))
+    assert [view["decision_id"] for view in held] == [stopped["decision"]["id"]]
+    assert held[0]["message_id"] in say("held", "ls")[1]
+    for asked in (stopped["decision"]["id"], SENDER, held[0]["message_id"]):
+        code, told = say("why", asked)
+        assert code == 0, told
+        assert "phishing seen" in told
+    assert "held" in say("sender", "show", SENDER)[1]
+
+    assert "would free 1 messages" in say("held", "release", "--sender", SENDER, "--dry-run")[1]
+    assert len(answer(say("held", "ls", "--json"))) == 1
+    assert answer(say("held", "release", "--sender", SENDER, "--not-spam", "--json"))["messages"] == 1
+    sink.wait_for(2)
+    assert answer(say("held", "ls", "--json")) == []
+
+
+def test_send_test_leaves_no_login_behind(relay: Installation, say: Callable[..., tuple[int, str]]) -> None:
+    code, told = say("send-test", "reject-550-5.1.1@b.example")
+
+    assert code == 1
+    assert "bounce of reject-550-5.1.1@b.example" in told
+    account = answer(say("account", "show", "acme", "--json"))
+    assert account["logins"] == ["web"]
+    assert len(account["revoked_logins"]) == 1
+
+
+def test_an_account_added_while_the_relay_runs_may_send_at_once(
+    relay: Installation, say: Callable[..., tuple[int, str]]
+) -> None:
+    assert say("account", "add", "shop", "--domain", "shop.example")[0] == 0
+
+    code, told = say("send-test", "bob@b.example", "--account", "shop")
+
+    assert code == 0, told
+    assert "say which account: --account acme|shop" in say("send-test", "bob@b.example")[1]
+
+
+def test_an_unknown_message_is_said_to_be_unknown(relay: Installation, say: Callable[..., tuple[int, str]]) -> None:
+    code, told = say("why", "mw1.999999")
+
+    assert code == 1
+    assert "the relay holds no message 'mw1.999999'" in told
