@@ -62,9 +62,10 @@ def _services() -> None:
     """Who answers, on every page."""
     status, ingest = data.relay_status(), data.query("ingest")
     behind = data.row(ingest).get("behind_files") or 0
-    analytics = "down" if not ingest.is_fresh else "behind" if behind > 5 else "up"
+    analytics = "down" if ingest.is_down else "error" if ingest.trouble else "behind" if behind > 5 else "up"
+    relay = "down" if status.is_down else "error" if status.trouble else "up"
     st.markdown(
-        f"{look('up' if status.is_fresh else 'down').badge} relay  \n{look(analytics).badge} analytics",
+        f"{look(relay).badge} relay  \n{look(analytics).badge} analytics",
     )
     st.caption("Times are UTC.")
 

@@ -16,7 +16,7 @@ from dashboard.data import Window
 from dashboard.theme import Palette
 
 AXIS_WIDTH = 46  # of every y axis, so that charts above each other share their time axis to the pixel
-FLOW_HEIGHT, STRIP_HEIGHT = 230, 150
+FLOW_HEIGHT, STRIP_HEIGHT = 230, 130
 _SHORTEST_SECONDS, _MINUTE = 0.1, 60.0  # the delay axis reaches from here at least to a minute: 1 s looks like 1 s
 _DELAY_TICKS = (0.1, 1, 10, 60, 600, 3600, 36000)
 _DELAY_LABELS = (
@@ -74,7 +74,7 @@ def flow(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable
         .encode(
             x=_time("bucket_at", window),
             x2="bucket_end:T",
-            y=alt.Y("low:Q", axis=_y_axis(format=",.0f"), scale=alt.Scale(nice=True, zero=True)),
+            y=alt.Y("low:Q", axis=_y_axis(format=",.0f", tickMinStep=1), scale=alt.Scale(nice=True, zero=True)),
             y2="high:Q",
             color=alt.Color("verdict:N", scale=colours, legend=_legend(symbolType="square")),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
@@ -123,7 +123,7 @@ def delay(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterabl
             color=alt.Color(
                 "part:N",
                 scale=alt.Scale(domain=list(parts.values()), range=[palette.ink, palette.neutral]),
-                legend=_legend(symbolType="stroke"),
+                legend=None,  # the line above the chart says it: a legend would take half of the strip
             ),
             strokeDash=alt.StrokeDash(
                 "part:N", scale=alt.Scale(domain=list(parts.values()), range=[[1, 0], [4, 3]]), legend=None
@@ -138,7 +138,7 @@ def delay(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterabl
     return _dressed([line, *_marks(events, window, palette)], STRIP_HEIGHT)
 
 
-def scores(messages: pd.DataFrame, window: Window, hold_line: float, palette: Palette) -> alt.LayerChart:
+def scores(messages: pd.DataFrame, window: Window, now: datetime, hold_line: float, palette: Palette) -> alt.LayerChart:
     """Every recent message by time and spam score, with the line from which a message is held.
 
     messages: received_at datetime64[ns, UTC], when str, score float64, verdict str, subject str.
@@ -170,12 +170,14 @@ def scores(messages: pd.DataFrame, window: Window, hold_line: float, palette: Pa
             ],
         )
     )
+    ends = alt.Chart(pd.DataFrame({"received_at": pd.to_datetime([window.since(now), now], utc=True)}))
+    span = ends.mark_point(opacity=0).encode(x=_time("received_at", window))  # the same axis as the chart beside it
     line = alt.Chart(pd.DataFrame({"line": [hold_line], "words": [f"held from {hold_line:g}"]}))
     rule = line.mark_rule(strokeDash=[5, 4], color=palette.held, strokeWidth=1.5).encode(y="line:Q")
     words = line.mark_text(align="left", dx=4, dy=10, color=palette.neutral, fontSize=11).encode(
         y="line:Q", x=alt.value(0), text="words:N"
     )
-    return _dressed([points, rule, words], FLOW_HEIGHT)
+    return _dressed([span, points, rule, words], FLOW_HEIGHT)
 
 
 def _stacked(frame: pd.DataFrame) -> pd.DataFrame:

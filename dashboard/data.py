@@ -90,11 +90,15 @@ DEFAULT_WINDOW = "1h"
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """An answer, when it was given, and what is wrong if that is not now. `as_of` None: there never was one."""
+    """An answer, when it was given, and what is wrong if that is not now. `as_of` None: there never was one.
+
+    `is_down`: nobody answered, in contrast to an answer that was a refusal.
+    """
 
     value: T
     as_of: datetime | None
     trouble: str = ""
+    is_down: bool = False
 
     @property
     def is_fresh(self) -> bool:
@@ -121,7 +125,7 @@ class Memory:
             failed, trouble = self._failed.get(service, (float("-inf"), ""))
             now = time.monotonic()
             if trouble and now - failed < RETRY_SECONDS:
-                return replace(known, trouble=trouble)
+                return replace(known, trouble=trouble, is_down=True)
             if now - asked < fresh_seconds:
                 return known
             return self._ask(service, key, ask, known)
@@ -131,7 +135,7 @@ class Memory:
             answer = Reading(ask(), datetime.now(UTC))
         except (AnalyticsDown, ControlUnreachable, OSError) as error:
             self._failed[service] = (time.monotonic(), str(error))
-            return replace(known, trouble=str(error) or type(error).__name__)
+            return replace(known, trouble=str(error) or type(error).__name__, is_down=True)
         except (QueryError, ControlError) as error:  # it answers, but not this: the others may still be asked
             return replace(known, trouble=str(error))
         with self._lock:

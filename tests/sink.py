@@ -1,20 +1,20 @@
 """A real SMTP server in a thread, whose recipient addresses say how to misbehave.
 
 The local part decides, up to a `+` (so that addresses can differ: `reject-550-5.1.1+7@example.net`):
-  reject-CODE-ENH, dot-CODE-ENH, data-CODE-ENH   that reply to RCPT, to the final dot, to DATA; -ENH may be left out
-  grey, dot-once-CODE                            450 4.7.1 to the first RCPT, CODE to the first final dot; then accepted
-  drop-rcpt drop-data drop-content drop-dot      closes there; drop-dot has taken the mail, drop-dot-once only drops once
-  latin1 nul long lf odd notext multi            a 550 to RCPT in strange bytes
-  ahead                                          replies to everything before it is asked
-  slow-SECONDS, hang                             waits before the reply to the final dot; hang never replies
-  anything else                                  accepted
+  reject-CODE-ENH, dot-CODE-ENH, data-CODE-ENH  that reply to RCPT, to the final dot, to DATA; ENH may be left out
+  grey, dot-once-CODE                       450 4.7.1 to the first RCPT, CODE to the first final dot; then accepted
+  drop-rcpt drop-data drop-content          closes there
+  drop-dot, drop-dot-once                   takes the mail and closes without a reply; always, or the first time
+  latin1 nul long lf odd notext multi       a 550 to RCPT in strange bytes
+  ahead                                     replies to everything before it is asked
+  slow-SECONDS, hang                        waits before the reply to the final dot; hang never replies
+  anything else                             accepted
 """
 
 import asyncio
 import base64
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
@@ -34,7 +34,7 @@ _STRANGE = {
 
 @dataclass(frozen=True)
 class Received:
-    """One mail the sink has taken. `content` is unstuffed, `parameters` those of MAIL FROM, `tls` the protocol or ""."""
+    """One mail the sink has taken. `content` is unstuffed, `parameters`: those of MAIL FROM; `tls`: the protocol."""
 
     mail_from: str
     recipients: tuple[str, ...]
@@ -51,6 +51,7 @@ class Manner:
 
     greeting: bytes = b"220 sink.example ESMTP\r\n"
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+    knows_ehlo: bool = True
     tls: ssl.SSLContext | None = None
     starttls_reply: bytes = b"220 2.0.0 go ahead\r\n"
     breaks_tls: bool = False  # garbage instead of a handshake
@@ -204,19 +205,13 @@ class _Session:
         await self._writer.drain()
 
     async def _hello(self, verb: str) -> None:
-        lines = ["sink.example"]
-        if verb == "EHLO":
-            lines += self._manner.extensions
-            if not self._tls and (self._manner.tls or self._manner.breaks_tls):
-                lines.append("STARTTLS")
-        elif not self._manner.extensions:
-            lines = ["sink.example"]
-        if verb == "EHLO" and not self._manner.extensions and not self._manner.tls:
+        if verb == "EHLO" and not self._manner.knows_ehlo:
             await self._say(b"502 5.5.1 EHLO is not known here\r\n")
             return
-        await self._say(
-            "".join(f"250{'-' if n < len(lines) - 1 else ' '}{t}\r\n" for n, t in enumerate(lines)).encode()
-        )
+        lines = ["sink.example", *(self._manner.extensions if verb == "EHLO" else ())]
+        if verb == "EHLO" and not self._tls and (self._manner.tls or self._manner.breaks_tls):
+            lines.append("STARTTLS")
+        await self._say(_multiline(250, lines))
 
     async def _start_tls(self) -> bool:
         await self._say(self._manner.starttls_reply)
@@ -360,9 +355,5 @@ def _unstuffed(data: bytes) -> bytes:
     return (data[1:] if data.startswith(b".") else data).replace(b"\r\n..", b"\r\n.")
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Return once `condition` holds, looking every few milliseconds; fail after the deadline. For other threads' state."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.005)
+def _multiline(code: int, lines: list[str]) -> bytes:
+    return "".join([*(f"{code}-{line}\r\n" for line in lines[:-1]), f"{code} {lines[-1]}\r\n"]).encode()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -101,6 +102,7 @@ async def _on_stage(
     from analytics.simulation.world import make_world
     from relay.clock import SystemClock
 
+    logging.getLogger("mailweir").addHandler(logging.NullHandler())  # until the demo's folder has its log
     clock = SystemClock()
     tell = Teller(Console(stderr=is_headless), clock)
 
@@ -112,8 +114,14 @@ async def _on_stage(
                 tell.show("Stopping everything.")
 
     playing = asyncio.ensure_future(play())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
+
+    def stop() -> None:
+        # a second Ctrl-C must not break off the stopping: it would leave programs behind
+        if not playing.cancelling():
+            playing.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
         await playing
     except asyncio.CancelledError:

@@ -49,7 +49,7 @@ class Customers:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._sources: list[asyncio.Task[None]] = []
         self.phase = "calm"
-        self.hacked: EndSender | None = None
+        self.silent: set[str] = set()  # end senders (by key) that send nothing honest: hacked now or before
 
     async def connect(self) -> None:
         """Log every customer in once, so that the first message of the story waits for no password hash."""
@@ -63,7 +63,7 @@ class Customers:
 
     def start_attack(self, sender: EndSender, rate: float) -> None:
         """Hack a site: its plugin sends spam at `rate` a second, and the site nothing else."""
-        self.hacked = sender
+        self.silent.add(sender.key)
         self._sources.append(asyncio.create_task(self._spam(sender, rate), name="attack"))
 
     def stop_attack(self) -> bool:
@@ -93,7 +93,7 @@ class Customers:
         while True:
             await self._clock.sleep(rng.expovariate(rate))
             sender = rng.choice(customer.senders)
-            if sender is not self.hacked:
+            if sender.key not in self.silent:
                 letter = honest_letter(rng, sender, rng.choice(customer.recipients), self._clock.now())
                 self._submit(customer.account, sender, letter, abusive=False)
 

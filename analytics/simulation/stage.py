@@ -76,6 +76,7 @@ async def set_stage(options: StageOptions, world: World, clock: Clock, tell: Tel
         stack.push_async_callback(receivers.close)
         await receivers.open()
         made = await _install(options, world, clock, receivers, tell)
+        stack.callback(_log_to(made.settings.dir / "logs" / "demo.log").close)
         for note in made.notes:
             tell.show(f"  note  {note}", "yellow")
         await _start_programs(made, options, stack, tell)
@@ -89,7 +90,8 @@ async def set_stage(options: StageOptions, world: World, clock: Clock, tell: Tel
         stack.push_async_callback(customers.close)
         with tell.step(f"{len(world.customers)} customers log in (AUTH over STARTTLS)"):
             await customers.connect()
-        victim = await in_thread(lambda: _choose_victim(world, control, made.memory.runs))
+        customers.silent = await in_thread(lambda: _held(control))
+        victim = _choose_victim(world, customers.silent, made.memory.runs)
         made.memory.runs += 1
         made.remember()
         yield Stage(world, clock, ledger, made, control, queries, customers, victim, clock.now(), complaints.taken)
@@ -118,6 +120,15 @@ async def _install(
     )
 
 
+def _log_to(path: Path) -> logging.Handler:
+    """Keep what this process logs out of the story."""
+    path.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger("mailweir").addHandler(handler)
+    return handler
+
+
 async def _start_programs(made: Installation, options: StageOptions, stack: AsyncExitStack, tell: Teller) -> None:
     programs = programs_of(made.settings, {"MAILWEIR_CONFIG": str(made.config)})
     chosen = [one for one in programs if one.name != "dashboard" or options.with_dashboard]
@@ -141,9 +152,12 @@ def _entrance(made: Installation) -> Entrance:
     return Entrance(host, port, tls, made.memory.passwords)
 
 
-def _choose_victim(world: World, control: ControlClient, runs: int) -> EndSender:
-    """Pick the next site that is not held from an earlier run."""
-    held = {one.sender for one in control.decisions(account="sunhost", open_only=True, limit=500)}
+def _held(control: ControlClient) -> set[str]:
+    """Sites that an earlier run left held: their owners have not come back yet."""
+    return {one.sender for one in control.decisions(account="sunhost", open_only=True, limit=500)}
+
+
+def _choose_victim(world: World, held: set[str], runs: int) -> EndSender:
     turn = runs % len(world.victims)
     order = [*world.victims[turn:], *world.victims[:turn]]
     return next((one for one in order if one.key not in held), order[0])

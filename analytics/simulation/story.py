@@ -123,7 +123,11 @@ def _status(stage: Stage) -> str:
     if late is not None:
         parts.append(f"95 of 100 arrive within {late:.2f} s")
     if spam:
-        parts.append(f"spam so far: {len(spam)} sent, {delivered(spam)} delivered, {_parked(stage.ledger)} held")
+        refused = sum(one.code >= 400 for one in spam)
+        parts.append(
+            f"spam so far: {len(spam)} sent, {delivered(spam)} delivered, {refused} refused, "
+            f"{_parked(stage.ledger)} held"
+        )
     return "; ".join(parts) + "."
 
 

@@ -75,7 +75,7 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
 def _who(decision: DecisionView, place: str) -> None:
     """State, sender and account; the sender's name leads to its page, except there."""
     account, kind, value = sender_parts(decision.sender)
-    with st.container(horizontal=True, gap="small", vertical_alignment="center", width="stretch"):
+    with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center", width="stretch"):
         st.markdown(f"{look(decision.effect).badge}{_became(decision)}", width="content")
         if place == "sender":
             st.markdown(f"**{plain(short(value, 70))}**", width="content")
@@ -146,7 +146,6 @@ def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         key=key,
-        height=min(38 + 35 * len(rows), 220),
         column_config={
             "received_at": st.column_config.DatetimeColumn("Received, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
             "subject": st.column_config.TextColumn("Subject", width="medium"),

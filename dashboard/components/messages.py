@@ -34,7 +34,6 @@ def table(reading: Reading[pd.DataFrame], *, key: str) -> str:
         shown,
         hide_index=True,
         key=key,
-        height=min(38 + 35 * max(len(shown), 1), 360),
         on_select="rerun",
         selection_mode="single-row",
         column_order=_COLUMNS,
@@ -149,7 +148,6 @@ def _pairs(values: dict[str, Any], when_empty: str) -> None:
     st.dataframe(
         frame,
         hide_index=True,
-        height=min(38 + 35 * len(frame), 300),
         column_config={"name": "Name", "value": st.column_config.TextColumn("Value", width="large")},
     )
 

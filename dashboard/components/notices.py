@@ -20,20 +20,23 @@ _CONSEQUENCE = {
     "relay": "No mail is accepted while it is down; senders' servers keep theirs and try again. "
     "Nothing accepted is lost.",
 }
+_REFUSED = ":material/report:"
 _CURE = {"analytics": "mailweir analytics", "relay": "mailweir relay"}
 
 
-def down(service: str, reading: Reading[Any], now: datetime) -> None:
+def trouble(service: str, reading: Reading[Any], now: datetime) -> None:
     """Say who does not answer, since when the figures are old, what that means for the mail, and what to do."""
     since = (
         f"Figures are those of **{clock(reading.as_of)}** ({ago(reading.as_of, now)}), in grey."
         if reading.as_of
-        else "There are no figures of it yet."
+        else "There are no figures yet."
     )
+    if not reading.is_down:
+        st.warning(f"**{service.capitalize()} refused to answer:** {plain(reading.trouble)}. {since}", icon=_REFUSED)
+        return
     st.error(
-        f"**{service.capitalize()} does not answer.** {since} {_CONSEQUENCE[service]}\n\n"
-        f"Start it with `{_CURE[service]}`, or everything with `mailweir up`; `mailweir doctor` says what is wrong. "
-        f"It said: {plain(reading.trouble)}",
+        f"**{service.capitalize()} does not answer.** {since} {_CONSEQUENCE[service]} "
+        f"Start it with `{_CURE[service]}`, or everything with `mailweir up`; `mailweir doctor` says what is wrong.",
         icon=":material/cloud_off:",
     )
 
@@ -43,7 +46,7 @@ def troubles(now: datetime, *, analytics: list[Reading[Any]], relay: list[Readin
     for service, readings in (("relay", relay), ("analytics", analytics)):
         stale = [reading for reading in readings if not reading.is_fresh]
         if stale:
-            down(service, min(stale, key=lambda r: r.as_of or now), now)
+            trouble(service, min(stale, key=lambda one: (not one.is_down, one.as_of or now)), now)
 
 
 @contextmanager

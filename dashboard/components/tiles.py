@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboard.components.words import UNKNOWN
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -24,11 +26,11 @@ def tiles(row: Sequence[Tile], compared_with: str) -> None:
         column.metric(
             tile.label,
             tile.value,
-            tile.change or "no change",
+            (tile.change or "no change") if tile.value != UNKNOWN else None,
             delta_color=tile.colour,  # type: ignore[arg-type]  # of the sparkline too: verdict colours only
             delta_arrow="auto" if tile.change else "off",
-            delta_description=compared_with,
-            chart_data=list(tile.line) or None,
+            delta_description=compared_with if tile.value != UNKNOWN else None,
+            chart_data=list(tile.line) if tile.value != UNKNOWN else None,
             chart_type="area",
             border=True,
             help=tile.help or None,

@@ -4,6 +4,7 @@ import math
 import re
 from datetime import datetime, timedelta
 
+UNKNOWN = "–"
 FEW = 30  # below this many, a share would pretend to know more than it does: counts are shown instead
 _SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&^=])")
 
@@ -46,7 +47,7 @@ def count(number: float | None) -> str:
     >>> count(1234567), count(None)
     ('1,234,567', '–')
     """
-    return "–" if number is None or _is_nan(number) else f"{number:,.0f}"
+    return UNKNOWN if number is None or _is_nan(number) else f"{number:,.0f}"
 
 
 def share(part: float, whole: float) -> str:
@@ -70,7 +71,7 @@ def seconds(value: float | None) -> str:
     ('0.3 s', '12 s', '1 min 35 s', '2 h 2 min', '–')
     """
     if value is None or _is_nan(value):
-        return "–"
+        return UNKNOWN
     if value < 10:
         return f"{value:.1f} s"
     if value < 60:
@@ -105,13 +106,13 @@ def until(instant: datetime | None, now: datetime) -> str:
 
 def clock(instant: datetime | None) -> str:
     """Write the time of day, to the second."""
-    return "–" if instant is None else f"{instant:%H:%M:%S} UTC"
+    return UNKNOWN if instant is None else f"{instant:%H:%M:%S} UTC"
 
 
 def when(instant: datetime | None, now: datetime) -> str:
     """Write an instant to the minute; the date only when it is not today's."""
     if instant is None:
-        return "–"
+        return UNKNOWN
     if instant.date() == now.date():
         return f"{instant:%H:%M} UTC"
     return (

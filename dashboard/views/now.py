@@ -179,7 +179,10 @@ def _charts(
         for row in stopped
         if row.starts_at >= window.since(now)
     ]
-    if flow.as_of is not None and flow.value.empty:
+    if flow.as_of is None:
+        st.markdown(":gray-badge[:material/help: Unknown] :gray[The charts appear when analytics answers.]")
+        return
+    if not flow.value[_FLOW].to_numpy(dtype="float64", na_value=0).any():
         notices.empty(
             f"No mail in {window.words}. Send a first message, or choose a longer window:",
             command="mailweir send-test you@example.com",
@@ -188,7 +191,8 @@ def _charts(
     drawn = charts.filled(flow.value, window, now, _FLOW)
     places.chart_title("Flow", f"messages {window.bucket_words}, UTC")
     st.altair_chart(charts.flow(drawn, window, colours, events), key="flow", alt="Messages by verdict over time")
-    places.chart_title("Delay of everybody else" if except_for else "Delay", "from acceptance to delivery, UTC")
+    title = "Delay of everybody else" if except_for else "Delay"
+    places.chart_title(title, "from acceptance to delivery, UTC; solid: 95 % within, dashed: half within")
     st.altair_chart(charts.delay(pace, window, colours, events), key="delay", alt="Delivery delay over time")
 
 

@@ -143,7 +143,7 @@ def _charts(
         scored = _scored(recent.value, window)
         line = data.settings().policy.hold_score
         st.altair_chart(
-            charts.scores(scored, window, line, colours), key="sender-scores", alt="Spam scores and the hold line"
+            charts.scores(scored, window, now, line, colours), key="sender-scores", alt="Spam scores and the hold line"
         )
 
 
@@ -222,7 +222,6 @@ def _nobody() -> None:
             key="senders",
             on_select="rerun",
             selection_mode="single-row",
-            height=min(38 + 35 * len(frame), 600),
             column_config={
                 "sender": st.column_config.TextColumn("Sender", width="large"),
                 "account": "Account",

@@ -39,7 +39,7 @@ def _relay_card(status: Reading[dict[str, Any]], _ingest: Reading[pd.DataFrame],
     _process(
         "Relay",
         "what happens to this message, now?",
-        "up" if status.is_fresh else "down",
+        _state(status),
         [
             ("Node", str(known.get("node", "–"))),
             ("Version", str(known.get("version", "–"))),
@@ -63,7 +63,7 @@ def _relay_card(status: Reading[dict[str, Any]], _ingest: Reading[pd.DataFrame],
 def _analytics_card(_status: Reading[dict[str, Any]], ingest: Reading[pd.DataFrame], now: datetime) -> None:
     known = data.row(ingest)
     behind = known.get("behind_files") or 0
-    state = "down" if not ingest.is_fresh else "behind" if behind > _BEHIND else "up"
+    state = "behind" if behind > _BEHIND and ingest.is_fresh else _state(ingest)
     _process(
         "Analytics",
         "what does all of it mean?",
@@ -155,7 +155,6 @@ def _queue(queue: Reading[dict[str, Any]], now: datetime) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        height=min(38 + 35 * len(rows), 300),
         column_config={
             "destination": st.column_config.TextColumn("Destination", width="medium"),
             "waiting": st.column_config.NumberColumn("Waiting", format="localized"),
@@ -258,7 +257,6 @@ def _audit(audit: Reading[list[Any]], now: datetime) -> None:
                 ]
             ),
             hide_index=True,
-            height=min(38 + 35 * len(audit.value), 300),
             column_config={
                 "at": st.column_config.DatetimeColumn("At, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
                 "who": "Who",
@@ -267,6 +265,10 @@ def _audit(audit: Reading[list[Any]], now: datetime) -> None:
                 "detail": st.column_config.TextColumn("Detail", width="large"),
             },
         )
+
+
+def _state(reading: Reading[Any]) -> str:
+    return "down" if reading.is_down else "error" if reading.trouble else "up"
 
 
 def _next(at: datetime | None, now: datetime) -> str:

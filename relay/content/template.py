@@ -10,6 +10,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # must stand above the imports: read w
 
 import contextlib
 import gc
+import logging
 import select
 import signal
 import socket
@@ -23,6 +24,7 @@ from relay.content.protocol import Fork, ModelError, Refused, Setup, Warm, decod
 from relay.content.worker import serve
 from relay.log import setup as setup_log
 
+_log = logging.getLogger("mailweir.content")
 _ENDING_SECONDS = 2.0  # workers still busy this long after main has closed their sockets are killed
 
 
@@ -109,6 +111,8 @@ def _fork(fd: int, control: socket.socket, assessor: Assessor, timeout_seconds: 
         status = 0
     except OSError:
         status = 0  # main went away in the middle of an answer
+    except Exception:  # nobody above could say what it was
+        _log.exception("worker ends")
     finally:
         os._exit(status)  # never back into the template's code
 

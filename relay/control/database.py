@@ -93,13 +93,17 @@ def _migrate(connection: Connection) -> None:
     # Imported here: 0.14 s and 10 MB that only a first start, or one after an upgrade, needs.
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StateFailure(f"the state was written by a newer version of mailweir: {error}") from error
     _log.info("state migrated version=%s", _newest_version())
 
 

@@ -86,7 +86,9 @@ def classify(reply: Reply) -> Outcome:
         return Outcome(reply.category, "own", reply.category is Category.BAD_DOMAIN and reply.is_permanent)
     for rule in _rules():
         if rule.matches(reply):
-            return Outcome(rule.category, rule.id, rule.category in _HARD and reply.is_permanent)
+            # 5.7.x is about us or the content, whatever the words say of the recipient (spec 2.12)
+            is_hard = rule.category in _HARD and reply.is_permanent and not reply.enhanced.startswith("5.7.")
+            return Outcome(rule.category, rule.id, is_hard)
     return Outcome(Category.UNCLASSIFIED, "", False)
 
 

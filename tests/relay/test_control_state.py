@@ -207,6 +207,19 @@ def test_a_database_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
         with_state(tmp_path, lambda state, clock: asyncio.sleep(0))
 
 
+def test_a_state_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with_state(tmp_path, lambda state, clock: asyncio.sleep(0))
+    newer = sqlite3.connect(tmp_path / "state.sqlite")
+    newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer.commit()
+
+    with pytest.raises(StateFailure, match="newer version"):
+        with_state(tmp_path, lambda state, clock: asyncio.sleep(0))
+
+    assert newer.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+    newer.close()
+
+
 def test_the_migrations_make_what_the_schema_names(tmp_path: Path) -> None:
     with_state(tmp_path, lambda state, clock: asyncio.sleep(0))
     engine = create_engine(default_url(tmp_path))

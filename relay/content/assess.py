@@ -1,0 +1,116 @@
+"""The content stage of one message: read, measure, score, explain, repair, sign. One trip, in a worker."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from relay.content.features import measure, structure_of
+from relay.content.message import Reading, read, split_head
+from relay.content.model import Model
+from relay.content.protocol import ContentRequest, ContentResult
+from relay.content.reasons import explain
+from relay.content.tokens import hash_words, views, words_of
+from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, signature
+from relay.events import Features
+
+_EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
+_HEADER_CHARACTERS = 300
+
+_log = logging.getLogger("mailweir.content")
+
+
+class Assessor:
+    """Assesses messages with one model (None: no score) and the given signing keys, PEM by key id."""
+
+    def __init__(self, model: Model | None, keys: dict[str, bytes]) -> None:
+        self._model = model
+        self._keys = {key_id: load_key(pem) for key_id, pem in keys.items()}
+        self.model_id = model.id if model else "none"
+
+    def assess(self, requests: Sequence[ContentRequest]) -> list[ContentResult]:
+        """Answer each request, in order. Never raises for what is in a message."""
+        return [self._assess(request) for request in requests]
+
+    def warm_up(self) -> None:
+        """Touch all code and caches once, before the forks that share them."""
+        body = b"Hello, your invoice <a href=3D'http://example.com/'>www.example.org</a>"
+        head = b"From: Shop <a@example.com>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nContent-Type: text/html\r\n\r\n"
+        self.assess([ContentRequest(head + body, "a@example.com", "warm-up.invalid", time.time())])
+
+    def _assess(self, request: ContentRequest) -> ContentResult:
+        try:
+            reading = read(request.content)
+            return self._judge(request, reading)
+        except Exception as error:  # one message that we cannot read must not take its batch-mates along
+            _log.exception("unreadable message, %d bytes", len(request.content))
+            return _unreadable(request, error)
+
+    def _judge(self, request: ContentRequest, reading: Reading) -> ContentResult:
+        shown, second = words_of(reading.visible), words_of(reading.plain)
+        if not shown:
+            shown, second = second, []
+        subject = words_of(reading.subject, 60)
+        features = measure(reading, shown, request.mail_from, request.content)
+        score, reasons = None, []
+        if self._model:
+            score = self._score(self._model, shown, second, subject, structure_of(features, reading))
+            if score >= _EXPLAINED_FROM:
+                reasons = explain(self._model, reading, features, shown or second, subject)
+        prefix, message_id = self._prefix(request, reading)
+        author = reading.author
+        return ContentResult(
+            score=score,
+            model=self.model_id,
+            reasons=reasons,
+            features=features,
+            prefix=prefix,
+            subject=reading.subject[:_HEADER_CHARACTERS],
+            header_from=(f"{author.name} <{author.address}>" if author.name else author.address)[:_HEADER_CHARACTERS],
+            header_message_id=message_id[:_HEADER_CHARACTERS],
+        )
+
+    def _score(
+        self, model: Model, shown: list[str], second: list[str], subject: list[str], structure: list[str]
+    ) -> float:
+        hashed = [hash_words(words) for words in (shown, second, subject, structure)]
+        whole, head = views(hashed[0], hashed[1], hashed[2], hashed[3], model.bits)
+        return round(model.probability(whole, head), 6)
+
+    def _prefix(self, request: ContentRequest, reading: Reading) -> tuple[bytes, str]:
+        """The lines to put on top, and the Message-ID the message has then."""
+        head = reading.head
+        added = missing_headers({name for name, _ in head.fields}, request.hostname, request.received_unix)
+        extra = split_head(request.extra).fields
+        fields: list[Field] = [*added, *extra, *head.fields]
+        message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")
+        signatures: list[Field] = []
+        # Without From, or with lines that are no fields, verifiers do not agree on what was signed.
+        if request.sign and head.is_sound and head.first(b"from") is not None:
+            body = body_hash(request.content, head.body_at)
+            signatures = [
+                signature(
+                    fields,
+                    body,
+                    signer.domain,
+                    signer.selector,
+                    self._keys[signer.key_id],
+                    extra=list(dict.fromkeys(name for name, _ in extra)),
+                    now_unix=request.received_unix,
+                )
+                for signer in request.sign
+            ]
+        return lines([*signatures, *added]) + request.extra, message_id.strip().decode("utf-8", "replace")
+
+
+def _unreadable(request: ContentRequest, error: Exception) -> ContentResult:
+    return ContentResult(
+        score=None,
+        model="none",
+        reasons=[],
+        features=Features(),
+        prefix=request.extra,
+        subject="",
+        header_from="",
+        header_message_id="",
+        error=f"unreadable: {type(error).__name__}",
+    )

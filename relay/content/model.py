@@ -1,0 +1,50 @@
+"""The spam score: a linear model over hashed tokens, as arrays. Runs in content processes; no pickle, no scikit-learn."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relay.content.model_files import Card, read_array, read_card
+from relay.content.protocol import ModelError
+from relay.content.tokens import Hashes
+
+WEIGHTS = "weights.npy"
+
+
+class Model:
+    """`weights` int8 (2 ** bits,), in units of `scale`."""
+
+    def __init__(self, card: Card, weights: NDArray[np.int8]) -> None:
+        self.card, self.bits = card, card.bits
+        self._weights, self._scale = weights, card.arrays[WEIGHTS].scale
+        self.id = f"{card.name}-{card.arrays[WEIGHTS].sha256[:8]}"
+
+    def probability(self, whole: NDArray[np.uint32], head: NDArray[np.uint32]) -> float:
+        """Return P(bad), calibrated, at the reference prior, from the columns of both views."""
+        margin = 0.5 * (self._margin(whole) + self._margin(head))
+        log_odds = self.card.slope * margin + self.card.intercept
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, log_odds))))
+
+    def weights_of(self, hashes: Hashes) -> NDArray[np.float32]:
+        """Return what each token weighs, one by one, before normalisation."""
+        folded = (hashes ^ (hashes >> np.uint32(self.bits))) & np.uint32((1 << self.bits) - 1)
+        return self._weights[folded].astype(np.float32) * np.float32(self._scale)
+
+    def _margin(self, view: NDArray[np.uint32]) -> float:
+        return int(self._weights[view].sum(dtype=np.int64)) * self._scale / math.sqrt(len(view)) if len(view) else 0.0
+
+
+def load(folder: Path) -> Model:
+    """Load and check a model. Raises ModelError."""
+    card = read_card(folder)
+    data = read_array(folder, WEIGHTS, card)
+    try:
+        weights = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ModelError(f"{folder / WEIGHTS} is not an array: {error}") from error
+    if weights.dtype != np.int8 or weights.shape != (1 << card.bits,):
+        raise ModelError(f"{folder / WEIGHTS}: int8 of 2^{card.bits} expected, {weights.dtype} of {weights.shape} found")
+    return Model(card, weights)

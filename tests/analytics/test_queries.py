@@ -1,0 +1,287 @@
+"""The named questions: what they answer, to whom, and how they refuse."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.queries import QUERIES
+from relay.events import Action, Complaint, DecisionLogged, Deferral, Held
+from relay.tree import Scope
+from tests.analytics.conftest import Room
+from tests.analytics.records import START, Story
+
+NOW = START + timedelta(hours=1)
+SENDER = "acme|mailfrom|news@acme.example"
+OTHER = "beta|x-authuser|bob@beta.example"
+# What the dashboard reads, see each query's SQL.
+COLUMNS = {
+    "tiles": "accepted held refused delivered bounced complaints p50_delay_seconds p95_delay_seconds prev_accepted "
+    "prev_held prev_refused prev_delivered prev_bounced prev_complaints prev_p50_delay_seconds prev_p95_delay_seconds",
+    "flow": "bucket_at accepted held refused delivered",
+    "delay": "bucket_at p50_seconds p95_seconds delivered",
+    "senders": "sender account messages held refused delivered bounced complaints mean_score last_at score band",
+    "sender_summary": "sender first_at last_at messages held refused delivered bounced complaints scripts score low "
+    "high band n points_json",
+    "sender_flow": "bucket_at accepted held refused delivered mean_score",
+    "sender_messages": "message_id received_at action rule score mail_from recipients subject script outcome text",
+    "reputation": "computed_at score low high band n points_json",
+    "destinations": "destination delivered deferred bounced p95_seconds last_text",
+    "jobs": "job last_started_at last_seconds last_status last_error next_run_at",
+    "ingest": "files rows corrupt_files last_at behind_files",
+    "corrupt": "file reason set_aside_at",
+    "listings": "address zone status answer checked_at",
+    "hours_of_week": "dow hour messages",
+}
+NEEDED = {"sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
+
+
+def needed(name: str) -> dict[str, Any]:
+    return {key: value for key, value in NEEDED.items() if key in QUERIES[name].params}
+
+
+@pytest.fixture
+def told(room: Room) -> Room:
+    """An hour: acme had one message delivered, one bounced, one parked and one refused; beta one delivered late."""
+    story = Story()
+    room.bring(
+        story.reception(1, 0, rcpts=2, script="/var/www/form.php"),
+        story.delivery(1, 0, 2),
+        story.bounce(1, 0, 3, 1),
+        story.reception(11, 600, action=Action.HOLD, score=0.95),
+        story.reception(21, 900),
+        Deferral(**story.attempt(21, 900, 5, text="try later"), due_at=START),
+        Held(**story.stamp(960), **story.whose(21), decision_id="mw1-d1"),
+        story.rejection(0, 1000, score=0.999),
+        story.reception(31, 1200, sender=OTHER, reseller="isp"),
+        story.delivery(31, 1200, 300, sender=OTHER, reseller="isp", destination="slow.example"),
+        Complaint(**story.stamp(1800), message_id="mw1.1", reported_at=START + timedelta(minutes=30)),
+        DecisionLogged(
+            **story.stamp(960),
+            decision_id="mw1-d1",
+            author="relay",
+            account="acme",
+            sender=SENDER,
+            effect="hold",
+            rule="spam",
+            reason="why",
+            evidence={"n": 3},
+            starts_at=START + timedelta(minutes=16),
+        ),
+        DecisionLogged(
+            **story.stamp(2000),
+            decision_id="mw1-d2",
+            author="admin",
+            account="acme",
+            sender=SENDER,
+            effect="release",
+            rule="manual",
+            reason="fine",
+            starts_at=START + timedelta(minutes=33),
+            supersedes="mw1-d1",
+        ),
+    )
+    return room
+
+
+def rows(room: Room, name: str, scope: Scope | None = None, **params: Any) -> list[dict[str, Any]]:
+    params = {"since": START.isoformat()} | needed(name) | params
+    answer: list[dict[str, Any]] = ask(room.warehouse, name, params, scope or Scope(), NOW).to_pylist()
+    return answer
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_question_is_answered_by_an_empty_warehouse(room: Room, name: str) -> None:
+    table = ask(room.warehouse, name, {"since": START.isoformat()} | needed(name), Scope(), NOW)
+
+    assert {column for column in COLUMNS.get(name, "").split()} - set(table.column_names) == set()
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_columns_are_those_the_pages_read(told: Room, name: str) -> None:
+    table = ask(told.warehouse, name, {"since": START.isoformat()} | needed(name), Scope(), NOW)
+
+    assert COLUMNS[name].split() == table.column_names
+    assert not [field for field in table.schema if str(field.type).startswith("decimal")]
+
+
+def test_tiles_count_the_window_and_the_one_before(told: Room) -> None:
+    (now,) = rows(told, "tiles")
+    later = START + timedelta(minutes=30)
+    (half,) = rows(told, "tiles", since=later.isoformat())
+
+    assert (now["accepted"], now["held"], now["refused"], now["delivered"], now["bounced"]) == (3, 2, 1, 2, 1)
+    assert now["complaints"] == 1
+    assert now["p50_delay_seconds"] == pytest.approx(151)
+    assert (half["accepted"], half["complaints"]) == (0, 1)
+    assert (half["prev_accepted"], half["prev_held"], half["prev_refused"], half["prev_delivered"]) == (3, 2, 1, 2)
+
+
+@pytest.mark.parametrize("bucket_seconds", [10, 60, 300, 3600])
+def test_flow_has_every_bucket_and_every_message(told: Room, bucket_seconds: int) -> None:
+    flow = rows(told, "flow", bucket_seconds=bucket_seconds)
+
+    assert len(flow) == 3600 // bucket_seconds + 1
+    assert [sum(row[key] for row in flow) for key in ("accepted", "held", "refused", "delivered")] == [3, 2, 1, 2]
+    assert flow[0]["bucket_at"] == START
+
+
+def test_delay_of_the_others_leaves_one_sender_out(told: Room) -> None:
+    everybody = rows(told, "delay", bucket_seconds=3600)
+    others = rows(told, "delay", bucket_seconds=3600, exclude_sender=OTHER)
+
+    assert (everybody[0]["delivered"], others[0]["delivered"], others[0]["p95_seconds"]) == (2, 1, 2.0)
+
+
+def test_senders_are_listed_busiest_first_and_found_by_a_part_of_the_name(told: Room) -> None:
+    assert [row["sender"] for row in rows(told, "senders")] == [SENDER, OTHER]
+    assert [row["sender"] for row in rows(told, "senders", search="BOB@")] == [OTHER]
+    assert len(rows(told, "senders", limit=1)) == 1
+
+
+def test_sender_is_summed_up(told: Room) -> None:
+    (summary,) = rows(told, "sender_summary")
+
+    assert (summary["messages"], summary["held"], summary["refused"], summary["delivered"]) == (4, 2, 1, 1)
+    assert (summary["scripts"], summary["band"], summary["n"]) == (["/var/www/form.php"], "unknown", 0)
+    assert summary["first_at"] == START
+
+
+def test_messages_of_a_sender_say_what_became_of_them(told: Room) -> None:
+    messages = rows(told, "sender_messages")
+
+    assert [(row["outcome"], row["text"]) for row in messages] == [
+        ("refused", "550 5.7.1 [SS] refused"),
+        ("held", "250 try later"),
+        ("held", ""),
+        ("partly delivered", "550 5.1.1 no such user"),
+    ]
+
+
+def test_message_tells_its_whole_story(told: Room) -> None:
+    (message,) = rows(told, "message")
+
+    assert '"outcome":"bounced"' in message["recipients"]
+    assert '"outcome":"delivered"' in message["recipients"]
+    assert message["trace"].startswith('[["limit"')
+    assert '"provider":""' in message["complaints"]
+    assert rows(told, "message", message_id="mw1.999") == []
+
+
+def test_decision_names_the_one_that_ended_it(told: Room) -> None:
+    decisions = {row["decision_id"]: row for row in rows(told, "decisions")}
+
+    assert decisions["mw1-d1"]["superseded_by"] == "mw1-d2"
+    assert decisions["mw1-d2"]["superseded_by"] is None
+
+
+def test_destination_shows_its_last_complaint_about_us(told: Room) -> None:
+    found = {row["destination"]: row for row in rows(told, "destinations")}
+
+    assert found["post.example"]["last_text"] == "try later"
+    assert (found["post.example"]["deferred"], found["post.example"]["bounced"]) == (1, 1)
+    assert found["slow.example"]["p95_seconds"] == 300
+
+
+@pytest.mark.parametrize("scope", [Scope(reseller="isp"), Scope(account="beta")], ids=["reseller", "account"])
+def test_scope_hides_everybody_else(told: Room, scope: Scope) -> None:
+    (tiles,) = rows(told, "tiles", scope)
+
+    assert (tiles["accepted"], tiles["held"], tiles["refused"], tiles["complaints"]) == (1, 0, 0, 0)
+    assert [row["sender"] for row in rows(told, "senders", scope)] == [OTHER]
+    assert sum(row["accepted"] for row in rows(told, "flow", scope, bucket_seconds=10)) == 1
+    assert sum(row["delivered"] for row in rows(told, "delay", scope)) == 1
+    assert rows(told, "sender_messages", scope, sender=SENDER) == []
+    assert rows(told, "sender_summary", scope, sender=SENDER)[0]["messages"] == 0
+    assert rows(told, "sender_summary", scope, sender=SENDER)[0]["first_at"] is None
+    assert rows(told, "message", scope) == []
+    assert rows(told, "decisions", scope) == []
+    assert [row["destination"] for row in rows(told, "destinations", scope)] == ["slow.example"]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_question_without_a_scope_is_not_for_a_part_of_the_tree(told: Room, name: str) -> None:
+    if "{scope}" in QUERIES[name].sql:
+        return
+
+    with pytest.raises(OutOfScope):
+        rows(told, name, Scope(account="acme"))
+
+
+def test_account_narrows_within_the_scope_and_never_widens_it(told: Room) -> None:
+    (acme,) = rows(told, "tiles", account="acme")
+    (foreign,) = rows(told, "tiles", Scope(account="beta"), account="acme")
+
+    assert acme["accepted"] == 2
+    assert foreign["accepted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "words"),
+    [
+        ("nothing", {}, "there are: tiles"),
+        ("tiles", {"sinse": "x"}, "it knows: since, account"),
+        ("tiles", {"since": "yesterday"}, "not an instant"),
+        ("tiles", {"account": 7}, "not a text"),
+        ("senders", {"limit": 0}, "whole number above 0"),
+        ("senders", {"limit": 1_000_000}, "more than"),
+        ("sender_flow", {"sender": ""}, "needs the parameter sender"),
+        ("flow", {"since": "2020-01-01T00:00:00Z", "bucket_seconds": 60}, "buckets"),
+    ],
+)
+def test_wrong_question_is_refused_in_words(room: Room, name: str, params: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unanswerable, match=words):
+        ask(room.warehouse, name, params, Scope(), NOW)
+
+
+def test_unknown_question_is_told_apart(room: Room) -> None:
+    with pytest.raises(UnknownQuery):
+        ask(room.warehouse, "nothing", {}, Scope(), NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM message",
+        "SELECT 1; SELECT 2",
+        "WITH gone AS (DELETE FROM message RETURNING message_id) SELECT * FROM gone",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "COPY message TO '/tmp/x.csv'",
+        "SET memory_limit = '1TB'",
+        "SELEC",
+        "",
+    ],
+)
+def test_free_question_that_is_not_one_reading_select_is_refused(told: Room, text: str) -> None:
+    before = told.value("SELECT count(*) FROM message")
+
+    with pytest.raises(Unanswerable):
+        ask_freely(told.warehouse, text, Scope())
+
+    assert told.value("SELECT count(*) FROM message") == before
+
+
+def test_free_question_is_answered_and_cut_at_the_row_cap(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.ask.MAX_ROWS", 10)
+
+    short = ask_freely(told.warehouse, "SELECT count(*) AS n FROM message -- all", Scope())
+    long = ask_freely(told.warehouse, "SELECT * FROM range(11)", Scope())
+
+    assert short.to_pylist() == [{"n": 4}]
+    assert short.schema.metadata is None
+    assert (long.num_rows, long.schema.metadata) == (10, {b"truncated": b"10"})
+
+
+def test_free_question_is_only_for_who_sees_everything(told: Room) -> None:
+    with pytest.raises(OutOfScope):
+        ask_freely(told.warehouse, "SELECT 1", Scope(account="acme"))
+
+
+def test_endless_question_is_given_up(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.ask.MAX_SECONDS", 0.2)
+
+    with pytest.raises(TooLong, match="given up"):
+        ask_freely(told.warehouse, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a = b", Scope())
+
+    assert ask_freely(told.warehouse, "SELECT 1 AS n", Scope()).to_pylist() == [{"n": 1}]
