@@ -8,63 +8,53 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli import Context
+
 if TYPE_CHECKING:
     from streamlit.starlette import App
 
 _log = logging.getLogger("mailweir.dashboard")
 
-STOP_SECONDS = 2  # open pages hold a websocket each, which would keep a patient server alive for ever
+STOP_SECONDS = 1  # open pages hold a websocket each, which would keep a patient server alive for ever
 
 
 @click.command("dashboard")
-@click.option("--listen", metavar="HOST:PORT", default="", help="instead of the setting dashboard.listen")
-def serve(listen: str) -> None:
-    """Show the pages: what happens to the mail, why, and what to do about it."""
-    from relay import log, settings
+@click.pass_obj
+def serve(context: Context) -> None:
+    """Run the dashboard alone."""
+    from relay import log
 
-    try:
-        chosen = settings.load()
-        host, port = settings.split_listen(listen or chosen.dashboard.listen)
-    except settings.SettingsError as error:
-        raise click.ClickException(str(error)) from None
     log.setup("dashboard")
-    door = _bind(host, port)
-    address = f"http://{host}:{door.getsockname()[1]}"
-    _log.info("dashboard listening url=%s dir=%s", address, chosen.dir)
-    _run(door)
-    _log.info("dashboard stopped")
+    door = _bind(context.settings().dashboard.listen)
+    host, port = door.getsockname()[:2]
+    _log.info("listening url=http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    has_started = _serve(door)
+    _log.info("stopped")
+    sys.exit(0 if has_started else 1)
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Take the address before the slow imports, so that a port in use is said at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
+def _bind(listen: str) -> socket.socket:
+    """Take the address before the slow imports, so that a port in use is said at once. Raises SettingsError."""
+    from relay.ports import taken
+    from relay.settings import SettingsError, split_listen
+
+    if conflict := taken(listen):
+        raise SettingsError(f"dashboard.listen: {conflict}; stop it, or listen elsewhere")
+    host, port = split_listen(listen)
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        door.bind((host, port))
-    except OSError as error:
-        raise click.ClickException(
-            f"dashboard.listen = {host}:{port} cannot be used: {error.strerror}. "
-            "Stop what listens there, or choose another port in the setting or with --listen."
-        ) from None
+    door.bind((host, port))
     return door
 
 
-def _run(door: socket.socket) -> None:
+def _serve(door: socket.socket) -> bool:
     import uvicorn
 
     server = uvicorn.Server(
-        uvicorn.Config(
-            _app(),
-            log_config=None,
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
+        uvicorn.Config(_app(), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS)
     )
     server.run(sockets=[door])
-    if not server.started:
-        sys.exit(1)
+    return server.started
 
 
 def _app() -> "App":

@@ -37,7 +37,7 @@ def serve(context: Context) -> None:
     from relay.node import run
 
     log.setup("relay")
-    sys.exit(run(context.settings()))
+    click.get_current_context().exit(run(context.settings()))
 
 
 @click.command("send-test")
@@ -70,4 +70,4 @@ def send_test(context: Context, /, **options: str | float) -> None:
         text=str(options["text"]),
         wait_seconds=float(options["wait_seconds"]),
     )
-    sys.exit(run(context.settings(), test))
+    click.get_current_context().exit(run(context.settings(), test))

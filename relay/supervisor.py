@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,14 +61,14 @@ class Supervisor:
         self._logs, self._say = logs, say
 
     async def start(self) -> None:
-        """Check the ports, then start each program when the one before it answers. Raises StartFailed; none is left."""
+        """Check the ports, start the first program, then all others. Raises StartFailed, and then none is left."""
         conflicts = [found for child in self._children for found in child.conflicts()]
         if conflicts:
             raise StartFailed("cannot start: " + "; ".join(conflicts))
         self._logs.mkdir(parents=True, exist_ok=True)
         try:
-            for child in self._children:
-                await child.start()
+            for together in (self._children[:1], self._children[1:]):
+                await _all_or_none([child.start() for child in together])
         except BaseException:
             await self.stop()
             raise
@@ -106,7 +106,7 @@ class _Child:
 
     def conflicts(self) -> list[str]:
         found = (taken(address) for address in self.program.listens)
-        return [f"{conflict} ({self.program.name} needs it)" for conflict in found if isinstance(conflict, Taken)]
+        return [f"{conflict}, and {self.program.name} needs it" for conflict in found if isinstance(conflict, Taken)]
 
     async def start(self) -> None:
         await self._spawn()
@@ -268,6 +268,17 @@ async def supervise(programs: Sequence[Program], logs: Path) -> None:
     finally:
         asking.cancel()
         await supervisor.stop()
+
+
+async def _all_or_none(starting: Iterable[Coroutine[None, None, None]]) -> None:
+    tasks = [asyncio.ensure_future(start) for start in starting]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _how(status: int) -> str:

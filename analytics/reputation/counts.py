@@ -111,9 +111,9 @@ SELECT {keys}, {", ".join(sums)}, sum(({events}) * w{_WEEK}) AS n
 FROM (
     SELECT *, {", ".join(weights)}
     FROM (
-        SELECT *, greatest(0, epoch($now) - epoch(minute)) AS age
+        SELECT *, epoch($now) - epoch(minute) AS age
         FROM rollup_minute
-        WHERE minute >= to_timestamp(epoch($now) - {_REACH}) AND {which}
+        WHERE minute BETWEEN to_timestamp(epoch($now) - {_REACH}) AND $now AND {which}
     )
 )
 GROUP BY ALL

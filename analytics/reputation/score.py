@@ -63,10 +63,13 @@ def shares(points: Floats) -> dict[str, float]:
 
 
 def _worst_track(z: Floats) -> Any:
-    """Per entity and signal the column of the track that speaks worst: a burst shows in an hour, a habit in a week."""
+    """Per entity and signal the column of the track that speaks worst: a burst shows in an hour, a habit in a week.
+
+    When none says anything, the slowest: it knows most, a quiet hour knows nothing.
+    """
     columns = []
     for signal in SIGNALS:
-        of_signal = np.array([number for number, track in enumerate(TRACKS) if track.signal == signal])
+        of_signal = np.array([number for number, track in enumerate(TRACKS) if track.signal == signal])[::-1]
         columns.append(of_signal[np.argmax(z[:, of_signal], axis=1)])
     return np.column_stack(columns)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from analytics.simulation.providers import Provider
+from analytics.simulation.receivers import WORK_SECONDS
 from analytics.simulation.samples import Sample
 from analytics.simulation.world import Customer, EndSender, World, seeded
 from relay.events import Action, Bounce, Complaint, Deferral, Delivery, Rcpt, Reception, Record, TraceStep, encode
@@ -125,14 +126,14 @@ class Chronicle:
         provider = self.world.provider_of(recipient)
         if provider is None:
             return
-        seconds = 0.03 + self._rng.lognormvariate(-1.6, 0.8)
+        seconds = 0.015 + self._rng.uniform(*WORK_SECONDS) + self._rng.lognormvariate(-5.0, 0.8)
         finished_at = at + timedelta(seconds=seconds)
         if not self.world.exists(recipient):
             self._bounce(reception, provider, finished_at)
             return
         tries = 1
         if self._rng.random() < provider.greylist_share:
-            due_at = finished_at + timedelta(seconds=300 + self._rng.random() * 60)
+            due_at = finished_at + timedelta(seconds=2.0 + self._rng.random() * 0.2)
             self._defer(reception, provider, finished_at, due_at)
             finished_at, tries = due_at + timedelta(seconds=seconds), 2
         code, enhanced, text = _split(f"250 {provider.ready}")

@@ -16,7 +16,10 @@ from analytics.simulation.world import Customer, World, activity, seeded
 from relay.events import AuthFailure
 
 _WEEK = timedelta(days=7)
-_LIVE = timedelta(minutes=10)  # the end of the week flows as fast as the demo will, so that charts have no cliff
+# The demo's pace is far above that of a week of 50,000 messages. So traffic grows towards it, e-fold in this time:
+# charts of an hour or a day then have a busy morning, and no cliff where the demo begins.
+_GROWTH = timedelta(minutes=40)
+_GROWS_FOR = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Written:
 
 
 def write_week(folder: Path, world: World, samples: Samples, until: datetime, live_rate: float) -> Written:
-    """Write the week before `until` into a journal folder. `live_rate`: messages a second in its last ten minutes."""
+    """Write the week before `until` into a journal folder. `live_rate`: messages a second at its end."""
     begun_at = until - _WEEK
     with (
         JournalWriter(folder, "relay", begun_at) as writer,
@@ -48,7 +51,7 @@ def write_week(folder: Path, world: World, samples: Samples, until: datetime, li
 
 
 def _schedule(rng: random.Random, world: World, until: datetime, live_rate: float) -> list[tuple[Customer, datetime]]:
-    """Say who sends when: each customer by its own rhythm, then ten minutes at the demo's pace."""
+    """Say who sends when: each customer by its own rhythm, then ever faster up to the demo's pace."""
     start = until - _WEEK
     hours = [start + timedelta(hours=hour) for hour in range(7 * 24)]
     found: list[tuple[datetime, int]] = []
@@ -58,8 +61,8 @@ def _schedule(rng: random.Random, world: World, until: datetime, live_rate: floa
         for at, level in zip(hours, busy, strict=True):
             for _ in range(_poisson(rng, per_hour * level)):
                 found.append((at + timedelta(seconds=rng.random() * 3600), index))
-        for _ in range(_poisson(rng, live_rate * customer.share * _LIVE.total_seconds())):
-            found.append((until - _LIVE * rng.random(), index))
+        for _ in range(_poisson(rng, live_rate * customer.share * _GROWTH.total_seconds())):
+            found.append((until - min(_GROWTH * rng.expovariate(1), _GROWS_FOR), index))
     return [(world.customers[index], at) for at, index in sorted(found)]
 
 

@@ -26,7 +26,7 @@ from relay.front.tls import ensure_certificate
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^>]+)>", re.IGNORECASE | re.MULTILINE)
 _GREYLIST_SECONDS = 1.0
-_WORK_SECONDS = (0.004, 0.03)  # what a provider takes to answer the final dot
+WORK_SECONDS = (0.004, 0.03)  # what a provider takes to answer the final dot
 _COMPLAIN_SECONDS = (3.0, 9.0)
 _COMPLAINTS_ABOUT_SPAM = 0.25
 
@@ -116,7 +116,7 @@ class _Mailboxes:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        await self._clock.sleep(self._rng.uniform(*_WORK_SECONDS))
+        await self._clock.sleep(self._rng.uniform(*WORK_SECONDS))
         content: Any = envelope.content
         found = _MESSAGE_ID.search(content)
         if not envelope.mail_from:

@@ -256,18 +256,18 @@ def _customers(rng: random.Random) -> list[Customer]:
     north, south = "nordcloud", "southmail"
     return [
         _shared_server(rng, north),
-        _app(rng, "ledgerly", north, "Ledgerly, accounting as a service", "flat", 0.12, 5200, "en",
+        _app(rng, "ledgerly", north, "Ledgerly, accounting as a service", "flat", 0.12, 4400, "en",
              {"billing": (Kind.INVOICE,), "no-reply": (Kind.RESET,), "help": (Kind.PERSONAL,)}),
-        _app(rng, "parcelpilot", north, "ParcelPilot, shipment tracking", "flat", 0.14, 6400, "de",
+        _app(rng, "parcelpilot", north, "ParcelPilot, shipment tracking", "flat", 0.14, 5400, "de",
              {"tracking": (Kind.SHIPMENT,), "konto": (Kind.RESET,)}),
-        _app(rng, "briefwerk", north, "Briefwerk, newsletters for associations", "campaign", 0.1, 6800, "de",
+        _app(rng, "briefwerk", north, "Briefwerk, newsletters for associations", "campaign", 0.1, 5600, "de",
              {"news": (Kind.NEWSLETTER,), "verein": (Kind.NEWSLETTER,), "museum": (Kind.NEWSLETTER,)}),
         _app(rng, "teeladen", north, "Teeladen, online shop", "shop", 0.06, 2300, "de",
              {"bestellung": (Kind.ORDER, Kind.SHIPMENT), "service": (Kind.PERSONAL,)}),
-        _app(rng, "waldstadt", north, "Waldstadt university", "office", 0.1, 4600, "en", _campus()),
+        _app(rng, "waldstadt", north, "Waldstadt university", "office", 0.1, 4000, "en", _campus()),
         _app(rng, "stadtwerke", north, "Stadtwerke, monthly invoices", "office", 0.04, 1500, "de",
              {"rechnung": (Kind.INVOICE,), "kundenservice": (Kind.PERSONAL, Kind.APPOINTMENT)}),
-        _app(rng, "lettera", south, "Lettera, newsletters for shops", "campaign", 0.08, 5200, "fr",
+        _app(rng, "lettera", south, "Lettera, newsletters for shops", "campaign", 0.08, 4300, "fr",
              {"actu": (Kind.NEWSLETTER,), "lettre": (Kind.NEWSLETTER,)}),
         _app(rng, "lunazapatos", south, "Luna Zapatos, online shop", "shop", 0.05, 2100, "es",
              {"pedidos": (Kind.ORDER, Kind.SHIPMENT), "hola": (Kind.PERSONAL,)}),
@@ -319,7 +319,7 @@ def _shared_server(rng: random.Random, reseller: str) -> Customer:
     domains = ("sunhost.example", *(sender.domain for sender in senders))
     # 300 recipients an hour: the busiest of the 40 sites sends 40 or so when the demo runs for long
     return Customer(
-        "sunhost", reseller, "Sunhost, one shared hosting server", domains, "flat", 0.2, 8400, 300, senders,
+        "sunhost", reseller, "Sunhost, one shared hosting server", domains, "flat", 0.2, 7200, 300, senders,
         _people(rng, 2600), shared_host=True,
     )  # fmt: skip
 

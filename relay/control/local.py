@@ -36,12 +36,15 @@ def at_the_desk(settings: Settings, action: Callable[[AccountDesk], _T]) -> _T:
     try:
         with ControlClient.of(settings) as client:
             return action(client)
-    except ControlUnreachable as unreachable:
+    except ControlError as error:
+        # Nobody answers, or the relay of another folder does (401): ours does not run if its lock is free.
+        if not isinstance(error, ControlUnreachable) and error.status != 401:
+            raise
         try:
             with acquire(settings.dir):
                 return action(_LocalDesk(settings))
         except AlreadyRunning as running:
-            raise ControlError(503, f"{running} - but {unreachable}") from None
+            raise ControlError(error.status, f"{running} - but {error}") from None
 
 
 class _LocalDesk:

@@ -84,7 +84,14 @@ def body_hash(content: bytes, body_at: int) -> bytes:
 
 
 def signature(
-    fields: Sequence[Field], body: bytes, domain: str, selector: str, key: rsa.RSAPrivateKey, *, extra: Sequence[bytes], now_unix: float
+    fields: Sequence[Field],
+    body: bytes,
+    domain: str,
+    selector: str,
+    key: rsa.RSAPrivateKey,
+    *,
+    extra: Sequence[bytes],
+    now_unix: float,
 ) -> Field:
     """Return the DKIM-Signature field over `fields` (top to bottom, names in any case) and the body hash `body`.
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.clock import Clock
@@ -163,10 +163,9 @@ class Bookkeeper:
             is_greylisted=outcome.category is Category.GREYLISTED,
         )
         # the last try comes when the lifetime ends, not hours before it
-        due_unix = min(now.timestamp() + wait, expires_at(recipient.message.received_at, settings).timestamp())
-        due_at = datetime.fromtimestamp(due_unix, now.tzinfo)
+        due_at = min(now + timedelta(seconds=wait), expires_at(recipient.message.received_at, settings))
         record = Deferral(**facts, **_judged(outcome), due_at=due_at)
-        self._postpone(recipient, due_unix, record)
+        self._postpone(recipient, due_at.timestamp(), record)
         self._on_outcome(recipient, record)
 
     def _postpone(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:

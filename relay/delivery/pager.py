@@ -1,7 +1,7 @@
 """Between spool and memory: brings recipients into the queues when they are due, a page per lane.
 
 Memory holds heads only; a lane is read again when few of its last page are left. A recipient must never be in memory
-twice: rows whose outcome was handed to the spool, but may not be committed yet, are left out until a commit has passed.
+twice, nor be missed: before lanes are read, everything handed to the spool has been committed.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ class Pager:
         self._heads: dict[int, _Heads] = {}
         self._lane_of: dict[int, int] = {}
         self._leaving: list[tuple[int, int]] = []
+        self._is_behind = False
         self._lanes: dict[tuple[str, str], int] = {}
         self._poked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -74,7 +75,8 @@ class Pager:
         self._poked.set()
 
     def note(self, recipient: SpooledRecipient, due_unix: float) -> None:
-        """A recipient is on disk with this due time."""
+        """A recipient was handed to the spool with this due time."""
+        self._is_behind = True
         key = (recipient.message.sender, recipient.destination)
         lane = self._lanes.get(key)
         if lane is None:
@@ -108,7 +110,7 @@ class Pager:
         while True:
             try:
                 await self._wait()
-                await self._forget_settled()
+                await self._catch_up()
                 await self._page_due()
             except SpoolFull as error:
                 _log.warning("retries wait for the disk error=%s", error)
@@ -134,16 +136,16 @@ class Pager:
                 for task in tasks:
                     task.cancel()
 
-    async def _forget_settled(self) -> None:
-        """Let rows be read again whose outcome is committed by now."""
+    async def _catch_up(self) -> None:
+        """Return when all outcomes handed in before are committed: their rows may be read (again) from now on."""
         leaving, self._leaving = self._leaving, []
-        if not leaving:
+        if not leaving and not self._is_behind:
             return
+        self._is_behind = False
         try:
-            # No sender has an empty key, so this releases nothing: it returns after the commit of all handed in before.
-            await self._spool.release(sender="")
+            await self._spool.settle()
         except SpoolFull:
-            self._leaving = leaving + self._leaving
+            self._leaving, self._is_behind = leaving + self._leaving, True
             raise
         for lane, number in leaving:
             heads = self._heads.get(lane)

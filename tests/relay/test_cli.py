@@ -17,6 +17,7 @@ from relay.cli import SUMMARIES, run
 from relay.control.lock import acquire
 from relay.settings import Settings, load
 from relay.settings_file import render
+from tests.builders import Installation
 
 
 @pytest.fixture
@@ -127,6 +128,20 @@ def test_a_wrong_value_is_one_clear_line(
     shown = capsys.readouterr().err
     assert text in shown
     assert shown.count("\n") == 1
+
+
+def test_the_relay_of_another_folder_is_not_asked(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = Installation(tmp_path_factory.mktemp("other"))
+    other.write(sink_port=1, model="none")
+    (folder / "mailweir.toml").write_text(
+        f'dir = "{folder / "data"}"\n[control]\nlisten = "127.0.0.1:{other.control}"\n'
+    )
+    with other.running():
+        assert run(["account", "add", "acme"]) == 0
+        with other.client() as client:
+            assert client.accounts() == []
+
+    assert (folder / "data" / "state.sqlite").exists()
 
 
 def test_the_state_is_not_touched_behind_a_relays_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

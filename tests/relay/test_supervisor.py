@@ -56,7 +56,7 @@ def pids(tmp_path: Path) -> list[int]:
     return [int(word) for word in note.read_text().split()] if note.exists() else []
 
 
-def test_programs_start_in_order_and_stop_in_the_opposite_one_leaving_nothing(tmp_path: Path) -> None:
+def test_programs_stop_in_the_opposite_order_of_their_start_leaving_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         programs = [listener(tmp_path, name) for name in ("relay", "analytics", "dashboard")]
         supervisor = Supervisor(programs, tmp_path / "logs")
@@ -114,8 +114,9 @@ def test_a_program_that_cannot_start_says_its_last_words_and_nothing_is_left(tmp
     )
 
     async def run() -> None:
+        programs = [listener(tmp_path, "relay"), broken, listener(tmp_path, "dashboard")]
         with pytest.raises(StartFailed, match=r"analytics ended at start: the warehouse is locked \(log: .*analytics"):
-            await Supervisor([listener(tmp_path, "relay"), broken], tmp_path / "logs").start()
+            await Supervisor(programs, tmp_path / "logs").start()
 
     asyncio.run(run())
 

@@ -1,0 +1,109 @@
+"""The doctor finds what is wrong, and says the fix."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from analytics.cli import doctor
+from analytics.doctor import Finding, Level, examine
+from relay.cli import Context
+from relay.control.tokens import ensure_tokens
+from relay.envelope import Account
+from tests.analytics.test_service import served
+from tests.builders import Installation
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    installation = Installation(tmp_path)
+    installation.write(1, "", model="none")
+    return installation
+
+
+def about(installation: Installation, subject: str) -> list[Finding]:
+    return [finding for finding in examine(installation.config) if finding.text.startswith(subject + ":")]
+
+
+def levels(installation: Installation, subject: str) -> list[Level]:
+    return [finding.level for finding in about(installation, subject)]
+
+
+def test_wrong_setting_is_named_and_ends_the_examination(installation: Installation) -> None:
+    installation.config.write_text("[smtp]\nlisen = 5\n")
+
+    (finding,) = examine(installation.config)
+
+    assert finding.level is Level.FAIL
+    assert "smtp.lisen" in finding.text
+    assert "mailweir init" in finding.fix
+
+
+def test_running_installation_is_well(installation: Installation) -> None:
+    installation.add_account(Account("acme"))
+    with installation.running(), served(installation):
+        findings = list(examine(installation.config))
+
+    assert [finding for finding in findings if finding.level is Level.FAIL] == []
+    assert {finding.text.split(":")[0] for finding in findings} >= {"relay", "analytics", "disk", "journal"}
+
+
+def test_what_does_not_run_is_a_failure_with_the_command(installation: Installation) -> None:
+    (relay,), (analytics,) = about(installation, "relay"), about(installation, "analytics")
+
+    assert (relay.level, analytics.level) == (Level.FAIL, Level.FAIL)
+    assert "mailweir up" in relay.fix
+
+
+def test_taken_port_is_named_with_its_holder(installation: Installation) -> None:
+    with socket.create_server(("127.0.0.1", installation.smtp)):
+        (finding,) = about(installation, "ports")
+
+    assert finding.level is Level.FAIL
+    assert f"smtp.listen: 127.0.0.1:{installation.smtp} is taken by" in finding.text
+    assert f"process {os.getpid()}" in finding.text
+
+
+def test_token_that_others_may_read_is_a_failure(installation: Installation) -> None:
+    ensure_tokens(installation.data)
+    assert levels(installation, "tokens") == [Level.OK]
+
+    (installation.data / "tokens" / "admin.token").chmod(0o644)
+
+    assert levels(installation, "tokens")[0] is Level.FAIL
+    assert about(installation, "tokens")[0].fix.startswith("chmod 600")
+
+
+def test_altered_model_is_a_failure(installation: Installation, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "card.json").write_text("{}")
+    installation.write(1, "", model=str(folder))
+
+    (finding,) = about(installation, "model")
+
+    assert finding.level is Level.FAIL
+    assert "card" in finding.text
+
+
+def test_backlog_and_damaged_files_are_warnings(installation: Installation) -> None:
+    journal = installation.settings.journal_dir
+    (journal / "aside").mkdir(parents=True)
+    assert levels(installation, "journal") == [Level.OK]
+
+    waiting = journal / "relay-mw1-a-00000001.jsonl"
+    waiting.touch()
+    os.utime(waiting, (1, 1))
+    (journal / "aside" / "relay-mw1-a-00000002.jsonl").touch()
+
+    assert levels(installation, "journal") == [Level.WARN, Level.WARN]
+
+
+def test_command_ends_with_1_when_something_fails(installation: Installation) -> None:
+    result = CliRunner().invoke(doctor, [], obj=Context(installation.config))
+
+    assert result.exit_code == 1
+    assert "fail  relay: no answer" in result.output
+    assert "fix: " in result.output

@@ -1,0 +1,104 @@
+"""The warehouse can be made again from the archive, and is never lost by trying."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from analytics.cli import warehouse as command
+from analytics.client import AnalyticsDown, QueryClient
+from analytics.ingest import Ingest
+from analytics.journals import JournalFolder
+from analytics.rebuild import rebuild
+from analytics.warehouse import Warehouse, WarehouseBusy
+from relay.cli import Context
+from relay.settings import Settings
+from tests.analytics.records import traffic, write
+from tests.builders import Installation, until
+
+COUNTS = """
+SELECT (SELECT count(*) FROM message) AS messages, (SELECT count(*) FROM recipient) AS outcomes,
+       (SELECT sum(delivered)::BIGINT FROM rollup_minute) AS delivered,
+       (SELECT count(*) FROM message WHERE status = 'delivered') AS statuses
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    installation = Installation(tmp_path)
+    installation.write(1, "", model="none")
+    settings = installation.settings
+    records = list(traffic(300))
+    write(settings.journal_dir, "relay-mw1-a-00000001", records[:300])
+    damaged = write(settings.journal_dir, "relay-mw1-a-00000002", records[300:])
+    with damaged.open("ab") as file:
+        file.write(b'{"kind":"Recep')
+    counts(settings, ingest=True)
+    return settings
+
+
+def counts(settings: Settings, *, ingest: bool = False) -> dict[str, int]:
+    warehouse = Warehouse.open(settings.dir / "warehouse.duckdb", settings.journal_dir)
+    try:
+        if ingest:
+            Ingest(warehouse, JournalFolder(settings.journal_dir), settings.policy).run()
+        return dict(warehouse.table(COUNTS).to_pylist()[0])
+    finally:
+        warehouse.close()
+
+
+@pytest.mark.parametrize("harm", ["nothing", "gone", "garbage"])
+def test_rebuilt_warehouse_equals_the_old_one(settings: Settings, harm: str) -> None:
+    before = counts(settings)
+    path = settings.dir / "warehouse.duckdb"
+    if harm == "gone":
+        path.unlink()
+    elif harm == "garbage":
+        path.write_bytes(b"x" * 5000)
+
+    rows = sum(replayed.rows for replayed in rebuild(settings))
+
+    assert rows > 500
+    assert counts(settings) == before
+    assert list(settings.dir.glob("*.rebuild*")) == []
+
+
+def test_rebuild_that_is_broken_off_leaves_the_old_warehouse(settings: Settings) -> None:
+    before = counts(settings)
+
+    steps = rebuild(settings)
+    next(steps)
+    steps.close()
+
+    assert counts(settings) == before
+    assert list(settings.dir.glob("*.rebuild*")) == []
+
+
+def test_rebuild_refuses_while_analytics_runs(settings: Settings) -> None:
+    # In one process DuckDB shares an open file instead of locking it: the owner must be another process.
+    installation = Installation(settings.dir.parent)
+    installation.write(1, "", model="none")
+    process = installation.start("analytics")
+    try:
+        with QueryClient.of(settings, "admin") as client:
+            until(lambda: is_up(client), 30, lambda: "analytics did not start")
+
+        with pytest.raises(WarehouseBusy, match="Stop it first"):
+            list(rebuild(settings))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_command_rebuilds_and_says_so(settings: Settings) -> None:
+    result = CliRunner().invoke(command, ["rebuild"], obj=Context(settings.dir.parent / "mailweir.toml"))
+
+    assert result.exit_code == 0
+    assert "records are in" in result.output
+
+
+def is_up(client: QueryClient) -> bool:
+    try:
+        return bool(client.health())
+    except AnalyticsDown:
+        return False

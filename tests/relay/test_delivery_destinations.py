@@ -1,0 +1,221 @@
+"""Where mail goes: a real name server on loopback, asked over UDP."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dnslib import QTYPE, RCODE, RR, DNSRecord
+from dnslib.server import DNSServer
+
+from relay.clock import SteppedClock
+from relay.delivery.destinations import Destinations, Target
+from relay.reply import PermanentError, RelayError, TransientError
+from relay.settings import Delivery, Route, Settings, SettingsError
+from tests.delivering import delivering, delivery_settings, story
+
+ZONE = """
+one.example.          300 IN MX 10 mx1.one.example.
+mx1.one.example.      300 IN A 8.8.8.8
+mx1.one.example.      300 IN AAAA 2001:4860:4860::8888
+many.example.         300 IN MX 20 second.many.example.
+many.example.         300 IN MX 10 first.many.example.
+many.example.         300 IN MX 30 gone.many.example.
+first.many.example.   300 IN A 9.9.9.9
+second.many.example.  300 IN A 1.1.1.1
+implicit.example.     300 IN A 8.8.4.4
+null.example.         300 IN MX 0 .
+alias.example.        300 IN CNAME one.example.
+aliasmx.example.      300 IN MX 10 alias2.example.
+alias2.example.       300 IN CNAME mx1.one.example.
+dangling.example.     300 IN MX 10 nowhere.example.
+local.example.        300 IN MX 10 localhost.example.
+localhost.example.    300 IN A 127.0.0.1
+private.example.      300 IN A 10.0.0.7
+mapped.example.       300 IN AAAA ::ffff:c0a8:0101
+mixed.example.        300 IN A 10.0.0.7
+mixed.example.        300 IN A 8.8.8.8
+halfdown.example.     300 IN MX 10 servfail.example.
+halfdown.example.     300 IN MX 20 first.many.example.
+xn--mnchen-3ya.example. 300 IN MX 10 mx1.one.example.
+"""
+
+
+class _Zone:
+    """Answers from ZONE; names with `servfail` fail, others do not exist."""
+
+    def __init__(self) -> None:
+        self.records = list(RR.fromZone(ZONE))
+        self.asked = 0
+
+    def resolve(self, request: DNSRecord, _handler: Any) -> DNSRecord:
+        self.asked += 1
+        reply, name, kind = request.reply(), request.q.qname, QTYPE[request.q.qtype]
+        if "servfail" in str(name):
+            reply.header.rcode = RCODE.SERVFAIL
+            return reply
+        names = [name]
+        for record in self.records:
+            if record.rname == names[-1] and QTYPE[record.rtype] == "CNAME" and kind != "CNAME":
+                reply.add_answer(record)
+                names.append(record.rdata.label)
+        for record in self.records:
+            if record.rname == names[-1] and QTYPE[record.rtype] == kind:
+                reply.add_answer(record)
+        if not any(record.rname == name for record in self.records):
+            reply.header.rcode = RCODE.NXDOMAIN
+        return reply
+
+
+@pytest.fixture
+def zone() -> Iterator[_Zone]:
+    zone = _Zone()
+    server = DNSServer(zone, address="127.0.0.1", port=0)
+    zone.port = server.server.server_address[1]  # type: ignore[attr-defined]
+    server.start_thread()
+    yield zone
+    server.stop()
+    server.server.server_close()
+
+
+def _destinations(zone: Any, clock: SteppedClock | None = None) -> Destinations:
+    settings = Settings(delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2))
+    return Destinations(settings, clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))
+
+
+async def _addresses(destinations: Destinations, domain: str) -> list[str]:
+    return [host.address for host in await destinations.hosts(destinations.target(domain))]
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("one.example", ["8.8.8.8", "2001:4860:4860::8888"]),
+        ("many.example", ["9.9.9.9", "1.1.1.1"]),
+        ("implicit.example", ["8.8.4.4"]),
+        ("alias.example", ["8.8.8.8", "2001:4860:4860::8888"]),
+        ("aliasmx.example", ["8.8.8.8", "2001:4860:4860::8888"]),
+        ("mixed.example", ["8.8.8.8"]),
+        ("halfdown.example", ["9.9.9.9"]),
+        ("münchen.example", ["8.8.8.8", "2001:4860:4860::8888"]),
+        ("[8.8.8.8]", ["8.8.8.8"]),
+        ("[IPv6:2001:4860:4860::8888]", ["2001:4860:4860::8888"]),
+    ],
+)
+@story
+async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: Any, domain: str, expected: list[str]) -> None:
+    assert await _addresses(_destinations(zone), domain) == expected
+
+
+@pytest.mark.parametrize(
+    ("domain", "error", "enhanced"),
+    [
+        ("nowhere.example", PermanentError, "5.1.2"),
+        ("null.example", PermanentError, "5.1.10"),
+        ("dangling.example", PermanentError, "5.4.4"),
+        ("local.example", PermanentError, "5.4.4"),
+        ("private.example", PermanentError, "5.4.4"),
+        ("mapped.example", PermanentError, "5.4.4"),
+        ("[127.0.0.1]", PermanentError, "5.4.4"),
+        ("[IPv6:::1]", PermanentError, "5.4.4"),
+        ("x" * 64 + ".example", PermanentError, "5.1.2"),
+        ("a..example", PermanentError, "5.1.2"),
+        ("servfail.example", TransientError, "4.4.3"),
+    ],
+)
+@story
+async def test_domains_without_a_usable_host_fail_with_a_reason(
+    zone: Any, domain: str, error: type[RelayError], enhanced: str
+) -> None:
+    with pytest.raises(error) as caught:
+        await _addresses(_destinations(zone), domain)
+
+    assert caught.value.reply.enhanced == enhanced
+
+
+@story
+async def test_answers_good_and_bad_are_remembered_for_their_time(zone: Any) -> None:
+    clock = SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
+    destinations = _destinations(zone, clock)
+
+    async def ask() -> int:
+        await _addresses(destinations, "one.example")
+        with pytest.raises(PermanentError):
+            await _addresses(destinations, "nowhere.example")
+        return int(zone.asked)
+
+    first = await ask()
+    assert await ask() == first
+    clock.advance(301)
+    assert await ask() > first
+
+
+@story
+async def test_a_failure_to_look_up_is_asked_again(zone: Any) -> None:
+    destinations = _destinations(zone)
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            await _addresses(destinations, "servfail.example")
+
+    assert zone.asked >= 2
+
+
+def test_routes_win_over_the_smarthost_and_not_over_the_sink() -> None:
+    route = Route(domain="Example.NET", host="10.0.0.1", port=2525, provider="lab")
+    clock = SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
+
+    def target(mode: str, domain: str) -> Target:
+        delivery = Delivery.model_validate({"mode": mode, "smarthost": "smart.example:587"})
+        return Destinations(Settings(delivery=delivery, route=[route]), clock).target(domain)
+
+    assert target("direct", "example.net").name == "lab"
+    assert target("direct", "example.org").host == ""
+    assert target("smarthost", "example.net").name == "lab"
+    assert target("smarthost", "example.org").name == "smart.example"
+    assert target("sink", "example.net").name == "smart.example"
+
+
+@story
+async def test_a_route_may_name_a_private_address() -> None:
+    settings = Settings(route=[Route(domain="lab.example", host="127.0.0.1", port=2525)])
+    destinations = Destinations(settings, SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))
+
+    assert await _addresses(destinations, "lab.example") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("value", ["", "smart.example", "smart.example:99999"])
+def test_a_wrong_smarthost_is_refused_at_start(value: str) -> None:
+    settings = Settings(delivery=Delivery(mode="smarthost", smarthost=value))
+
+    with pytest.raises(SettingsError, match="host:port"):
+        Destinations(settings, SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))
+
+
+@story
+async def test_mail_to_domains_without_hosts_bounces_and_the_rest_waits(zone: Any, tmp_path: Path) -> None:
+    settings = delivery_settings(
+        tmp_path,
+        1,
+        mode="direct",
+        nameservers=[f"127.0.0.1:{zone.port}"],
+        dns_timeout_seconds=2,
+        first_retry_seconds=60,
+    )
+    async with delivering(settings) as room:
+        await room.send(
+            "ann@nowhere.example", "bob@null.example", "joe@private.example", "eve@servfail.example", mail_from=""
+        )
+        await asyncio.wait_for(room.until(4), 10)
+
+        found = {
+            record.recipient: (type(record).__name__, record.enhanced, record.is_hard)
+            for record in room.records("Bounce")
+        }
+        assert found == {
+            "ann@nowhere.example": ("Bounce", "5.1.2", True),
+            "bob@null.example": ("Bounce", "5.1.10", True),
+            "joe@private.example": ("Bounce", "5.4.4", False),
+        }
+        assert [record.category for record in room.records("Deferral")] == ["DNSFailure"]
