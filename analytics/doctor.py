@@ -159,8 +159,8 @@ def _foreign(listen: str) -> str:
 def _ports(settings: Settings, relay_runs: bool, analytics_runs: bool) -> Iterator[Finding]:
     """Whether what does not run could open its ports."""
     wanted = [
-        *((f"smtp.listen {address}", address) for address in settings.smtp.listen if not relay_runs),
-        *((f"smtp.submission {address}", address) for address in settings.smtp.submission if not relay_runs),
+        *(("smtp.listen", address) for address in settings.smtp.listen if not relay_runs),
+        *(("smtp.submission", address) for address in settings.smtp.submission if not relay_runs),
         *([("control.listen", settings.control.listen)] if not relay_runs else []),
         *([("analytics.listen", settings.analytics.listen)] if not analytics_runs else []),
     ]

@@ -59,7 +59,9 @@ def filled(
     return known
 
 
-def flow(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable[Event] = ()) -> alt.LayerChart:
+def flow(
+    frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable[Event] = (), legend_columns: int = 4
+) -> alt.LayerChart:
     """What was decided per bucket, stacked, and as a line what was delivered. Frame as `filled` returns it.
 
     The bucket that is not over yet is drawn pale and has no line: half a minute would look like a drop.
@@ -76,7 +78,7 @@ def flow(frame: pd.DataFrame, window: Window, palette: Palette, events: Iterable
             x2="bucket_end:T",
             y=alt.Y("low:Q", axis=_y_axis(format=",.0f", tickMinStep=1), scale=alt.Scale(nice=True, zero=True)),
             y2="high:Q",
-            color=alt.Color("verdict:N", scale=colours, legend=_legend(symbolType="square")),
+            color=alt.Color("verdict:N", scale=colours, legend=_legend(symbolType="square", columns=legend_columns)),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
             tooltip=[
                 alt.Tooltip("when:N", title="Time"),
@@ -155,12 +157,12 @@ def scores(messages: pd.DataFrame, window: Window, now: datetime, hold_line: flo
                 scale=alt.Scale(
                     domain=verdicts, range=[palette.accepted, palette.held, palette.neutral, palette.refused]
                 ),
-                legend=_legend(),
+                legend=_legend(columns=2),
             ),
             shape=alt.Shape(
                 "verdict:N",
                 scale=alt.Scale(domain=verdicts, range=["circle", "square", "triangle-up", "cross"]),
-                legend=_legend(),
+                legend=_legend(columns=2),
             ),
             tooltip=[
                 alt.Tooltip("when:N", title="Received"),

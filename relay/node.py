@@ -286,7 +286,7 @@ def _prepare(settings: Settings) -> None:
         tokens.ensure_tokens(settings.dir)
     except OSError as error:
         raise StartFailure(
-            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with room and write access"
+            f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with room to write"
         ) from error
 
 

@@ -33,14 +33,10 @@ class Smtp(_Section):
 
     listen: list[str] = Field(["127.0.0.1:2525"], description="plain SMTP with STARTTLS")
     submission: list[str] = Field(["127.0.0.1:2587"], description="submission with STARTTLS")
-    tls_certificate: Path | None = Field(
-        None, description="PEM chain; a self-signed one is made when not given"
-    )
+    tls_certificate: Path | None = Field(None, description="PEM chain; a self-signed one is made when not given")
     tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
     auth_without_tls: bool = Field(False, description="offer AUTH in clear text to clients on loopback only")
-    max_size_bytes: int = Field(
-        26_214_400, ge=65_536, le=209_715_200, description="larger messages: 552 5.3.4"
-    )
+    max_size_bytes: int = Field(26_214_400, ge=65_536, le=209_715_200, description="larger messages: 552 5.3.4")
     max_recipients: int = Field(100, ge=100, le=10_000, description="per message; more: 452 4.5.3")
     max_connections_per_address: int = Field(100, ge=1, description="beyond: 421 4.7.0")
     timeout_seconds: float = Field(300, ge=1, description="per command (RFC 5321 4.5.3.2.7)")
@@ -56,9 +52,7 @@ class Limits(_Section):
 class Content(_Section):
     """The content stage."""
 
-    model: str = Field(
-        "shipped", description="name of a folder in data/models, or a path; 'none': no scoring"
-    )
+    model: str = Field("shipped", description="name of a folder in data/models, or a path; 'none': no scoring")
     workers: int = Field(0, ge=0, le=64, description="0: one per core")
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
 
@@ -68,9 +62,7 @@ class Policy(_Section):
 
     suspect_score: float = Field(0.5, ge=0, le=1, description="from here on a message counts as half a spam")
     hold_score: float = Field(0.9, ge=0, le=1, description="from here on a message is held")
-    reject_score: float = Field(
-        0.99, ge=0, le=1, description="from here on it is refused, or held for a known sender"
-    )
+    reject_score: float = Field(0.99, ge=0, le=1, description="from here on it is refused, or held for a known sender")
     known_after: int = Field(1000, ge=0, description="messages of history that make a sender known")
     spam_line: float = Field(0.2, gt=0, lt=1, description="pause when the true spam rate is surely above")
     certainty: float = Field(0.99, gt=0.5, lt=1, description="how sure")
@@ -89,21 +81,13 @@ class Delivery(_Section):
     smarthost_password: str = Field(
         "", repr=False, description="its password; better as MAILWEIR_DELIVERY__SMARTHOST_PASSWORD"
     )
-    tls: Literal["opportunistic", "required", "none"] = Field(
-        "opportunistic", description="STARTTLS towards next hops"
-    )
+    tls: Literal["opportunistic", "required", "none"] = Field("opportunistic", description="STARTTLS towards next hops")
     connections: int = Field(10, ge=1, le=1000, description="at once, per destination")
     messages_per_connection: int = Field(100, ge=1, description="then a new connection")
-    first_retry_seconds: float = Field(
-        300, ge=0.1, description="then doubling to 40 min, then x1.5 up to 4 h"
-    )
+    first_retry_seconds: float = Field(300, ge=0.1, description="then doubling to 40 min, then x1.5 up to 4 h")
     max_retry_seconds: float = Field(14_400, ge=0.1, description="the longest wait between two tries")
-    lifetime_hours: float = Field(
-        48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days"
-    )
-    host_failure_seconds: float = Field(
-        120, ge=0, description="a host that cannot be reached is left alone for"
-    )
+    lifetime_hours: float = Field(48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days")
+    host_failure_seconds: float = Field(120, ge=0, description="a host that cannot be reached is left alone for")
     timeout_seconds: float = Field(
         60, ge=1, description="per reply of a next hop; the final dot gets five times as long"
     )
@@ -141,9 +125,7 @@ class Analytics(_Section):
 
 
 class Dnsbl(_Section):
-    zones: list[str] = Field(
-        [], description="DNS lists to ask; none until the operator agrees to a list's terms"
-    )
+    zones: list[str] = Field([], description="DNS lists to ask; none until the operator agrees to a list's terms")
     addresses: list[str] = Field([], description="own IP addresses to check")
     every_minutes: float = Field(15, gt=0, description="jittered by a tenth")
     nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
@@ -156,9 +138,7 @@ class Dashboard(_Section):
 class Settings(BaseSettings):
     """All of them. `dir` is the folder for everything written at run time."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="MAILWEIR_", env_nested_delimiter="__"
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="MAILWEIR_", env_nested_delimiter="__")
 
     dir: Path = Field(Path("data/run/default"), description="spool, state, journal, warehouse, tokens")
     demo: bool = Field(False, description="marks every record and page as demo data")
@@ -205,9 +185,7 @@ def load(path: Path | None = None) -> Settings:
 
     MAILWEIR_SECTION__KEY variables win over the file. Raises SettingsError.
     """
-    chosen = (
-        path or _from_environment() or (Path("mailweir.toml") if Path("mailweir.toml").exists() else None)
-    )
+    chosen = path or _from_environment() or (Path("mailweir.toml") if Path("mailweir.toml").exists() else None)
     values = _read(chosen) if chosen else {}
     environment = {name for name in os.environ if name.startswith("MAILWEIR_") and "__" in name}
     for name in environment:

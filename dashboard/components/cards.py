@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import actions, data
 from dashboard.actions import Kind
 from dashboard.components.places import decision_link, sender_link
+from dashboard.components.tiles import facts
 from dashboard.components.words import ago, count, label_of, plain, sender_parts, short, until, when
 from dashboard.data import Reading
 from dashboard.theme import Look, look
@@ -41,14 +42,14 @@ def line(decision: DecisionView, *, is_stale: bool) -> None:
     """One decision as a sentence, with its link and Release beside it."""
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(gap=None, width="stretch"):
-            _who(decision, "line")
+            with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center"):
+                _who(decision, "line")
+                decision_link(decision.id, label="Why?", icon=None)
             st.markdown(
                 f"{_since(decision)} because {plain(decision.reason)}. "
                 f"**{count(decision.held)}** parked, {until(decision.ends_at, data.now())}.",
             )
-        with st.container(horizontal=True, width="content", vertical_alignment="center"):
-            decision_link(decision.id, label="Why", icon=":material/help:")
-            _release_button(decision, is_stale=is_stale, place="line")
+        _release_button(decision, is_stale=is_stale, place="line")
 
 
 def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> None:
@@ -75,7 +76,7 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
 def _who(decision: DecisionView, place: str) -> None:
     """State, sender and account; the sender's name leads to its page, except there."""
     account, kind, value = sender_parts(decision.sender)
-    with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center", width="stretch"):
+    with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center", width="content"):
         st.markdown(f"{look(decision.effect).badge}{_became(decision)}", width="content")
         if place == "sender":
             st.markdown(f"**{plain(short(value, 70))}**", width="content")
@@ -94,26 +95,23 @@ def _became(decision: DecisionView) -> str:
 
 def _facts(decision: DecisionView) -> None:
     now = data.now()
-    facts = [("How sure", "–" if decision.certainty is None else percent(decision.certainty))]
+    known = [("How sure", "–" if decision.certainty is None else percent(decision.certainty))]
     if stops_mail(decision):
         leaked = _leaked(decision)
-        facts += [("Parked now", count(decision.held)), ("Got out before", "–" if leaked is None else count(leaked))]
-    facts += [
+        known += [("Parked now", count(decision.held)), ("Got out before", "–" if leaked is None else count(leaked))]
+    known += [
         ("Since", when(decision.starts_at, now)),
         ("Ends", "by a person" if decision.ends_at is None else when(decision.ends_at, now)),
         ("Decided by", f"{plain(decision.author)}, rule {plain(decision.rule)}"),
     ]
-    with st.container(horizontal=True, gap="large"):
-        for label, value in facts:
-            st.markdown(f":gray[:small[{label}]]  \n{value}", width="content")
+    facts(known)
 
 
 def _evidence(decision: DecisionView) -> None:
     known = {key: value for key, value in decision.evidence.items() if not isinstance(value, list)}
     known |= {"limit_multiplier": decision.value} if decision.value is not None else {}
     known |= {"model": decision.model, "policy": decision.policy_version}
-    facts = [f":gray[{plain(label_of(key))}] {_shown(value)}" for key, value in known.items() if value != ""]
-    st.markdown(" :gray[·] ".join(facts))
+    facts([(plain(label_of(key)), _shown(value)) for key, value in known.items() if value != ""])
     if decision.is_open and stops_mail(decision):
         parked_mail(data.held(decision.sender), key=f"parked-{decision.id}")
     if decision.undo:
@@ -122,7 +120,7 @@ def _evidence(decision: DecisionView) -> None:
 
 
 def _shown(value: object) -> str:
-    return f"**{value:g}**" if isinstance(value, float) else f"**{plain(str(value))}**"
+    return f"{value:g}" if isinstance(value, float) else plain(str(value))
 
 
 def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:

@@ -1,4 +1,4 @@
-"""One tile: a number, its change against the window before, and its sparkline."""
+"""Numbers on a page: tiles with their change and sparkline, and named facts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.components.words import UNKNOWN
+from dashboard.theme import Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,23 +17,31 @@ class Tile:
     value: str
     change: str | None
     line: Sequence[float]
-    colour: str = "gray"
+    colour: Colour = "gray"
     help: str = ""
 
 
 def tiles(row: Sequence[Tile], compared_with: str) -> None:
     """Show tiles side by side; they wrap on a narrow page."""
-    for column, tile in zip(st.columns(len(row)), row, strict=True):
-        column.metric(
-            tile.label,
-            tile.value,
-            (tile.change or "no change") if tile.value != UNKNOWN else None,
-            delta_color=tile.colour,  # type: ignore[arg-type]  # of the sparkline too: verdict colours only
-            delta_arrow="auto" if tile.change else "off",
-            delta_description=compared_with if tile.value != UNKNOWN else None,
-            chart_data=list(tile.line) if tile.value != UNKNOWN else None,
-            chart_type="area",
-            border=True,
-            help=tile.help or None,
-            height="stretch",
-        )
+    with st.container(horizontal=True):
+        for tile in row:
+            is_known = tile.value != UNKNOWN
+            st.metric(
+                tile.label,
+                tile.value,
+                (tile.change or "no change") if is_known else None,
+                delta_color=tile.colour,  # of the sparkline too: verdict colours only
+                delta_arrow="auto" if tile.change else "off",
+                delta_description=compared_with if is_known else None,
+                chart_data=list(tile.line) if is_known else None,
+                chart_type="area",
+                border=True,
+                help=tile.help or None,
+            )
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> None:
+    """Show named values, each below its name, as many in a line as fit. Both are Markdown."""
+    with st.container(horizontal=True, gap="small"):
+        for label, value in pairs:
+            st.markdown(f":gray[:small[{label}]]  \n{value}\u2003", width="content")

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import actions, charts, data
 from dashboard.actions import Kind
 from dashboard.components import cards, messages, notices, places
+from dashboard.components.tiles import facts
 from dashboard.components.words import code, count, plain, sender_parts, share, short, when
 from dashboard.data import Reading, Window
 from dashboard.theme import look, palette
@@ -75,7 +76,7 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
         )
         _act(key, view, is_stale=not standing.is_fresh)
     total = summary.get("messages") or 0
-    facts = [
+    known = [
         ("Reputation", _reputation(summary)),
         ("Limit now", _limit(account, view)),
         ("Messages", count(total)),
@@ -87,9 +88,7 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
         ("Complaints", count(summary.get("complaints") or 0)),
         ("First seen", when(data.instant(summary.get("first_at")), now)),
     ]
-    with st.container(horizontal=True, gap="medium"):
-        for label, text in facts:
-            st.markdown(f":gray[:small[{label}]]  \n{text}", width="content")
+    facts(known)
 
 
 def _reputation(summary: dict[str, Any]) -> str:
@@ -137,7 +136,8 @@ def _charts(
     with left:
         places.chart_title("Volume by verdict", f"messages {window.bucket_words}, UTC")
         drawn = charts.filled(flow.value, window, now, _FLOW)
-        st.altair_chart(charts.flow(drawn, window, colours, events), key="sender-flow", alt="Messages by verdict")
+        volume = charts.flow(drawn, window, colours, events, legend_columns=2)
+        st.altair_chart(volume, key="sender-flow", alt="Messages by verdict")
     with right:
         places.chart_title("Spam score of each message", "0 is clean, UTC")
         scored = _scored(recent.value, window)

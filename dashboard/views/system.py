@@ -9,6 +9,7 @@ import streamlit as st
 import relay
 from dashboard import data
 from dashboard.components import notices, places
+from dashboard.components.tiles import facts
 from dashboard.components.words import ago, count, label_of, plain, seconds, short, when
 from dashboard.data import Reading
 from dashboard.theme import look
@@ -23,9 +24,8 @@ def _live() -> None:
     ingest, jobs = data.query("ingest"), data.query("jobs")
     places.header("System", now)
     notices.troubles(now, analytics=[ingest, jobs], relay=[status, queue])
-    for column, show in zip(st.columns(3), (_relay_card, _analytics_card, _dashboard_card), strict=True):
-        with column:
-            show(status, ingest, now)
+    for show in (_relay_card, _analytics_card, _dashboard_card):
+        show(status, ingest, now)
     with notices.aged("jobs", jobs):
         _jobs(jobs, now)
     with notices.aged("queue", queue):
@@ -101,14 +101,13 @@ def _dashboard_card(status: Reading[dict[str, Any]], _ingest: Reading[pd.DataFra
 
 
 def _process(name: str, question: str, state: str, rows: list[tuple[str, str]], reading: Reading[Any] | None) -> None:
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"**{name}** {look(state).badge}  \n:gray[:small[{question}]]")
+    with st.container(border=True):
+        st.markdown(f"**{name}** {look(state).badge} :gray[{question}]")
         if not rows:
             st.caption("It has not answered yet.")
             return
-        table = pd.DataFrame([(f":gray[{plain(label)}]", plain(value)) for label, value in rows])
         with notices.aged(f"process-{name}", *([reading] if reading else [])):
-            st.table(table, border="horizontal", hide_index=True, hide_header=True)
+            facts([(plain(label), plain(value)) for label, value in rows])
 
 
 def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:

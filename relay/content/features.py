@@ -14,7 +14,9 @@ _MAX_DOMAINS = 20
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LOWER = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
-_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]{1,9}:)?[/\\]{2}([^/\\?#]{1,300})|([^/\\?#:@\s]{1,255}\.[^/\\?#:@\s]{2,63})", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{1,9}:)?[/\\]{2}([^/\\?#]{1,300})|([^/\\?#:@\s]{1,255}\.[^/\\?#:@\s]{2,63})", re.IGNORECASE
+)
 _NUMBER_HOST = re.compile(r"\[[0-9a-f:.]+\]|(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}", re.IGNORECASE)
 _SHOWN_DOMAIN = re.compile(r"(?:https?://)?((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})(?:[/:?#]\S*)?", re.IGNORECASE)
 _SHORTENERS = frozenset(
@@ -25,7 +27,9 @@ _FREEMAIL = frozenset(
     "gmail.com googlemail.com yahoo.com hotmail.com outlook.com live.com aol.com icloud.com gmx.de gmx.net web.de mail.ru "
     "yandex.ru proton.me protonmail.com zoho.com qq.com 163.com".split()
 )
-_EXECUTABLE = frozenset("exe scr com pif bat cmd vbs vbe js jse wsf hta jar msi lnk ps1 iso img cab chm reg dll cpl".split())
+_EXECUTABLE = frozenset(
+    "exe scr com pif bat cmd vbs vbe js jse wsf hta jar msi lnk ps1 iso img cab chm reg dll cpl".split()
+)
 _suffixes = PublicSuffixList()
 
 
@@ -78,14 +82,16 @@ def measure(reading: Reading, words: list[str], mail_from: str, content: bytes) 
         has_message_id=b"message-id" in names,
         has_date=b"date" in names,
         mailer=_mailer(reading),
-        body_digest=hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest() if words else "",
+        body_digest=hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        if words
+        else "",
     )
 
 
 def structure_of(features: Features, reading: Reading) -> list[str]:
-    """Return the structure tokens of the model: what is a sign in any year. Mail programs, charsets and shapes are not
+    """Return the structure tokens of the model.
 
-    among them: they told the training sources apart, and made false positives of modern transactional HTML.
+    Mail programs, charsets and header orders are not among them: they told the training sources apart, nothing else.
     """
     found = {
         "ip-link": features.ip_links > 0,
@@ -95,6 +101,9 @@ def structure_of(features: Features, reading: Reading) -> list[str]:
         "broken-words": features.invisible_characters > 3,
         "mixed-scripts": features.mixed_script_words > 0,
         "form": features.forms > 0,
+        "inline-image": reading.page.inline_images > 0,
+        "no-subject": not reading.subject,
+        "no-name": not reading.author.name,
         "image-only": features.text_words < 15 and features.images > 0 and features.links > 0,
         "no-text": features.text_words == 0,
         "executable": bool(_EXECUTABLE & set(features.attachment_types)),
@@ -108,7 +117,8 @@ def structure_of(features: Features, reading: Reading) -> list[str]:
         "exclaiming-subject": features.subject_exclamations > 0,
         "money": features.currency_signs > 3,
     }
-    return [name for name, is_so in found.items() if is_so]
+    links = min(features.links, 12).bit_length()
+    return [*(name for name, is_so in found.items() if is_so), f"shape {_shape(features.mime_shape)}", f"links {links}"]
 
 
 def host_of(url: str) -> str:
@@ -151,6 +161,13 @@ def _known_domain(host: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=5_000)
+def _shape(shape: str) -> str:
+    """The MIME shape with all pictures alike, and each run of parts of one kind as one."""
+    shape = re.sub(r"\b(?:gif|jpe?g|pjpeg|png|bmp)\b", "image", shape)
+    return re.sub(r"\b(\w+)(?:,\1\b)+", r"\1", shape)[:60]
+
+
 def _count(data: bytes, wanted: bytes) -> int:
     return len(data) - len(data.translate(None, wanted))
 
@@ -171,7 +188,11 @@ def _kind(name: str, content_type: str) -> str:
 
 def _names_another(reading: Reading) -> bool:
     match = re.search(r"[\w.+-]{1,64}@([\w-]{1,63}\.[\w.-]{2,190})", reading.author.name[:300])
-    return bool(match) and registered_domain(match[1].lower()) != registered_domain(reading.author.domain) if match else False
+    return (
+        bool(match) and registered_domain(match[1].lower()) != registered_domain(reading.author.domain)
+        if match
+        else False
+    )
 
 
 def _mailer(reading: Reading) -> str:

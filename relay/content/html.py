@@ -34,6 +34,7 @@ class Page:
     text: str = ""
     links: list[Link] = field(default_factory=list)
     images: int = 0
+    inline_images: int = 0
     forms: int = 0
     hidden_characters: int = 0
 
@@ -59,6 +60,7 @@ def _note(node: LexborNode, page: Page) -> None:
     match node.tag:
         case "img":
             page.images += 1
+            page.inline_images += (node.attributes.get("src") or "")[:4].lower() == "cid:"
         case "form" | "iframe":
             page.forms += 1
         case _ if len(page.links) < _MAX_LINKS:

@@ -216,6 +216,7 @@ def _read_text(reading: Reading, kind: str, data: bytes, charset: bytes) -> None
         page = read_page(text)
         reading.page.links += page.links
         reading.page.images += page.images
+        reading.page.inline_images += page.inline_images
         reading.page.forms += page.forms
         reading.page.hidden_characters += page.hidden_characters
         text = page.text

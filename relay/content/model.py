@@ -46,5 +46,7 @@ def load(folder: Path) -> Model:
     except (ValueError, OSError, EOFError) as error:
         raise ModelError(f"{folder / WEIGHTS} is not an array: {error}") from error
     if weights.dtype != np.int8 or weights.shape != (1 << card.bits,):
-        raise ModelError(f"{folder / WEIGHTS}: int8 of 2^{card.bits} expected, {weights.dtype} of {weights.shape} found")
+        raise ModelError(
+            f"{folder / WEIGHTS}: int8 of 2^{card.bits} expected, {weights.dtype} of {weights.shape} found"
+        )
     return Model(card, weights)

@@ -12,7 +12,6 @@ import msgspec
 from relay.events import Features
 
 
-
 class ModelError(Exception):
     """A model is missing, incomplete or altered; the text says which file and what to do."""
 

@@ -16,8 +16,7 @@ _BREAKING = re.compile("(?<=[A-Za-z])[\u00ad\u200b-\u200f\u2060-\u2064\ufeff](?=
 _LOOKALIKES = str.maketrans(
     "аеорсхіуѕјһԁԛԝґгкмтвнАЕОРСХІУЅЈКМТВНҮЗ"  # Cyrillic
     "αοινυκρτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",  # Greek
-    "aeopcxiysjhdqwrrkmtbhAEOPCXIYSJKMTBHY3"
-    "aoivukptxABEZHIKMNOPTYX",
+    "aeopcxiysjhdqwrrkmtbhAEOPCXIYSJKMTBHY3aoivukptxABEZHIKMNOPTYX",
 )
 _FOREIGN = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 _FOREIGN_WORD = re.compile(r"\w*[\u0370-\u03ff\u0400-\u052f]\w*")

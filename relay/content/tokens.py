@@ -11,7 +11,9 @@ MAX_WORDS = 1000  # of the text; what follows is hardly ever read either
 HEAD_WORDS = 80  # the second view: good words appended below do not reach it
 _CACHED_WORDS = 60_000  # about 7 MB per worker
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")  # written without spaces: each is a word
-_BETWEEN = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum() and chr(code) not in "$%'")  # $500, 50%
+_BETWEEN = "".join(
+    chr(code) for code in range(33, 127) if not chr(code).isalnum() and chr(code) not in "$%'"
+)  # $500, 50%
 _WIDE_BETWEEN = "\u00a0¡§«¬°±·»¿×–—―‘“”„‚‹›•…‥、。〈〉《》「」『』【】〔〕・，．：；！？（）|\u2028\u2029\u200a\u2009"
 # Translate or replace, then split: 0.05 instead of 0.27 ms a message by a regular expression. `translate` is fast for
 # ASCII only, and only while each target is one ASCII character or nothing; on other text it takes five times as long

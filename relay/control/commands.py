@@ -179,8 +179,8 @@ class Commands:
             self._log(await self._state.decide_all(rows, principal))
         else:
             await self._state.note(principal, Act("sender.release", sender.split("|", 1)[0], sender))
-        if order.verdict == "not_spam":
-            self._signals.forgive(sender, self._clock.unix())
+        # whatever the reason: the verdict ignores evidence from before a release, and would be blind until it has aged
+        self._signals.forgive(sender, self._clock.unix())
 
     async def _free(
         self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder

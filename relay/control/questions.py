@@ -38,7 +38,7 @@ class Questions:
     ) -> list[DecisionView]:
         """Decisions, youngest first."""
         require(principal, Role.VIEWER)
-        held = Counter(message.sender for message in self._spool.held(sender, account, _ALL))
+        held = Counter(self._spool.held_counts())
         found: list[DecisionView] = []
         for row in self._state.decisions(sender=sender, account=account, open_only=open_only, limit=None):
             if len(found) == limit:
@@ -59,13 +59,13 @@ class Questions:
         return row
 
     def view(self, row: Decision) -> DecisionView:
-        return self._view(row, len(self._spool.held(row.proposal.sender, None, _ALL)))
+        return self._view(row, self._spool.held_counts().get(row.proposal.sender, 0))
 
     def sender(self, principal: Principal, sender: str) -> SenderView:
         require(principal, Role.VIEWER)
         account = self.account_of(principal, sender)
         state = self._state.state_of(sender, self._clock.now())
-        held = len(self._spool.held(sender, None, _ALL))
+        held = self._spool.held_counts().get(sender, 0)
         return SenderView(
             sender=sender,
             account=account,

@@ -96,6 +96,7 @@ class Courier:
         )
         self._pools: dict[str, Pool] = {}
         self._by_domain: dict[str, Pool] = {}
+        self._next_sweep = _MAX_POOLS
         self._is_stopping = False
 
     async def start(self) -> None:
@@ -122,6 +123,8 @@ class Courier:
         """Deliver fresh recipients of one message. Ignored while stopping: the next start finds them in the spool."""
         if self._is_stopping:
             return
+        if len(self._by_domain) >= self._next_sweep:
+            self._drop_idle_pools()
         if len(recipients) == 1:
             self._queue(self._pool(recipients[0].destination), recipients, content)
             return
@@ -185,16 +188,14 @@ class Courier:
             target = self._destinations.target(domain)
             pool = self._pools.get(target.key)
             if pool is None:
-                self._drop_idle_pools()
                 pool = self._pools[target.key] = Pool(target, self._shop)
             self._by_domain[domain] = pool
         return pool
 
     def _drop_idle_pools(self) -> None:
-        if len(self._by_domain) < _MAX_POOLS:
-            return
         self._pools = {key: pool for key, pool in self._pools.items() if not pool.is_idle}
         self._by_domain = {domain: pool for domain, pool in self._by_domain.items() if not pool.is_idle}
+        self._next_sweep = len(self._by_domain) + _MAX_POOLS
 
     def _release_bytes(self, count: int) -> None:
         self._memory.content_bytes -= count

@@ -142,7 +142,13 @@ class Bookkeeper:
     def _finish(self, recipient: SpooledRecipient, record: Record) -> None:
         self._spool.finish(recipient, record)
         self._leave(recipient)
-        self._on_outcome(recipient, record)
+        self._tell(recipient, record)
+
+    def _tell(self, recipient: SpooledRecipient, record: Record) -> None:
+        try:
+            self._on_outcome(recipient, record)
+        except Exception:  # who listens must not break a delivery: the outcome is in the spool's hands already
+            _log.exception("outcome not heard message=%s", recipient.message.message_id)
 
     def _leave(self, recipient: SpooledRecipient) -> None:
         self._in_flight.pop(recipient.id, None)
@@ -166,7 +172,7 @@ class Bookkeeper:
         due_at = min(now + timedelta(seconds=wait), expires_at(recipient.message.received_at, settings))
         record = Deferral(**facts, **_judged(outcome), due_at=due_at)
         self._postpone(recipient, due_at.timestamp(), record)
-        self._on_outcome(recipient, record)
+        self._tell(recipient, record)
 
     def _postpone(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:
         self._spool.defer(recipient, due_unix, record)
@@ -174,6 +180,11 @@ class Bookkeeper:
         self.on_deferred(recipient, due_unix)
 
     def _fail(self, parcel: Parcel, failed: Sequence[tuple[SpooledRecipient, Reply, Record]]) -> None:
+        for _, reply, record in failed:
+            message = parcel.message
+            _log.info(
+                "%s message=%s account=%s reply=%s", type(record).__name__, message.message_id, message.account, reply
+            )
         if not parcel.message.mail_from:  # RFC 5321 4.5.5: no report about a report
             for recipient, _, record in failed:
                 self._finish(recipient, record)

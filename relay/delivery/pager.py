@@ -20,7 +20,7 @@ _log = logging.getLogger("mailweir.delivery")
 
 _PAGE = 50  # read by (lane, due): a page over all lanes would let one bulk sender fill it
 _FEW = 25
-_SLICE = 20  # lanes read before others get the loop: 20 pages of 50 take 2-4 ms
+_SLICE = 5  # lanes read before others get the loop: 250 rows, about 5 ms beside a busy commit thread
 _MAX_LEAVING = 2_000
 _MAX_LANES = 100_000
 _RETRY_SECONDS = 1.0

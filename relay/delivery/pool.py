@@ -23,6 +23,9 @@ from relay.spool.store import CorruptEntry, Spool
 _log = logging.getLogger("mailweir.delivery")
 
 _DRAIN_SLICE = 100
+_MAX_HOSTS_DOWN = 10_000
+_DAMAGED = OwnReply(554, "5.3.0", "the message was damaged while it waited in our queue")
+_UNREADABLE = OwnReply(451, "4.3.0", "the message could not be read from our queue")
 
 
 @dataclass(slots=True)
@@ -103,7 +106,10 @@ class Pool:
                 parcel.content = self._shop.spool.content(parcel.message)
             except CorruptEntry as error:
                 _log.error("message lost message=%s error=%s", parcel.message.message_id, error)
-                self._answer(parcel, OwnReply(554, "5.3.0", "the message was damaged while it waited in our queue"))
+                self._answer(parcel, _DAMAGED)
+            except OSError as error:
+                _log.error("message not read message=%s error=%s", parcel.message.message_id, error)
+                self._answer(parcel, _UNREADABLE)
             else:
                 return parcel
         return None
@@ -197,9 +203,16 @@ class Pool:
             except Unreachable as error:
                 last = error
                 if not error.is_connected and not self.connections:
-                    self._shop.hosts_down[host.key] = (self._until(), error.reply)
+                    self._note_down(host, error.reply)
         assert last is not None, "a destination has at least one host"
         raise last
+
+    def _note_down(self, host: Host, reply: OwnReply) -> None:
+        hosts_down, now = self._shop.hosts_down, self._shop.clock.unix()
+        if len(hosts_down) >= _MAX_HOSTS_DOWN:
+            for key in [key for key, (until, _) in hosts_down.items() if until <= now]:
+                del hosts_down[key]
+        hosts_down[host.key] = (self._until(), reply)
 
     def _manners(self) -> Manners:
         settings, target = self._shop.settings, self.target

@@ -95,13 +95,15 @@ class State:
 def fold(decisions: Iterable[Decision], now: datetime) -> State:
     """Return a sender's state at `now` from all rows about it.
 
-    A row counts from starts_at until ends_at and until a RELEASE that supersedes it; among those in force the
-    severest standing wins, the youngest of equals. The multiplier is that of the youngest MULTIPLY in force.
+    A row counts from starts_at until ends_at (a confirmed one without end) and until a RELEASE that supersedes it;
+    among those in force the severest standing wins, the youngest of equals. The multiplier is that of the youngest
+    MULTIPLY in force.
     """
     rows = sorted(decisions, key=lambda row: (row.proposal.starts_at, row.node, row.sequence))
     begun = [row for row in rows if row.proposal.starts_at <= now]
     released = {row.proposal.supersedes for row in begun if row.proposal.effect is Effect.RELEASE}
-    in_force = [row for row in begun if _lasts(row.proposal, now) and row.id not in released]
+    confirmed = {row.proposal.supersedes for row in begun if row.proposal.effect is Effect.CONFIRM}
+    in_force = [row for row in begun if row.id not in released and (row.id in confirmed or _lasts(row.proposal, now))]
     order = list(Standing)
     standings = [row for row in in_force if row.proposal.effect in STANDING_OF]
     worst = max(standings, key=lambda row: order.index(STANDING_OF[row.proposal.effect]), default=None)

@@ -153,6 +153,16 @@ def held(connection: sqlite3.Connection, sender: str | None, account: str | None
     ).fetchall()
 
 
+def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """sender -> held messages."""
+    return dict(
+        connection.execute(
+            "SELECT sender, count(*) FROM message WHERE id IN (SELECT message FROM recipient WHERE state = 1)"
+            " GROUP BY sender"
+        ).fetchall()
+    )
+
+
 def messages(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
     return [
         row

@@ -182,6 +182,10 @@ class Spool:
         """Parked messages, newest first."""
         return self._as_held(self._reader, index.held(self._reader, sender, account, limit))
 
+    def held_counts(self) -> dict[str, int]:
+        """How many parked messages each sender has; senders without any are absent."""
+        return index.held_counts(self._reader)
+
     async def release(self, sender: str | None = None, message_ids: Sequence[str] | None = None) -> list[HeldMessage]:
         """Make held messages due now: all of a sender, or those named. Returns after the commit."""
         return await self._on_held(sender, message_ids, index.release)

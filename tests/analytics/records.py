@@ -91,10 +91,12 @@ def write(folder: Path, name: str, records: Iterable[Record]) -> Path:
     return path
 
 
-def traffic(messages: int, hours: float = 1.0, senders: int = 40, seed: int = 1) -> Iterator[Record]:
+def traffic(
+    messages: int, hours: float = 1.0, senders: int = 40, seed: int = 1, start: datetime = START
+) -> Iterator[Record]:
     """Plain traffic: mostly delivered, a few bounces and refusals; message n is received at a fixed instant."""
     chance = random.Random(seed)
-    story = Story(boot=f"20261124T090000Z-{seed}")
+    story = Story(f"20261124T090000Z-{seed}", start)
     for number in range(1, messages + 1):
         seconds = hours * 3600 * number / messages
         sender = f"host{number % 4}|x-authuser|user{number % senders}@shop.example"

@@ -80,7 +80,7 @@ def test_rebuild_refuses_while_analytics_runs(settings: Settings) -> None:
     installation.write(1, "", model="none")
     process = installation.start("analytics")
     try:
-        with QueryClient.of(settings, "admin") as client:
+        with QueryClient.of(installation.settings, "admin") as client:
             until(lambda: is_up(client), 30, lambda: "analytics did not start")
 
         with pytest.raises(WarehouseBusy, match="Stop it first"):

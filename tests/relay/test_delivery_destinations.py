@@ -69,8 +69,8 @@ class _Zone:
         return reply
 
 
-@pytest.fixture
-def zone() -> Iterator[_Zone]:
+@pytest.fixture(scope="module")
+def name_server() -> Iterator[_Zone]:
     zone = _Zone()
     server = DNSServer(zone, address="127.0.0.1", port=0)
     zone.port = server.server.server_address[1]  # type: ignore[attr-defined]
@@ -78,6 +78,12 @@ def zone() -> Iterator[_Zone]:
     yield zone
     server.stop()
     server.server.server_close()
+
+
+@pytest.fixture
+def zone(name_server: _Zone) -> _Zone:
+    name_server.asked = 0
+    return name_server
 
 
 def _destinations(zone: Any, clock: SteppedClock | None = None) -> Destinations:

@@ -44,6 +44,14 @@ def test_a_row_without_end_lasts_until_it_is_released() -> None:
     assert fold([held, release], NOON + HOUR) == State(Standing.OK, reinstated_at=NOON + HOUR)
 
 
+def test_a_confirmed_row_lasts_beyond_its_end_until_it_is_released() -> None:
+    rows = [row(1, Effect.HOLD, ends_at=NOON + HOUR), row(2, Effect.CONFIRM, NOON, supersedes="mw1-d1")]
+    release = row(3, Effect.RELEASE, NOON + 2 * HOUR, supersedes="mw1-d1")
+
+    assert fold(rows, NOON + 100 * HOUR).standing is Standing.HELD
+    assert fold([*rows, release], NOON + 2 * HOUR).standing is Standing.OK
+
+
 def test_a_release_ends_only_the_row_it_names() -> None:
     rows = [row(1, Effect.HOLD), row(2, Effect.THROTTLE), row(3, Effect.RELEASE, supersedes="mw1-d1")]
 
