@@ -5,6 +5,7 @@ QueryError           analytics refused or could not answer; the text says why
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -33,28 +34,27 @@ class AnalyticsDown(QueryError):
 class QueryClient:
     """Asks one analytics process. Usable from several threads; close it, or use it in a `with`."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
-        self._url = base_url.rstrip("/")
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        token_file: Path | None = None,
+    ) -> None:
+        self._url, self._token, self._token_file = base_url.rstrip("/"), token, token_file
         self._http = httpx2.Client(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx2.Timeout(timeout_seconds, connect=2.0),
-            trust_env=False,
+            base_url=self._url, timeout=httpx2.Timeout(timeout_seconds, connect=2.0), trust_env=False
         )
 
     @classmethod
     def of(
         cls, settings: Settings, name: str = "dashboard", *, timeout_seconds: float = _TIMEOUT_SECONDS
     ) -> "QueryClient":
-        """The client of this node's analytics, with the token file of `name`. Raises QueryError without one."""
-        path = settings.tokens_dir / f"{name}.token"
-        try:
-            token = path.read_text().strip()
-        except FileNotFoundError:
-            token = ""  # made at the first start: until then the answer is that nothing runs
-        except OSError as error:
-            raise QueryError(401, f"the token cannot be read: {error}") from None
-        return cls(base_url(settings.analytics.listen), token, timeout_seconds=timeout_seconds)
+        """The client of this node's analytics, with the token file of `name`: read when the first question is asked,
+        as the node's first start makes it."""
+        url = base_url(settings.analytics.listen)
+        return cls(url, "", timeout_seconds=timeout_seconds, token_file=settings.tokens_dir / f"{name}.token")
 
     def __enter__(self) -> "QueryClient":
         return self
@@ -93,7 +93,7 @@ class QueryClient:
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
         content = None if body is None else msgspec.json.encode(body)
         try:
-            response = self._http.request(method, path, content=content)
+            response = self._http.request(method, path, content=content, headers=self._headers())
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
             raise AnalyticsDown(
                 503, f"analytics at {self._url} does not answer; mail flows without it. Is `mailweir up` running?"
@@ -103,6 +103,16 @@ class QueryClient:
         if not response.is_success:
             raise _error(response.status_code, response.content)
         return response.content
+
+    def _headers(self) -> dict[str, str]:
+        if not self._token and self._token_file:
+            try:
+                self._token = self._token_file.read_text().strip()
+            except FileNotFoundError:
+                pass  # nothing was started here yet; the answer will say so
+            except OSError as error:
+                raise QueryError(401, f"the token cannot be read: {error}") from None
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 
 def _plain(value: object) -> object:

@@ -3,6 +3,7 @@ a restart, the last success, stands in the table `job`: what is overdue then run
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Jobs:
     def __init__(self, warehouse: Warehouse, clock: Clock, jobs: Sequence[Job]) -> None:
         self._warehouse, self._clock, self._jobs = warehouse, clock, jobs
         self._recorded: dict[str, float] = {}
+        self._idle = threading.Condition()  # guards the two below
+        self._running, self._is_closed = 0, False
         # Its warnings say that a run was skipped because the last one still runs: here the plan, not a fault.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
@@ -69,10 +72,26 @@ class Jobs:
     def close(self) -> None:
         """Let running jobs finish, start no other."""
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+            # Not wait=True: it waits with its lock held, for a job that asks it for its next run.
+            self._scheduler.shutdown(wait=False)
+        with self._idle:
+            self._is_closed = True
+            self._idle.wait_for(lambda: self._running == 0)
 
     def run(self, job: Job) -> None:
-        """Run a job now and record how it went; it may fail, the schedule goes on."""
+        """Run a job now and record how it went; it may fail, the schedule goes on. Does nothing once closed."""
+        with self._idle:
+            if self._is_closed:
+                return
+            self._running += 1
+        try:
+            self._run(job)
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _run(self, job: Job) -> None:
         started_at, began = self._clock.now(), time.perf_counter()
         error = detail = ""
         try:

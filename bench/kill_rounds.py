@@ -24,10 +24,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from analytics.client import AnalyticsDown, QueryClient
-from tests.sink import Sink
-
 from relay.envelope import Account
 from tests.builders import Installation, until
+from tests.sink import Sink
 
 CLIENTS = 20
 

@@ -1,6 +1,6 @@
 """What a person can do: each action is asked for first, shows its consequence, and is done through the control API.
 
-A button only notes what is wanted (`request`); the dialog opens in the next whole run of the page (`open_requested`),
+A button only notes what is wanted (`request`); the dialog opens in the next whole run of the page (`open_dialog`),
 outside the live fragments, which would otherwise take it away when they refresh. Roles are checked by the relay.
 """
 
@@ -53,11 +53,16 @@ def rerun_if_requested() -> None:
         st.rerun(scope="app")
 
 
-def open_requested() -> None:
-    """At the end of the page: open the dialog that was asked for, or tell what was done."""
+def taken() -> Wanted | None:
+    """Before the page runs: take what is wanted, so that the page's fragments do not ask for yet another run."""
+    wanted: Wanted | None = st.session_state.pop(_WANTED, None)
+    return wanted
+
+
+def open_dialog(wanted: Wanted | None) -> None:
+    """After the page: open the dialog that was asked for, or tell what was done."""
     if done := st.session_state.pop(_DONE, None):
         st.toast(done, icon=":material/check_circle:", duration="long")
-    wanted: Wanted | None = st.session_state.pop(_WANTED, None)
     if wanted is None:
         return
     match wanted.kind:

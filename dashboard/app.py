@@ -9,7 +9,7 @@ from dashboard.theme import look
 from relay.settings import SettingsError
 
 _HERE = Path(__file__).parent
-_SIDEBAR_PIXELS = 252  # less than Streamlit's: it holds four names and the window
+_SIDEBAR_PIXELS = 262  # less than Streamlit's: it holds four names and the window
 
 
 def main() -> None:
@@ -39,8 +39,9 @@ def main() -> None:
         st.code(str(error), language=None)
         return
     _sidebar()
+    wanted = actions.taken()
     page.run()
-    actions.open_requested()
+    actions.open_dialog(wanted)
 
 
 def _page(name: str, title: str, icon: str, *, is_default: bool = False) -> st.Page:
@@ -58,6 +59,7 @@ def _sidebar() -> None:
             key="window",
             bind="query-params",
             required=True,
+            width="stretch",
             help="What all pages look at. It stands in the address: copy the link and others see the same.",
         )
         _services()

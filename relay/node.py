@@ -16,6 +16,7 @@ from typing import Any
 
 import relay
 from relay.clock import Clock, SystemClock
+from relay.content.bare import BareContent
 from relay.content.protocol import Signer
 from relay.content.workers import ContentPool, ModelError
 from relay.control import tokens
@@ -56,7 +57,7 @@ class _Core:
     spool: Spool
     journal: Journal
     signals: Signals
-    content: ContentPool
+    content: ContentPool | BareContent
     signers: list[Signer]
     stack: contextlib.AsyncExitStack
 
@@ -290,14 +291,17 @@ def _prepare(settings: Settings) -> None:
         ) from error
 
 
-def _content(settings: Settings) -> tuple[ContentPool, list[Signer]]:
-    keys, signers = {}, []
+def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer]]:
+    keys: dict[str, bytes] = {}
+    signers: list[Signer] = []
     dkim = settings.dkim
     if dkim.domain:
         path = dkim.key or settings.dir / "dkim" / f"{dkim.domain}.{dkim.selector}.pem"
         key_id = f"{dkim.selector}.{dkim.domain}"
         keys[key_id] = ensure_key(path)
         signers.append(Signer(domain=dkim.domain, selector=dkim.selector, key_id=key_id))
+    if settings.content.model == "none" and not signers:
+        return BareContent(), signers
     pool = ContentPool(
         model=settings.content.model,
         keys=keys,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.clock import Clock
+from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer
 from relay.content.workers import ContentPool
 from relay.delivery.courier import Courier
@@ -63,7 +64,7 @@ class Receiver:
         clock: Clock,
         journal: Journal,
         spool: Spool,
-        content: ContentPool,
+        content: ContentPool | BareContent,
         courier: Courier,
         limits: SlidingLimits,
         signals: Signals,

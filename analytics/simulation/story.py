@@ -107,11 +107,14 @@ async def _tell_release(stage: Stage, decision: DecisionView, attack_ends_unix: 
             tell.say("The site's owner has removed the plugin: the spam stops. What was held stays held.")
         tell.say(_status(stage))
     stage.customers.stop_attack()
-    held = len(waiting(stage))
     by = f" by {released.released_by}" if released.released_by else ""
-    tell.say(f"Released{by}: the plugin falls silent (this is a demo), {held} held messages go out.", "bold")
-    arrived = await until(stage, lambda: not waiting(stage), 60.0)
-    tell.say("All of them have arrived." if arrived else f"{len(waiting(stage))} of them are still on their way.")
+    tell.say(f"Released{by}: the held messages go out, and the plugin falls silent (this is a demo).", "bold")
+    all_arrived = await until(stage, lambda: not waiting(stage), 60.0)
+    arrived = sum(one.is_held and bool(one.arrivals) for one in stage.ledger.abusive())
+    tell.say(
+        f"{arrived} held messages have arrived, "
+        + ("none is missing." if all_arrived else f"{len(waiting(stage))} are still on their way.")
+    )
 
 
 def _status(stage: Stage) -> str:

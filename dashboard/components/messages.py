@@ -114,8 +114,9 @@ def _deliveries(found: dict[str, Any]) -> None:
     """Each recipient's end, then every try in order with the next hop's own words."""
     for rcpt in _rows(found.get("recipients")):
         at = data.instant(rcpt.get("finished_at"))
+        outcome = "held" if rcpt.get("outcome") == "waiting" and found.get("status") == "held" else rcpt.get("outcome")
         st.markdown(
-            f"{look(rcpt.get('outcome')).badge} {code(_text(rcpt.get('address')))} "
+            f"{look(outcome).badge} {code(_text(rcpt.get('address')))} "
             f":gray[{clock(at) + ' · ' if at else ''}{plain(_text(rcpt.get('destination')))}]"
         )
     for event in _rows(found.get("held_events")):

@@ -1,8 +1,10 @@
 """Where the reader is and where a name leads: the window in the address, and links to a sender or a decision."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
+from streamlit.elements.arrow import DataframeState
 
 from dashboard.components.words import clock, plain, sender_parts, short
 from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window, relay_status, settings
@@ -67,6 +69,17 @@ def go_to_sender(sender: str) -> None:
 def go_to_decision(decision_id: str) -> None:
     """Leave for the decision's card."""
     st.switch_page(DECISIONS_PAGE, query_params=_params(decision=decision_id))
+
+
+def picked(key: str, ids: Sequence[str], chosen: DataframeState) -> str:
+    """The id of the row a reader chose in the table `key`, or "".
+
+    A click tells a row's number, and rows may have moved since the table was shown: its ids are remembered for that.
+    """
+    shown = st.session_state.get(f"{key}-ids", ids)
+    st.session_state[f"{key}-ids"] = list(ids)
+    rows = chosen.selection.rows
+    return str(shown[rows[0]]) if rows and rows[0] < len(shown) else ""
 
 
 def _params(**more: str) -> dict[str, str]:

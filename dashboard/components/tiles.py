@@ -44,4 +44,4 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
     """Show named values, each below its name, as many in a line as fit. Both are Markdown."""
     with st.container(horizontal=True, gap="small"):
         for label, value in pairs:
-            st.markdown(f":gray[:small[{label}]]  \n{value}\u2003", width="content")
+            st.markdown(f":gray[:small[{label}\u2003]]  \n{value}", width="content")

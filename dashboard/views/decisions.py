@@ -101,8 +101,8 @@ def _table(rows: list[DecisionView], *, key: str) -> None:
         },
     )
     st.caption("Choose a row to open its case.")
-    if chosen.selection.rows:
-        st.session_state["open_decision"] = frame.iloc[chosen.selection.rows[0]]["id"]
+    if found := places.picked(key, list(frame["id"]), chosen):
+        st.session_state["open_decision"] = found
         st.rerun(scope="app")
 
 

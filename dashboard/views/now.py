@@ -193,7 +193,9 @@ def _charts(
     st.altair_chart(charts.flow(drawn, window, colours, events), key="flow", alt="Messages by verdict over time")
     title = "Delay of everybody else" if except_for else "Delay"
     places.chart_title(title, "from acceptance to delivery, UTC; solid: 95 % within, dashed: half within")
-    st.altair_chart(charts.delay(pace, window, colours, events), key="delay", alt="Delivery delay over time")
+    st.altair_chart(
+        charts.delay(pace[~pace["is_open"]], window, colours, events), key="delay", alt="Delivery delay over time"
+    )
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """Sender: how one end sender behaves, where it stands, and stop or release it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ _MESSAGES = 200
 
 
 def _search() -> str:
-    """The search box; what it holds stands in the address."""
+    """The search box; what it holds stands in the address, so the options are the senders' keys as they are."""
     known = data.query("senders", data.WINDOWS["7d"], limit=500, search="", fresh_seconds=data.SLOW_FRESH_SECONDS)
     options = [str(key) for key in known.value["sender"].dropna()]
     wanted = st.query_params.get("sender")
@@ -32,16 +33,10 @@ def _search() -> str:
         key="sender",
         bind="query-params",
         accept_new_options=True,
-        format_func=_option,
         placeholder="Search a sender: an address, a vhost, a Unix user, an account",
         label_visibility="collapsed",
     )
     return chosen or ""
-
-
-def _option(key: str) -> str:
-    account, kind, value = sender_parts(key)
-    return f"{value}  ·  {account} · {kind}" if kind else value
 
 
 @st.fragment(run_every=2)
@@ -164,22 +159,44 @@ def _scored(frame: pd.DataFrame, window: Window) -> pd.DataFrame:
 
 @st.fragment
 def _recent(key: str) -> None:
-    """The messages stay still while one is read: new ones come on demand, not every two seconds."""
-    reading = data.query("sender_messages", sender=key, limit=_MESSAGES)
+    """The messages stay as they are while one is read: new ones come on demand, not every two seconds."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Recent messages", anchor=False, width="content")
-        st.button("Refresh", key="messages-refresh", icon=":material/refresh:", type="tertiary")
-    if reading.value.empty:
+        wants_new = st.button("Refresh", key="messages-refresh", icon=":material/refresh:", type="tertiary")
+    shown: _Shown | None = st.session_state.get("messages_shown")
+    if wants_new or shown is None or shown.sender != key or not _is_reading(shown):
+        number = shown.number + 1 if shown else 0
+        shown = _Shown(key, number, data.query("sender_messages", sender=key, limit=_MESSAGES))
+        st.session_state["messages_shown"] = shown
+    if shown.reading.value.empty:
         st.caption(
-            "No message of this sender is in the warehouse." if reading.is_fresh else "Analytics does not answer."
+            "No message of this sender is in the warehouse." if shown.reading.as_of else "Analytics does not answer."
         )
         return
-    with notices.aged("messages", reading):
-        chosen = messages.table(reading, key="messages")
-        if chosen:
+    with notices.aged("messages", shown.reading):
+        if chosen := messages.table(shown.reading, key=shown.table_key):
             messages.panel(chosen)
         else:
             st.caption("Choose a row to see why it got its verdict and what became of it.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The messages on the page. A new reading gets a new table, so that a chosen row number never means another one."""
+
+    sender: str
+    number: int
+    reading: Reading[pd.DataFrame]
+
+    @property
+    def table_key(self) -> str:
+        return f"messages-{self.number}"
+
+
+def _is_reading(shown: _Shown) -> bool:
+    """Tell whether the reader has chosen a message of this table."""
+    state = st.session_state.get(shown.table_key)
+    return bool(state and state.selection.rows)
 
 
 def _scripts(key: str) -> None:
@@ -235,8 +252,8 @@ def _nobody() -> None:
             },
         )
         st.caption("Choose a row to open its page.")
-    if chosen.selection.rows:
-        places.go_to_sender(str(frame.iloc[chosen.selection.rows[0]]["sender"]))
+    if found := places.picked("senders", list(frame["sender"]), chosen):
+        places.go_to_sender(found)
 
 
 places.header("Sender", data.now())

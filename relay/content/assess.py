@@ -9,12 +9,13 @@ from relay.content.message import Reading, read, split_head
 from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.reasons import explain
-from relay.content.tokens import hash_words, views, words_of
+from relay.content.tokens import Hashes, hash_words, views, words_of
 from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, signature
 from relay.events import Features
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
 _HEADER_CHARACTERS = 300
+_SUBJECT_WORDS = 60
 
 _log = logging.getLogger("mailweir.content")
 
@@ -46,16 +47,14 @@ class Assessor:
             return _unreadable(request, error)
 
     def _judge(self, request: ContentRequest, reading: Reading) -> ContentResult:
-        shown, second = words_of(reading.visible), words_of(reading.plain)
-        if not shown:
-            shown, second = second, []
-        subject = words_of(reading.subject, 60)
-        features = measure(reading, shown, request.mail_from, request.content)
+        words = _words(reading)
+        features = measure(reading, words[0], request.mail_from)
         score, reasons = None, []
         if self._model:
-            score = self._score(self._model, shown, second, subject, structure_of(features, reading))
+            whole, start = _views(words, structure_of(features, reading), self._model.bits)
+            score = round(self._model.probability(whole, start), 6)
             if score >= _EXPLAINED_FROM:
-                reasons = explain(self._model, reading, features, shown or second, subject)
+                reasons = explain(self._model, reading, features, words[0], words[2])
         prefix, message_id = self._prefix(request, reading)
         author = reading.author
         return ContentResult(
@@ -68,13 +67,6 @@ class Assessor:
             header_from=(f"{author.name} <{author.address}>" if author.name else author.address)[:_HEADER_CHARACTERS],
             header_message_id=message_id[:_HEADER_CHARACTERS],
         )
-
-    def _score(
-        self, model: Model, shown: list[str], second: list[str], subject: list[str], structure: list[str]
-    ) -> float:
-        hashed = [hash_words(words) for words in (shown, second, subject, structure)]
-        whole, head = views(hashed[0], hashed[1], hashed[2], hashed[3], model.bits)
-        return round(model.probability(whole, head), 6)
 
     def _prefix(self, request: ContentRequest, reading: Reading) -> tuple[bytes, str]:
         """The lines to put on top, and the Message-ID the message has then."""
@@ -100,6 +92,23 @@ class Assessor:
                 for signer in request.sign
             ]
         return lines([*signatures, *added]) + request.extra, message_id.strip().decode("utf-8", "replace")
+
+
+def columns_of(reading: Reading, bits: int) -> tuple[Hashes, Hashes]:
+    """Return both views of a message as the model takes them; what training learns from."""
+    words = _words(reading)
+    return _views(words, structure_of(measure(reading, words[0], ""), reading), bits)
+
+
+def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
+    """Words of the text shown, of the other text, and of the subject."""
+    shown, second = words_of(reading.visible), words_of(reading.plain)
+    return shown or second, second if shown else [], words_of(reading.subject, _SUBJECT_WORDS)
+
+
+def _views(words: tuple[list[str], list[str], list[str]], structure: list[str], bits: int) -> tuple[Hashes, Hashes]:
+    shown, second, subject = (hash_words(text) for text in words)
+    return views(shown, second, subject, hash_words(structure), bits)
 
 
 def _unreadable(request: ContentRequest, error: Exception) -> ContentResult:

@@ -33,7 +33,7 @@ _EXECUTABLE = frozenset(
 _suffixes = PublicSuffixList()
 
 
-def measure(reading: Reading, words: list[str], mail_from: str, content: bytes) -> Features:
+def measure(reading: Reading, words: list[str], mail_from: str) -> Features:
     """Fill the features; `words` are those of the text shown."""
     head, shown = reading.head, reading.visible or reading.plain
     names = {name for name, _ in head.fields}

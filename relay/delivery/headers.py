@@ -1,6 +1,7 @@
 """Header lines the relay writes: its Received line, and the reference by which a complaint finds the sender again."""
 
 import base64
+import hashlib
 import hmac
 import re
 from email.utils import format_datetime
@@ -55,4 +56,6 @@ def is_genuine(key: bytes, token: str, account: str, sender: str) -> bool:
 
 
 def _mac(key: bytes, payload: bytes, account: str, sender: str) -> bytes:
-    return hmac.digest(key, b"\0".join((payload, account.encode(), sender.encode())), "sha256")[:_MAC_BYTES]
+    # keyed BLAKE2 is a MAC by itself and takes 1 us; OpenSSL 3 looks its SHA-256 up anew for each HMAC, 20 us
+    text = b"\0".join((payload, account.encode(), sender.encode()))
+    return hashlib.blake2b(text, key=key, digest_size=_MAC_BYTES).digest()

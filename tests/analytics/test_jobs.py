@@ -118,3 +118,25 @@ def test_messages_older_than_the_retention_are_deleted_and_their_rollup_stays(
     assert room.value("SELECT count(*) FROM message") == left
     assert room.value("SELECT count(*) FROM recipient") == left
     assert room.value("SELECT sum(accepted)::BIGINT FROM rollup_minute") == 1
+
+
+def test_close_waits_for_the_running_job_and_lets_no_other_begin(room: Room) -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert may_end.wait(10)
+        ended.set()
+        return "done"
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("slow", 0.05, slow)])
+    jobs.start()
+    assert begun.wait(10)
+    closing = threading.Thread(target=jobs.close)
+    closing.start()
+    assert not ended.is_set()
+    may_end.set()
+    closing.join(10)
+
+    assert not closing.is_alive()
+    assert room.rows("SELECT status, detail FROM job_run") == [("ok", "done")]

@@ -1,4 +1,4 @@
-"""What bench/product starts: settings from RACE_*, accounts from RACE_ACCOUNTS, then the relay itself.
+"""Writes what bench/product runs: settings from RACE_*, accounts from RACE_ACCOUNTS.
 
 Every guard stays on. Only numeric limits are raised, and waits made short; with RACE_PLAIN=1 there is no model and no
 signature, as for a plain Postfix.
@@ -6,13 +6,7 @@ signature, as for a plain Postfix.
 
 import asyncio
 import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.request
 from pathlib import Path
 
 from relay.clock import SystemClock
@@ -24,20 +18,12 @@ _ADMIN = Principal("bench", Role.ADMIN)
 _EVERYTHING = 100_000_000
 
 
-def main() -> int:
+def main() -> None:
     folder = Path(os.environ["RACE_DIR"]).absolute()
-    config = folder / "mailweir.toml"
-    control = _free_port()
-    config.write_text(_settings(folder, control))
+    (folder / "mailweir.toml").write_text(_settings(folder, _free_port()))
     (folder / "data").mkdir(exist_ok=True)
     logins = [line.split(":", 1) for line in Path(os.environ["RACE_ACCOUNTS"]).read_text().split()]
     asyncio.run(_accounts(folder / "data", logins))
-    environment = os.environ | {"MAILWEIR_CONFIG": str(config)}
-    relay = subprocess.Popen([sys.executable, "-m", "relay.cli", "relay"], env=environment, stdout=subprocess.DEVNULL)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: relay.terminate())
-    threading.Thread(target=_announce, args=(control, relay), daemon=True).start()
-    return relay.wait()
 
 
 def _settings(folder: Path, control: int) -> str:
@@ -83,16 +69,6 @@ async def _accounts(folder: Path, logins: list[list[str]]) -> None:
         await state.close()
 
 
-def _announce(control: int, relay: "subprocess.Popen[bytes]") -> None:
-    while relay.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{control}/healthz", timeout=2):
-                print("READY", flush=True)
-                return
-        except OSError:
-            time.sleep(0.05)
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -100,4 +76,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

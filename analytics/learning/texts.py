@@ -1,0 +1,3 @@
+"""placeholder"""
+def own_examples():
+    return []
