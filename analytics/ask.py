@@ -50,7 +50,7 @@ def ask(
         raise UnknownQuery(f"there is no query {name!r}; there are: {', '.join(QUERIES)}")
     if "{scope}" not in query.sql and scope != Scope():
         raise OutOfScope(f"query {name} is about the whole installation, which this token does not see")
-    values = _checked(name, query, given) | _window(given, now) | {"behind_files": behind_files}
+    values = _checked(name, query, given) | _window(given, now, query.days) | {"behind_files": behind_files}
     sql = query.sql
     if isinstance(bucket := values.get("bucket_seconds"), int):
         sql = query.fine if query.fine and bucket < 60 else query.sql
@@ -140,8 +140,8 @@ def _integer(key: str, value: object) -> int:
     return int(value)
 
 
-def _window(given: Mapping[str, Any], now: datetime) -> dict[str, datetime]:
-    since = _instant(given["since"]) if given.get("since") else now - timedelta(days=1)
+def _window(given: Mapping[str, Any], now: datetime, days: int) -> dict[str, datetime]:
+    since = _instant(given["since"]) if given.get("since") else now - timedelta(days=days)
     return {"now": now, "since": since, "before": since - (now - since)}
 
 

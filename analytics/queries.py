@@ -23,12 +23,13 @@ REQUIRED = Required()
 class Query:
     """A named question. `params`: name -> default (text when required); all know `since` and `account` besides.
 
-    `fine`: the SQL for buckets shorter than the rollup's minute.
+    `fine`: the SQL for buckets shorter than the rollup's minute. `days`: the window when no `since` is given.
     """
 
     sql: str
     params: Mapping[str, str | int | Required] = field(default_factory=lambda: MappingProxyType({}))
     fine: str = ""
+    days: int = 1
 
 
 # The window's buckets, so that a quiet minute is a zero in a chart and not a gap.
@@ -249,12 +250,12 @@ QUERIES: Mapping[str, Query] = {
     ),
     "sender_messages": Query(SENDER_MESSAGES, {"sender": REQUIRED, "limit": 50}),
     "message": Query(MESSAGE, {"message_id": REQUIRED}),
-    "decisions": Query(_DECISIONS, {"limit": 200}),
-    "reputation": Query(_REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}),
+    "decisions": Query(_DECISIONS, {"limit": 200}, days=30),
+    "reputation": Query(_REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}, days=7),
     "destinations": Query(_DESTINATIONS),
     "jobs": Query(_JOBS),
     "ingest": Query(_INGEST),
     "corrupt": Query(_CORRUPT),
     "listings": Query(_LISTINGS),
-    "hours_of_week": Query(_HOURS),
+    "hours_of_week": Query(_HOURS, days=28),
 }

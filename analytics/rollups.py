@@ -6,14 +6,21 @@ from analytics.warehouse import Connection, Warehouse, transaction
 
 # Below this many the merge costs more than it saves the readers.
 _WORTH_MERGING = 5_000
+# One run takes no more: it holds the writer for half a second, and the ingestion waits.
+_AT_ONCE = 100_000
 _KEYS = ("minute", "account", "reseller", "sender", "source")
 
 _OPEN = "SELECT count(*) FROM rollup_minute WHERE NOT is_merged"
 _MINUTES = """
 CREATE OR REPLACE TEMP TABLE merging AS
-SELECT DISTINCT minute
-FROM rollup_minute
-WHERE NOT is_merged
+SELECT minute
+FROM (
+    SELECT minute, sum(count(*)) OVER (ORDER BY minute) - count(*) AS before
+    FROM rollup_minute
+    WHERE NOT is_merged
+    GROUP BY minute
+)
+WHERE before < $at_once
 """
 _TAKE = "DELETE FROM rollup_minute WHERE minute IN (SELECT minute FROM merging)"
 
@@ -61,7 +68,7 @@ def _merge(connection: Connection) -> int:
     counted = [name for name in names if name not in (*_KEYS, "is_merged")]
     sums = ", ".join(f"sum({name}) AS {name}" for name in counted)
     with transaction(connection):
-        connection.execute(_MINUTES)
+        connection.execute(_MINUTES, {"at_once": _AT_ONCE})
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE merged AS SELECT {', '.join(_KEYS)}, {sums}, true AS is_merged "  # noqa: S608
             "FROM rollup_minute WHERE minute IN (SELECT minute FROM merging) GROUP BY ALL"

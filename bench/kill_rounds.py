@@ -132,13 +132,13 @@ def _compare(report: Report, installation: Installation, sink: Sink, told: Told)
     rows = query.sql(
         "SELECT m.header_message_id AS id, r.outcome AS outcome FROM message m JOIN recipient r USING (message_id)"
     )
-    counted = Counter(rows.column("id").to_pylist())
+    counted = Counter(rows["id"])
     report.told, report.unconfirmed = len(told.accepted), len(told.unconfirmed)
     report.received, report.received_twice = len(received), sum(count - 1 for count in received.values())
     report.lost = len(told.accepted - received.keys())
     report.invented = len(received.keys() - told.accepted - told.unconfirmed)
     report.warehouse_receptions = sum(counted.values())
-    report.warehouse_deliveries = rows.column("outcome").to_pylist().count("delivered")
+    report.warehouse_deliveries = int((rows["outcome"] == "delivered").sum())
     report.warehouse_missing = len(received.keys() - counted.keys())
     report.warehouse_extra = sum(counted.values()) - len(counted) + len(counted.keys() - received.keys())
     report.ok = not (
@@ -157,8 +157,8 @@ def _received(sink: Sink) -> Counter[str]:
 
 def _settled(query: QueryClient, wanted: int) -> bool:
     try:
-        found = query.sql("SELECT count(*) AS n FROM recipient WHERE outcome = 'delivered'").column("n").to_pylist()
-        return bool(found[0] >= wanted)
+        found = query.sql("SELECT count(*) AS n FROM recipient WHERE outcome = 'delivered'")
+        return bool(found["n"].iloc[0] >= wanted)
     except AnalyticsDown:
         return False
 

@@ -20,6 +20,7 @@ from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, Re
 T = TypeVar("T")
 
 _WANTED = "wanted_action"
+_OPEN = "open_action"
 _DONE = "done_action"
 _HOLD_FOR = {"1 hour": 60.0, "24 hours": 1440.0, "until somebody releases it": None}
 
@@ -53,16 +54,17 @@ def rerun_if_requested() -> None:
         st.rerun(scope="app")
 
 
-def taken() -> Wanted | None:
+def take_request() -> None:
     """Before the page runs: take what is wanted, so that the page's fragments do not ask for yet another run."""
-    wanted: Wanted | None = st.session_state.pop(_WANTED, None)
-    return wanted
+    if wanted := st.session_state.pop(_WANTED, None):
+        st.session_state[_OPEN] = wanted
 
 
-def open_dialog(wanted: Wanted | None) -> None:
-    """After the page: open the dialog that was asked for, or tell what was done."""
+def open_dialog() -> None:
+    """After the page: show the dialog that was asked for until it is answered, or tell what was done."""
     if done := st.session_state.pop(_DONE, None):
         st.toast(done, icon=":material/check_circle:", duration="long")
+    wanted: Wanted | None = st.session_state.get(_OPEN)
     if wanted is None:
         return
     match wanted.kind:
@@ -78,12 +80,16 @@ def open_dialog(wanted: Wanted | None) -> None:
             assert_never(wanted.kind)
 
 
-@st.dialog("Release: not spam", icon=":material/lock_open:")
+def _close() -> None:
+    st.session_state.pop(_OPEN, None)
+
+
+@st.dialog("Release: not spam", icon=":material/lock_open:", on_dismiss=_close)
 def _release_decision(wanted: Wanted) -> None:
     _release(wanted, lambda relay, order: relay.release_decision(wanted.target, order))
 
 
-@st.dialog("Release this sender", icon=":material/lock_open:")
+@st.dialog("Release this sender", icon=":material/lock_open:", on_dismiss=_close)
 def _release_sender(wanted: Wanted) -> None:
     _release(wanted, lambda relay, order: relay.release_sender(wanted.target, order))
 
@@ -107,7 +113,7 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
             _finish(f"Released: {_messages(done.messages)} on {'its' if done.messages == 1 else 'their'} way.")
 
 
-@st.dialog("Confirm: this is abuse", icon=":material/gavel:")
+@st.dialog("Confirm: this is abuse", icon=":material/gavel:", on_dismiss=_close)
 def _confirm(wanted: Wanted) -> None:
     preview: DecisionView | None = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(dry_run=True)))
     if preview is None:
@@ -127,7 +133,7 @@ def _confirm(wanted: Wanted) -> None:
             _finish("Confirmed: it stays stopped until a person releases it.")
 
 
-@st.dialog("Hold this sender", icon=":material/front_hand:")
+@st.dialog("Hold this sender", icon=":material/front_hand:", on_dismiss=_close)
 def _hold_sender(wanted: Wanted) -> None:
     st.markdown(code(wanted.sender))
     reason = st.text_input("Because", value="held by hand", key="hold_reason", help="Stands in the reply to the sender")
@@ -165,11 +171,13 @@ def _attempt(act: Callable[[ControlClient], T]) -> T | None:
 def _do_it(word: str, icon: str) -> bool:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="dialog_cancel"):
+            _close()
             st.rerun()
         return st.button(word, key="dialog_do", type="primary", icon=f":material/{icon}:")
 
 
 def _finish(words: str) -> None:
+    _close()
     data.memory().forget("relay")
     st.session_state[_DONE] = words
     st.rerun()

@@ -39,9 +39,9 @@ def main() -> None:
         st.code(str(error), language=None)
         return
     _sidebar()
-    wanted = actions.taken()
+    actions.take_request()
     page.run()
-    actions.open_dialog(wanted)
+    actions.open_dialog()
 
 
 def _page(name: str, title: str, icon: str, *, is_default: bool = False) -> st.Page:

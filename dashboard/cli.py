@@ -1,6 +1,7 @@
 """`mailweir dashboard`: the pages on one address, in the foreground, until SIGTERM or Ctrl-C."""
 
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -53,6 +54,9 @@ def _serve(door: socket.socket) -> bool:
     server = uvicorn.Server(
         uvicorn.Config(_app(), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS)
     )
+    # uvicorn raises a caught signal once more when it has stopped: then, and not before, it finds this handler
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[door])
     return server.started
 

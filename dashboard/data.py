@@ -256,12 +256,12 @@ def _analytics(chosen: Settings) -> QueryClient:
     return _query_client(chosen.analytics.listen, _token_mark(chosen), chosen)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=QueryClient.close)
 def _query_client(listen: str, token: str, _settings: Settings) -> QueryClient:
     return QueryClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=ControlClient.close)
 def _control(listen: str, token: str, _settings: Settings) -> ControlClient:
     return ControlClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
 

@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from relay.clock import SystemClock
@@ -133,11 +133,13 @@ timeout_seconds = 10
 
     def _is_up(self, process: "subprocess.Popen[bytes]") -> bool:
         assert process.poll() is None, (self.folder / "process.log").read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.control}/healthz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        # http.client and not urllib: the latter forgets to close the socket of a peer that is killed meanwhile
+        with closing(HTTPConnection("127.0.0.1", self.control, timeout=2)) as connection:
+            try:
+                connection.request("GET", "/healthz")
+                return connection.getresponse().status == 200
+            except (OSError, HTTPException):
+                return False
 
 
 def until(condition, seconds: float = 20, explain=lambda: "") -> None:  # type: ignore[no-untyped-def]

@@ -107,9 +107,7 @@ class Customers:
 
     def _submit(self, account: str, sender: EndSender, letter: Letter, *, abusive: bool) -> None:
         living = self._world.exists(letter.recipient)
-        entry = self._ledger.begin(
-            letter, account=account, sender=sender.key, abusive=abusive, phase=self.phase, living=living
-        )
+        entry = self._ledger.begin(letter, sender.key, abusive=abusive, phase=self.phase, living=living)
         task = asyncio.create_task(self._lanes[account].send(entry, letter))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from analytics.simulation.chronicle import NODE, Chronicle
+from analytics.simulation.population import Kind
 from analytics.simulation.samples import Sample, Samples
-from analytics.simulation.world import Customer, EndSender, Kind, seeded
+from analytics.simulation.world import Customer, EndSender, seeded
 from relay.events import Action, DecisionLogged, Dropped, Reception, Released, TraceStep
 from relay.policy.triggers import percent, spam_certainty
 

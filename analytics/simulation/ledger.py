@@ -18,7 +18,6 @@ class Sent:
     """One message with one recipient. Instants are Unix seconds; `code` 0 until the relay has answered."""
 
     header_id: str
-    account: str
     sender: str
     mail_from: str
     recipient: str
@@ -60,9 +59,9 @@ class Ledger:
         self.notices = 0  # bounces (null sender) that came back to the customers
         self.strangers = 0  # mail at the receivers that no customer has sent
 
-    def begin(self, letter: Letter, *, account: str, sender: str, abusive: bool, phase: str, living: bool) -> Sent:
+    def begin(self, letter: Letter, sender: str, *, abusive: bool, phase: str, living: bool) -> Sent:
         """Note a message that will be sent; `began_unix` is set when its transaction starts."""
-        entry = Sent(letter.header_id, account, sender, letter.mail_from, letter.recipient, abusive, phase, living, 0.0)
+        entry = Sent(letter.header_id, sender, letter.mail_from, letter.recipient, abusive, phase, living, 0.0)
         self.sent[letter.header_id] = entry
         return entry
 

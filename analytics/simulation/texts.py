@@ -9,14 +9,15 @@ import quopri
 import random
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.header import Header
 from email.utils import format_datetime
 from importlib.resources import files
 from typing import Any
 
-from analytics.simulation.world import EndSender, Kind
+from analytics.simulation.population import Kind
+from analytics.simulation.world import EndSender
 
 _CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
 _PEOPLE = """Anna Keller|Ben Novak|Clara Weber|David Moreau|Elena García|Felix Jensen|Greta Lindqvist|Hugo Bernard
@@ -39,6 +40,20 @@ _SPAM_HOSTS = "rx-deal|best-offer|secure-login|claim-prize|btc-bonus|fast-track|
 
 
 @dataclass(frozen=True, slots=True)
+class _Draft:
+    """What differs from letter to letter. `shown_from` is the address in From:, `page` the HTML, "" for none."""
+
+    mail_from: str
+    shown_from: str
+    recipient: str
+    from_name: str
+    subject: str
+    extra: list[str]
+    plain: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """One message: the envelope, and the content with CRLF line ends. `subject` and `header_id` are as inside."""
 
@@ -53,22 +68,22 @@ def honest_letter(rng: random.Random, sender: EndSender, recipient: str, now: da
     """Write something this end sender would send to this recipient."""
     kind = rng.choice(sender.kinds)
     template = rng.choice(_honest(kind, sender.language))
-    slots = _slots(rng, sender.language, recipient, now, sender.name, sender.domain)
+    slots = _slots(rng, sender, recipient, now, sender.domain)
     from_name = slots["person"] if kind is Kind.PERSONAL else sender.name
     unsubscribe = _fill(rng, template.get("unsubscribe", ""), slots)
-    lines = [f"List-Unsubscribe: <{slots['unsubscribe']}>"] if unsubscribe else []
-    parts = _parts(_fill(rng, template["body"], slots), template.get("button", ""), slots["link"], unsubscribe)
+    extra = [f"List-Unsubscribe: <{slots['unsubscribe']}>"] if unsubscribe else []
+    plain, page = _parts(_fill(rng, template["body"], slots), template.get("button", ""), slots["link"], unsubscribe)
     subject = _fill(rng, rng.choice(template["subjects"]), slots)
     mail_from = _return_path(rng, sender)
-    shown_from = _author(mail_from)
-    return _letter(rng, sender, (mail_from, shown_from, recipient), (from_name, subject), lines, parts, now)
+    draft = _Draft(mail_from, _author(mail_from), recipient, from_name, subject, extra, plain, page)
+    return _letter(rng, sender, draft, now)
 
 
 def abusive_letter(rng: random.Random, sender: EndSender, recipient: str, now: datetime) -> Letter:
     """Write what the spammer has his script send, over the site of `sender`."""
     template = rng.choice(_templates()["abuse"])
     host = f"{rng.choice(_SPAM_HOSTS.split('|'))}-{rng.randrange(1000)}.example"
-    slots = _slots(rng, "en", recipient, now, sender.name, host)
+    slots = _slots(rng, replace(sender, language="en"), recipient, now, host)
     slots |= {
         "local": recipient.split("@")[0],
         "to": recipient,
@@ -77,12 +92,13 @@ def abusive_letter(rng: random.Random, sender: EndSender, recipient: str, now: d
         "money": str(rng.choice((500, 850, 1200, 2500, 4700, 9600))),
     }
     button = _fill(rng, template.get("button", ""), slots) if rng.random() < 0.6 else ""
-    parts = _parts(_fill(rng, template["body"], slots), button, slots["link"], "")
+    plain, page = _parts(_fill(rng, template["body"], slots), button, slots["link"], "")
     subject = _fill(rng, rng.choice(template["subjects"]), slots)
     from_name = _fill(rng, rng.choice(template["from_names"]), slots)
-    lines = ["X-Priority: 1 (Highest)"] if rng.random() < 0.3 else []
-    envelope = (sender.mail_from, f"{rng.choice(('info', 'support', 'office'))}@{sender.domain}", recipient)
-    return _letter(rng, sender, envelope, (from_name, subject), lines, parts, now)
+    extra = ["X-Priority: 1 (Highest)"] if rng.random() < 0.3 else []
+    shown_from = f"{rng.choice(('info', 'support', 'office'))}@{sender.domain}"
+    draft = _Draft(sender.mail_from, shown_from, recipient, from_name, subject, extra, plain, page)
+    return _letter(rng, sender, draft, now)
 
 
 @functools.cache
@@ -95,14 +111,15 @@ def _honest(kind: Kind, language: str) -> list[dict[str, Any]]:
     return [one for one in _templates()["honest"] if one["kind"] == kind.value and one["language"] == language]
 
 
-def _slots(rng: random.Random, language: str, recipient: str, now: datetime, brand: str, domain: str) -> dict[str, str]:
+def _slots(rng: random.Random, sender: EndSender, recipient: str, now: datetime, domain: str) -> dict[str, str]:
+    language = sender.language
     day = now + timedelta(days=rng.randrange(1, 12))
     hour = rng.randrange(9, 18)
     amount = f"{rng.randrange(9, 400)}.{rng.randrange(100):02d}"
     items = _ITEMS[language].split("|")
     return {
         "name": recipient.split("@")[0].split(".")[-1].rstrip("0123456789").title() or "Alex",
-        "brand": brand,
+        "brand": sender.name,
         "site": f"https://{domain}/",
         "person": rng.choice(_PEOPLE.split("|")),
         "place": rng.choice(_PLACES.split("|")),
@@ -175,29 +192,20 @@ def _as_html(body: str, button: str, link: str, unsubscribe: str) -> str:
     )
 
 
-def _letter(
-    rng: random.Random,
-    sender: EndSender,
-    envelope: tuple[str, str, str],
-    shown: tuple[str, str],
-    lines: list[str],
-    parts: tuple[str, str],
-    now: datetime,
-) -> Letter:
-    (mail_from, shown_from, recipient), (from_name, subject) = envelope, shown
+def _letter(rng: random.Random, sender: EndSender, draft: _Draft, now: datetime) -> Letter:
     header_id = f"{rng.getrandbits(64):016x}@{sender.domain}"
     head = [
-        f"From: {_encoded(from_name)} <{shown_from}>",
-        f"To: <{recipient}>",
-        f"Subject: {_encoded(subject)}",
+        f"From: {_encoded(draft.from_name)} <{draft.shown_from}>",
+        f"To: <{draft.recipient}>",
+        f"Subject: {_encoded(draft.subject)}",
         f"Date: {format_datetime(now)}",
         f"Message-ID: <{header_id}>",
         "MIME-Version: 1.0",
-        *lines,
+        *draft.extra,
         *_identity(rng, sender),
     ]
-    content = "\r\n".join([*head, *_body(rng, *parts)]) + "\r\n"
-    return Letter(mail_from, recipient, subject, header_id, content.encode("ascii"))
+    content = "\r\n".join([*head, *_body(rng, draft.plain, draft.page)]) + "\r\n"
+    return Letter(draft.mail_from, draft.recipient, draft.subject, header_id, content.encode("ascii"))
 
 
 def _identity(rng: random.Random, sender: EndSender) -> list[str]:

@@ -7,23 +7,10 @@ import math
 import random
 import zlib
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
+from analytics.simulation.population import APPS, FIRST, LAST, PLUGINS, SITES, App, Kind
 from analytics.simulation.providers import PROVIDERS, Provider
-
-
-class Kind(StrEnum):
-    """What a message is about; texts.toml has templates for each."""
-
-    ORDER = "order"
-    SHIPMENT = "shipment"
-    INVOICE = "invoice"
-    RESET = "reset"
-    APPOINTMENT = "appointment"
-    NEWSLETTER = "newsletter"
-    FORM = "form"
-    PERSONAL = "personal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,134 +75,6 @@ class World(NamedTuple):
 
 _LIST_SIZE, _LIST_DEAD = 800, 64  # of 8 % of the spammer's addresses no mailbox exists any more
 
-_FIRST = [
-    "anna",
-    "ben",
-    "carla",
-    "david",
-    "elena",
-    "felix",
-    "greta",
-    "hugo",
-    "ines",
-    "jonas",
-    "karin",
-    "luca",
-    "marta",
-    "nils",
-    "olga",
-    "paul",
-    "rosa",
-    "simon",
-    "tina",
-    "uwe",
-    "vera",
-    "walter",
-    "yara",
-    "zoe",
-    "amelie",
-    "bruno",
-    "chloe",
-    "diego",
-    "emma",
-    "fabio",
-    "gloria",
-    "henri",
-    "irene",
-    "jorge",
-    "kevin",
-    "laura",
-    "manuel",
-    "nora",
-    "oscar",
-    "pilar",
-    "quentin",
-    "raquel",
-    "sofia",
-    "theo",
-    "ursula",
-    "victor",
-    "wanda",
-    "xavier",
-    "yves",
-]
-_LAST = [
-    "huber",
-    "weber",
-    "moreau",
-    "garcia",
-    "rossi",
-    "novak",
-    "jensen",
-    "keller",
-    "martin",
-    "lopez",
-    "fischer",
-    "bernard",
-    "silva",
-    "meyer",
-    "dubois",
-    "torres",
-    "schmid",
-    "laurent",
-    "ortega",
-    "braun",
-    "petit",
-    "vega",
-    "wagner",
-    "fontaine",
-    "navarro",
-    "becker",
-    "mercier",
-    "castro",
-    "vogel",
-    "girard",
-]
-
-_SITES = (
-    ("bergblick-hotel", "Hotel Bergblick", "de"),
-    ("baeckerei-lindner", "Bäckerei Lindner", "de"),
-    ("casa-olivo", "Casa Olivo", "es"),
-    ("atelier-verne", "Atelier Verne", "fr"),
-    ("northside-cycles", "Northside Cycles", "en"),
-    ("tischlerei-brandt", "Tischlerei Brandt", "de"),
-    ("greenleaf-yoga", "Greenleaf Yoga", "en"),
-    ("fahrschule-kempf", "Fahrschule Kempf", "de"),
-    ("clinica-mirador", "Clínica Mirador", "es"),
-    ("gite-des-pins", "Gîte des Pins", "fr"),
-    ("harbour-dental", "Harbour Dental", "en"),
-    ("blumen-seidel", "Blumen Seidel", "de"),
-    ("sv-talheim", "SV Talheim", "de"),
-    ("riverside-church", "Riverside Church", "en"),
-    ("libreria-sol", "Librería Sol", "es"),
-    ("garage-lemaire", "Garage Lemaire", "fr"),
-    ("optik-wendt", "Optik Wendt", "de"),
-    ("oakfield-school", "Oakfield School", "en"),
-    ("weingut-harder", "Weingut Harder", "de"),
-    ("musikschule-tal", "Musikschule Tal", "de"),
-    ("boulangerie-paul-k", "Boulangerie Paul K", "fr"),
-    ("academia-norte", "Academia Norte", "es"),
-    ("keramik-ostermann", "Keramik Ostermann", "de"),
-    ("elm-street-vets", "Elm Street Vets", "en"),
-    ("zahnarzt-dr-ruf", "Zahnarzt Dr. Ruf", "de"),
-    ("camping-des-dunes", "Camping des Dunes", "fr"),
-    ("maler-kunze", "Maler Kunze", "de"),
-    ("steinbach-foto", "Foto Steinbach", "de"),
-    ("lakeview-rentals", "Lakeview Rentals", "en"),
-    ("imkerei-sommer", "Imkerei Sommer", "de"),
-    ("panaderia-rivas", "Panadería Rivas", "es"),
-    ("physio-am-markt", "Physio am Markt", "de"),
-    ("bright-smiles", "Bright Smiles", "en"),
-    ("reisebuero-falk", "Reisebüro Falk", "de"),
-    ("mairie-de-valbois", "Mairie de Valbois", "fr"),
-    ("tc-rotweiss", "TC Rot-Weiß", "de"),
-    ("miller-plumbing", "Miller Plumbing", "en"),
-    ("hofladen-petersen", "Hofladen Petersen", "de"),
-    ("notaria-campos", "Notaría Campos", "es"),
-    ("kulturverein-ost", "Kulturverein Ost", "de"),
-)
-_PLUGINS = ("contact-form-lite", "quick-gallery", "easy-booking", "social-icons-plus")
-
 
 def make_world(seed: int = 1) -> World:
     """Make the world of one seed; the same each time."""
@@ -253,73 +112,45 @@ def _chance(text: str) -> float:
 
 
 def _customers(rng: random.Random) -> list[Customer]:
-    north, south = "nordcloud", "southmail"
-    return [
-        _shared_server(rng, north),
-        _app(rng, "ledgerly", north, "Ledgerly, accounting as a service", "flat", 0.12, 4400, "en",
-             {"billing": (Kind.INVOICE,), "no-reply": (Kind.RESET,), "help": (Kind.PERSONAL,)}),
-        _app(rng, "parcelpilot", north, "ParcelPilot, shipment tracking", "flat", 0.14, 5400, "de",
-             {"tracking": (Kind.SHIPMENT,), "konto": (Kind.RESET,)}),
-        _app(rng, "briefwerk", north, "Briefwerk, newsletters for associations", "campaign", 0.1, 5600, "de",
-             {"news": (Kind.NEWSLETTER,), "verein": (Kind.NEWSLETTER,), "museum": (Kind.NEWSLETTER,)}),
-        _app(rng, "teeladen", north, "Teeladen, online shop", "shop", 0.06, 2300, "de",
-             {"bestellung": (Kind.ORDER, Kind.SHIPMENT), "service": (Kind.PERSONAL,)}),
-        _app(rng, "waldstadt", north, "Waldstadt university", "office", 0.1, 4000, "en", _campus()),
-        _app(rng, "stadtwerke", north, "Stadtwerke, monthly invoices", "office", 0.04, 1500, "de",
-             {"rechnung": (Kind.INVOICE,), "kundenservice": (Kind.PERSONAL, Kind.APPOINTMENT)}),
-        _app(rng, "lettera", south, "Lettera, newsletters for shops", "campaign", 0.08, 4300, "fr",
-             {"actu": (Kind.NEWSLETTER,), "lettre": (Kind.NEWSLETTER,)}),
-        _app(rng, "lunazapatos", south, "Luna Zapatos, online shop", "shop", 0.05, 2100, "es",
-             {"pedidos": (Kind.ORDER, Kind.SHIPMENT), "hola": (Kind.PERSONAL,)}),
-        _app(rng, "mirador", south, "Mirador clinics, appointment reminders", "office", 0.05, 1900, "es",
-             {"citas": (Kind.APPOINTMENT,), "recepcion": (Kind.PERSONAL,)}),
-        _forwarder(rng, south),
-        _app(rng, "tinyapps", south, "TinyApps, a new customer", "flat", 0.02, 260, "en",
-             {"hello": (Kind.RESET, Kind.INVOICE)}),
-    ]  # fmt: skip
+    return [_shared_server(rng), *(_app(rng, plan) for plan in APPS), _forwarder(rng)]
 
 
-def _campus() -> dict[str, tuple[Kind, ...]]:
-    people = {f"{first}.{last}": (Kind.PERSONAL,) for first, last in zip(_FIRST[:9], _LAST[10:19], strict=True)}
-    return {"library": (Kind.APPOINTMENT,), "accounts": (Kind.RESET,), **people}
-
-
-def _app(
-    rng: random.Random,
-    account: str,
-    reseller: str,
-    title: str,
-    rhythm: str,
-    share: float,
-    weekly: int,
-    language: str,
-    mailboxes: dict[str, tuple[Kind, ...]],
-) -> Customer:
-    domain = f"{account}.example"
+def _app(rng: random.Random, plan: App) -> Customer:
+    domain, name = f"{plan.account}.example", plan.title.split(",")[0]
     senders = tuple(
-        EndSender(f"{account}|mailfrom|{box}@{domain}", title.split(",")[0], domain, f"{box}@{domain}", language, kinds)
-        for box, kinds in mailboxes.items()
+        EndSender(f"{plan.account}|mailfrom|{box}@{domain}", name, domain, f"{box}@{domain}", plan.language, kinds)
+        for box, kinds in plan.mailboxes.items()
     )
-    people = _people(rng, max(200, weekly // 4))
-    return Customer(account, reseller, title, (domain,), rhythm, share, weekly, 20_000, senders, people)
+    return Customer(
+        account=plan.account,
+        reseller=plan.reseller,
+        title=plan.title,
+        domains=(domain,),
+        rhythm=plan.rhythm,
+        share=plan.share,
+        weekly=plan.weekly,
+        rcpts_per_hour=20_000,
+        senders=senders,
+        recipients=_people(rng, max(200, plan.weekly // 4)),
+    )
 
 
-def _forwarder(rng: random.Random, reseller: str) -> Customer:
+def _forwarder(rng: random.Random) -> Customer:
     domain = "forwardia.example"
     sender = EndSender(
         "forwardia|mailfrom|srs@forwardia.example", "Forwardia", domain, f"SRS0@{domain}", "en", (Kind.PERSONAL,)
     )
     people = _people(rng, 240)
     title = "Forwardia, forwards mail for its members"
-    return Customer("forwardia", reseller, title, (domain,), "flat", 0.04, 1300, 20_000, (sender,), people)
+    return Customer("forwardia", "southmail", title, (domain,), "flat", 0.04, 1300, 20_000, (sender,), people)
 
 
-def _shared_server(rng: random.Random, reseller: str) -> Customer:
-    senders = tuple(_site(number, *site) for number, site in enumerate(_SITES, 1))
+def _shared_server(rng: random.Random) -> Customer:
+    senders = tuple(_site(number, *site) for number, site in enumerate(SITES, 1))
     domains = ("sunhost.example", *(sender.domain for sender in senders))
-    # 300 recipients an hour: the busiest of the 40 sites sends 40 or so when the demo runs for long
+    # 600 recipients an hour for each of the 40 sites: five times what they send at the demo's pace
     return Customer(
-        "sunhost", reseller, "Sunhost, one shared hosting server", domains, "flat", 0.2, 7200, 300, senders,
+        "sunhost", "nordcloud", "Sunhost, one shared hosting server", domains, "flat", 0.2, 7200, 600, senders,
         _people(rng, 2600), shared_host=True,
     )  # fmt: skip
 
@@ -332,7 +163,7 @@ def _site(number: int, name: str, title: str, language: str) -> EndSender:
         kinds = (Kind.PERSONAL, Kind.APPOINTMENT)
         return EndSender(f"sunhost|x-authuser|{user}", title, domain, user, language, kinds, auth_user=user)
     user = f"web{number:02d}@srv1.sunhost.example"
-    plugin = _PLUGINS[number % len(_PLUGINS)]
+    plugin = PLUGINS[number % len(PLUGINS)]
     return EndSender(
         key=f"sunhost|x-authuser|{user}",
         name=title,
@@ -353,7 +184,7 @@ def _people(rng: random.Random, count: int) -> tuple[str, ...]:
 
 def _person(rng: random.Random) -> str:
     provider = rng.choices(PROVIDERS, [one.weight for one in PROVIDERS])[0]
-    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    first, last = rng.choice(FIRST), rng.choice(LAST)
     shape = rng.randrange(4)
     local = (f"{first}.{last}", f"{first[0]}.{last}{rng.randrange(100)}", f"{first}{rng.randrange(1000)}", f"{last}")[
         shape

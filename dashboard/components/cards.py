@@ -60,8 +60,6 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
             st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
         st.markdown(f"{_since(decision)} because **{plain(decision.reason)}**. Nobody else is touched.")
         _facts(decision)
-        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=place == "alone"):
-            _evidence(decision)
         with st.container(horizontal=True, vertical_alignment="center"):
             if decision.is_open:
                 _release_button(decision, is_stale=is_stale, place=place)
@@ -71,6 +69,8 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
                 decision_link(decision.id, label="Open this case")
             else:
                 sender_link(decision.sender, label="All about this sender")
+        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=place == "alone"):
+            _evidence(decision)
 
 
 def _who(decision: DecisionView, place: str) -> None:

@@ -29,7 +29,11 @@ def _live() -> None:
     places.header("Now", now)
     notices.troubles(now, analytics=[totals, flow, delay], relay=[status, opened])
     with notices.aged("answers", totals, opened):
-        _answers(data.row(totals), status, stopped, pace, window)
+        _answers(
+            _is_flowing(data.row(totals), status, window),
+            _who_is_stopped(opened, stopped),
+            _is_anybody_late(pace, stopped),
+        )
     with notices.aged("tiles", totals, flow):
         _tiles(data.row(totals), charts.filled(flow.value, window, now, _FLOW), pace, window)
     with notices.aged("needs", opened):
@@ -41,14 +45,7 @@ def _live() -> None:
 _FLOW = ["accepted", "held", "refused", "delivered"]
 
 
-def _answers(
-    totals: dict[str, float],
-    status: Reading[dict[str, object]],
-    stopped: list[DecisionView],
-    pace: pd.DataFrame,
-    window: Window,
-) -> None:
-    answers = [_is_flowing(totals, status, window), _who_is_stopped(stopped), _is_anybody_late(pace, stopped)]
+def _answers(*answers: tuple[Colour, str, str]) -> None:
     st.markdown(" ".join(f":{colour}-badge[:material/{icon}: {words}]" for colour, icon, words in answers))
 
 
@@ -66,7 +63,9 @@ def _is_flowing(
     return "green", "check_circle", "Mail is flowing"
 
 
-def _who_is_stopped(stopped: list[DecisionView]) -> tuple[Colour, str, str]:
+def _who_is_stopped(opened: Reading[list[DecisionView]], stopped: list[DecisionView]) -> tuple[Colour, str, str]:
+    if opened.as_of is None:
+        return "gray", "help", "Nobody knows who is stopped: the relay has not answered yet"
     if not stopped:
         return "green", "check_circle", "Nobody is stopped"
     if len(stopped) == 1:
@@ -193,9 +192,8 @@ def _charts(
     st.altair_chart(charts.flow(drawn, window, colours, events), key="flow", alt="Messages by verdict over time")
     title = "Delay of everybody else" if except_for else "Delay"
     places.chart_title(title, "from acceptance to delivery, UTC; solid: 95 % within, dashed: half within")
-    st.altair_chart(
-        charts.delay(pace[~pace["is_open"]], window, colours, events), key="delay", alt="Delivery delay over time"
-    )
+    strip = charts.delay(pace[~pace["is_open"]], window, colours, events)
+    st.altair_chart(strip, key="delay", alt="Delivery delay over time")
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -16,7 +16,7 @@ from dashboard.theme import look, palette
 from relay.control.views import SenderView
 
 _FLOW = ["accepted", "held", "refused", "delivered"]
-_MESSAGES = 200
+_MESSAGES = 500
 
 
 def _search() -> str:
@@ -169,9 +169,7 @@ def _recent(key: str) -> None:
         shown = _Shown(key, number, data.query("sender_messages", sender=key, limit=_MESSAGES))
         st.session_state["messages_shown"] = shown
     if shown.reading.value.empty:
-        st.caption(
-            "No message of this sender is in the warehouse." if shown.reading.as_of else "Analytics does not answer."
-        )
+        st.caption("No message of this sender is known." if shown.reading.as_of else "Analytics does not answer.")
         return
     with notices.aged("messages", shown.reading):
         if chosen := messages.table(shown.reading, key=shown.table_key):

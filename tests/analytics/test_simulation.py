@@ -21,10 +21,11 @@ from analytics.simulation.chronicle import NODE
 from analytics.simulation.history import Written, write_week
 from analytics.simulation.installation import DEFAULT_PORTS, DemoError, Installation, InstallOptions, install
 from analytics.simulation.ledger import Ledger, Sent, delays, p95
+from analytics.simulation.population import Kind
 from analytics.simulation.receivers import CATCH_ALL, Grievance, Receivers
 from analytics.simulation.samples import Sample, Samples
 from analytics.simulation.texts import Letter, abusive_letter, honest_letter
-from analytics.simulation.world import EndSender, Kind, World, activity, make_world, seeded
+from analytics.simulation.world import EndSender, World, activity, make_world, seeded
 from relay.clock import SystemClock
 from relay.content.protocol import ContentResult
 from relay.control.lock import AlreadyRunning, acquire
@@ -268,7 +269,7 @@ def _letters(world: World, count: int, provider: str) -> list[Letter]:
 
 
 def _begin(ledger: Ledger, letter: Letter, sender: EndSender, *, abusive: bool) -> Sent:
-    return ledger.begin(letter, account="sunhost", sender=sender.key, abusive=abusive, phase="calm", living=True)
+    return ledger.begin(letter, sender.key, abusive=abusive, phase="calm", living=True)
 
 
 def test_mail_that_arrives_is_in_the_ledger(world: World) -> None:

@@ -58,7 +58,7 @@ def test_a_second_story_in_the_same_folder_hacks_another_site(played: tuple[Path
     assert seconds < 10
 
 
-def test_interrupting_leaves_nothing_running(played: tuple[Path, dict[str, Any], int], tmp_path: Path) -> None:
+def test_interrupting_leaves_nothing_running(tmp_path: Path) -> None:
     running = _Running(tmp_path / "demo")
 
     running.wait_for("Start relay")

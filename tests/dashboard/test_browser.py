@@ -1,0 +1,87 @@
+"""A real Chromium walks through the pages: what AppTest cannot see (links, dialogs beside live fragments, charts)."""
+
+import re
+import signal
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.builders import free_port, until
+from tests.dashboard.conftest import REASON, SENDER, House
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture
+def address(house: House) -> Iterator[str]:
+    """The dashboard as a process of its own."""
+    port = free_port()
+    with house.installation.config.open("a") as file:
+        file.write(f'[dashboard]\nlisten = "127.0.0.1:{port}"\n')
+    process = house.installation.start("dashboard")
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+@pytest.fixture
+def page(address: str, chromium: str) -> Iterator["sync_api.Page"]:
+    """A browser page that remembers what went wrong in it."""
+    wrong: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=address)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        # a deep link makes Streamlit probe below the page's own path first: two harmless 404s
+        page.on("response", lambda answer: answer.status >= 500 and wrong.append(answer.url))
+        page.on("request", lambda asked: _is_outside(asked.url, address) and wrong.append(asked.url))
+        until(lambda: _opens(page), 40)
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+def test_the_case_is_walked_from_now_to_the_released_mail(house: House, page: "sync_api.Page") -> None:
+    page.goto("/")
+    page.get_by_text("1 sender stopped").wait_for()
+    page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
+
+    page.get_by_role("link", name="Why?").click()
+    page.get_by_text(REASON).first.wait_for()
+    assert "decision=mw1-d1" in page.url
+
+    page.get_by_role("button", name="Release: not spam").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("3 parked messages").wait_for()
+    dialog.get_by_role("button", name="Release", exact=True).click()
+
+    house.sink.wait_for(3, 20)
+    page.get_by_text(re.compile("on their way")).wait_for()
+    page.get_by_text("by dashboard").wait_for()
+    assert page.get_by_role("button", name="Release: not spam").count() == 0
+
+
+def test_every_page_draws_and_the_address_keeps_the_window(page: "sync_api.Page") -> None:
+    page.goto(f"/sender?sender={SENDER}&window=24h")
+    page.get_by_text("the last 24 hours").wait_for()
+    page.get_by_text("Recent messages").wait_for()
+
+    for name in ("System", "Decisions", "Now"):
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+        page.get_by_role("heading", name=name, exact=True).wait_for()
+        page.get_by_text("the last 24 hours").wait_for()
+        assert "window=24h" in page.url
+        assert page.get_by_test_id("stException").count() == 0
+
+
+def _opens(page: "sync_api.Page") -> bool:
+    try:
+        page.goto("/healthz")
+    except sync_api.Error:
+        return False
+    return True
+
+
+def _is_outside(url: str, address: str) -> bool:
+    return url.startswith("http") and urlsplit(url).netloc != urlsplit(address).netloc

@@ -1,0 +1,140 @@
+"""Every page in Streamlit's own test harness, on a real relay and a real analytics."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from relay.policy.decision import Standing
+from tests.builders import Installation
+from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House
+
+PAGES = ["now", "decisions", "sender", "system"]
+Open = Callable[..., AppTest]
+
+
+def shown(app: AppTest) -> str:
+    """All the words on the page, without the escapes of Markdown."""
+    elements = [*app.markdown, *app.caption, *app.error, *app.warning, *app.header, *app.subheader, *app.metric]
+    words = [f"{getattr(element, 'label', '')} {element.value}" for element in elements]
+    return "\n".join(words).replace("\\", "").replace("\u2060", "")
+
+
+def assert_calm(app: AppTest) -> None:
+    assert not app.exception, [error.value for error in app.exception]
+
+
+def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_page: Open) -> None:
+    """One installation for several claims: starting it takes longer than asking it."""
+    now = open_page(house.installation)
+    assert_calm(now)
+    assert "Mail is flowing" in shown(now)
+    assert "1 sender stopped: web@acme.example" in shown(now)
+    assert REASON in shown(now)
+    assert "3 parked" in shown(now).replace("*", "")
+
+    decisions = open_page(house.installation, "decisions")
+    assert_calm(decisions)
+    assert {"Release: not spam", "Confirm"} <= {button.label for button in decisions.button}
+    assert "99.4 %" in shown(decisions)
+
+    sender = open_page(house.installation, "sender", sender=SENDER)
+    assert_calm(sender)
+    assert ":orange-badge[:material/front_hand: Held]" in shown(sender)
+    assert [box.value for box in sender.selectbox] == [SENDER]
+    assert len(sender.dataframe[-1].value) == 3
+
+    system = open_page(house.installation, "system")
+    assert_calm(system)
+    assert shown(system).count("Running]") >= 2
+    assert "Ingest" in system.dataframe[0].value["job"].tolist()
+
+
+def test_release_asks_shows_the_consequence_and_frees_the_mail(house: House, open_page: Open) -> None:
+    app = open_page(house.installation)
+
+    app.button(key="release-line-mw1-d1").click().run()
+    assert_calm(app)
+    assert "3 parked messages" in shown(app)
+    with house.installation.client() as relay:
+        assert relay.sender(SENDER).standing == Standing.HELD
+
+    app.button(key="dialog_do").click().run()
+    assert_calm(app)
+    house.sink.wait_for(3, 20)
+    with house.installation.client() as relay:
+        assert relay.sender(SENDER).standing == Standing.OK
+    assert "Nothing needs you" in shown(app)
+
+
+def test_confirm_takes_the_case_off_the_list_and_keeps_the_sender_held(house: House, open_page: Open) -> None:
+    app = open_page(house.installation, "decisions")
+
+    app.button(key="confirm-mw1-d1").click().run()
+    app.button(key="dialog_do").click().run()
+
+    assert_calm(app)
+    assert "Confirmed" in shown(app)
+    assert "Nothing needs you" in shown(open_page(house.installation))
+    with house.installation.client() as relay:
+        assert relay.sender(SENDER).standing == Standing.HELD
+
+
+def test_stale_numbers_stay_and_are_named_when_analytics_stops(house: House, open_page: Open) -> None:
+    app = open_page(house.installation)
+    before = [metric.value for metric in app.metric]
+    assert "–" not in before
+
+    house.stop_analytics()
+    _wait_for_error(app)
+
+    assert_calm(app)
+    assert "Analytics does not answer" in shown(app)
+    assert "Mail still flows" in shown(app)
+    assert before == [metric.value for metric in app.metric]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_running_is_said_in_words_and_never_as_green(page: str, empty: Installation, open_page: Open) -> None:
+    app = open_page(empty, page)
+
+    assert_calm(app)
+    assert "does not answer" in shown(app)
+    assert "mailweir up" in shown(app)
+    for claim in ("Mail is flowing", "Nobody is stopped", "Nothing needs you", "No open decisions"):
+        assert claim not in shown(app)
+
+
+def test_wrong_settings_are_explained_on_the_page(empty: Installation, open_page: Open) -> None:
+    empty.config.write_text("[dashboard]\nlisten = 3\ncolour = 'red'\n")
+
+    app = open_page(empty)
+
+    assert_calm(app)
+    assert "settings cannot be read" in shown(app)
+    assert "colour" in app.code[0].value
+
+
+@pytest.mark.parametrize("page", ["sender", "decisions"])
+def test_a_link_to_nothing_says_so(page: str, empty: Installation, open_page: Open) -> None:
+    app = open_page(empty, page, sender="no|such|one", decision="mw1-d999")
+
+    assert_calm(app)
+
+
+def test_a_hostile_subject_is_shown_as_text(house: House, open_page: Open) -> None:
+    app = open_page(house.installation, "decisions")
+
+    assert_calm(app)
+    subjects = [subject for frame in app.dataframe if "subject" in frame.value for subject in frame.value["subject"]]
+    assert HOSTILE in subjects
+    assert not any("](http" in element.value for element in app.markdown)
+
+
+def _wait_for_error(app: AppTest) -> None:
+    """Run the page until the answers it holds have grown old."""
+    for _ in range(200):
+        app.run()
+        if app.error:
+            return
+    raise AssertionError("the page never noticed")
