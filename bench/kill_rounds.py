@@ -125,13 +125,11 @@ def _send_one(smtp: smtplib.SMTP, told: Told, number: int) -> None:
 
 def _compare(report: Report, installation: Installation, sink: Sink, told: Told) -> Report:
     until(lambda: told.accepted <= set(_received(sink)), 60, lambda: "accepted mail has not arrived")
-    until(lambda: installation.client().status()["spool"]["recipients"] == 0, 60, lambda: "the spool is not empty")
-    received = _received(sink)
-    query = QueryClient.of(installation.settings, "admin")
-    until(lambda: _settled(query, len(received)), 60, lambda: "the warehouse has not caught up")
-    rows = query.sql(
-        "SELECT m.header_message_id AS id, r.outcome AS outcome FROM message m JOIN recipient r USING (message_id)"
-    )
+    with installation.client() as relay, QueryClient.of(installation.settings, "admin") as query:
+        until(lambda: relay.status()["spool"]["recipients"] == 0, 60, lambda: "the spool is not empty")
+        received = _received(sink)
+        until(lambda: _settled(query, len(received)), 60, lambda: "the warehouse has not caught up")
+        rows = query.sql("SELECT header_message_id AS id, outcome FROM message JOIN recipient USING (message_id)")
     counted = Counter(rows["id"])
     report.told, report.unconfirmed = len(told.accepted), len(told.unconfirmed)
     report.received, report.received_twice = len(received), sum(count - 1 for count in received.values())

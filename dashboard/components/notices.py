@@ -24,7 +24,7 @@ _REFUSED = ":material/report:"
 _CURE = {"analytics": "mailweir analytics", "relay": "mailweir relay"}
 
 
-def trouble(service: str, reading: Reading[Any], now: datetime) -> None:
+def trouble(service: str, reading: Reading[Any], now: datetime, consequence: str) -> None:
     """Say who does not answer, since when the figures are old, what that means for the mail, and what to do."""
     since = (
         f"Figures are those of **{clock(reading.as_of)}** ({ago(reading.as_of, now)}), in grey."
@@ -35,7 +35,7 @@ def trouble(service: str, reading: Reading[Any], now: datetime) -> None:
         st.warning(f"**{service.capitalize()} refused to answer:** {plain(reading.trouble)}. {since}", icon=_REFUSED)
         return
     st.error(
-        f"**{service.capitalize()} does not answer.** {since} {_CONSEQUENCE[service]} "
+        f"**{service.capitalize()} does not answer.** {since} {consequence} "
         f"Start it with `{_CURE[service]}`, or everything with `mailweir up`; `mailweir doctor` says what is wrong.",
         icon=":material/cloud_off:",
     )
@@ -43,10 +43,16 @@ def trouble(service: str, reading: Reading[Any], now: datetime) -> None:
 
 def troubles(now: datetime, *, analytics: list[Reading[Any]], relay: list[Reading[Any]]) -> None:
     """Show one notice for each service that left one of these readings stale."""
-    for service, readings in (("relay", relay), ("analytics", analytics)):
-        stale = [reading for reading in readings if not reading.is_fresh]
-        if stale:
-            trouble(service, min(stale, key=lambda one: (not one.is_down, one.as_of or now)), now)
+    worst = {
+        service: min(stale, key=lambda one: (not one.is_down, one.as_of or now))
+        for service, readings in (("relay", relay), ("analytics", analytics))
+        if (stale := [reading for reading in readings if not reading.is_fresh])
+    }
+    is_relay_down = "relay" in worst and worst["relay"].is_down
+    for service, reading in worst.items():
+        # "mail still flows" is no comfort, and not true, while the relay is down as well
+        is_true = service == "relay" or not is_relay_down
+        trouble(service, reading, now, _CONSEQUENCE[service] if is_true else "")
 
 
 @contextmanager

@@ -6,18 +6,20 @@ from datetime import datetime, timedelta
 
 UNKNOWN = "–"
 FEW = 30  # below this many, a share would pretend to know more than it does: counts are shown instead
+_LINKS = re.compile(r"@|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&^=])")
 
 
 def plain(text: str) -> str:
     """Make foreign text safe inside Markdown: no links, images, colours or formulas come out of a subject line.
 
-    A word joiner after each @ keeps Markdown from making a mailto link; what people copy is shown by `code`.
+    A word joiner keeps Markdown from linking addresses and URLs by itself; what people copy is shown by `code`.
 
-    >>> plain("![x](http://a) :red[y]")
-    '\\\\!\\\\[x\\\\]\\\\(http\\\\://a\\\\) \\\\:red\\\\[y\\\\]'
+    >>> plain("![x](a) :red[y]")
+    '\\\\!\\\\[x\\\\]\\\\(a\\\\) \\\\:red\\\\[y\\\\]'
     """
-    return _SIGNS.sub(r"\\\1", " ".join(text.split())).replace("@", "@\u2060")
+    unlinked = _LINKS.sub("\\g<0>\u2060", " ".join(text.split()))
+    return _SIGNS.sub(r"\\\1", unlinked)
 
 
 def code(text: str) -> str:
@@ -121,16 +123,15 @@ def when(instant: datetime | None, now: datetime) -> str:
 
 
 def change(now_value: float | None, before: float | None) -> str | None:
-    """Write the change against the window before; None when there is nothing to compare with.
+    """Write the change against the window before; None when there is none, or nothing to compare with.
 
     >>> change(120, 100), change(12, 9), change(5, None), change(90, 0)
     ('+20 %', '+3', None, '+90')
     """
     if now_value is None or before is None or _is_nan(now_value) or _is_nan(before):
         return None
-    if before < FEW:
-        return f"{now_value - before:+,.0f}"
-    return f"{(now_value - before) / before * 100:+.0f} %"
+    shown = f"{now_value - before:+,.0f}" if before < FEW else f"{(now_value - before) / before * 100:+.0f} %"
+    return None if shown.split()[0] in ("+0", "-0") else shown
 
 
 def sender_parts(sender: str) -> tuple[str, str, str]:

@@ -191,9 +191,13 @@ def _slow() -> None:
     now = data.now()
     left, right = st.columns(2)
     with left:
-        _listings(data.query("listings", fresh_seconds=data.SLOW_FRESH_SECONDS), now)
+        listings = data.query("listings", fresh_seconds=data.SLOW_FRESH_SECONDS)
+        with notices.aged("listings", listings):
+            _listings(listings, now)
     with right:
-        _corrupt(data.query("corrupt", fresh_seconds=data.SLOW_FRESH_SECONDS), now)
+        corrupt = data.query("corrupt", fresh_seconds=data.SLOW_FRESH_SECONDS)
+        with notices.aged("corrupt", corrupt):
+            _corrupt(corrupt, now)
     _audit(data.audit(), now)
 
 
@@ -236,8 +240,8 @@ def _corrupt(corrupt: Reading[pd.DataFrame], now: datetime) -> None:
 def _audit(audit: Reading[list[Any]], now: datetime) -> None:
     st.subheader("Who did what", anchor=False)
     if not audit.value:
-        words = f"The audit log is not shown: {audit.trouble}" if audit.trouble else "Nobody did anything yet."
-        st.caption(plain(words))
+        why_not = "The relay does not answer." if audit.is_down else plain(audit.trouble)
+        st.caption(why_not or "Nobody did anything yet.")
         return
     with notices.aged("audit", audit):
         st.dataframe(

@@ -35,6 +35,8 @@ def test_foreign_text_starts_no_markdown(text: str) -> None:
     assert "\n" not in shown
 
 
-def test_an_address_is_no_mailto_link() -> None:
+def test_addresses_and_urls_are_not_linked_by_markdown() -> None:
+    assert "\\://" not in words.plain("http://evil.example")
+    assert "www\\." not in words.plain("www.evil.example")
     assert "a@b.example" not in words.plain("a@b.example")
     assert words.code("a@b.example") == "`a@b.example`"
