@@ -16,9 +16,9 @@ from dashboard.data import Window
 from dashboard.theme import Palette
 
 AXIS_WIDTH = 46  # of every y axis, so that charts above each other share their time axis to the pixel
-FLOW_HEIGHT, STRIP_HEIGHT = 230, 130
-_SHORTEST_SECONDS, _MINUTE = 0.1, 60.0  # the delay axis reaches from here at least to a minute: 1 s looks like 1 s
-_DELAY_TICKS = (0.1, 1, 10, 60, 600, 3600, 36000)
+FLOW_HEIGHT, STRIP_HEIGHT = 230, 140
+_SHORTEST_SECONDS, _MINUTE = 0.01, 60.0  # the delay axis reaches from here at least to a minute: 1 s looks like 1 s
+_DELAY_TICKS = (0.01, 0.1, 1, 10, 60, 600, 3600, 36000)
 _DELAY_LABELS = (
     "datum.value < 60 ? datum.value + ' s' : datum.value < 3600 ? datum.value / 60 + ' min' : datum.value / 3600 + ' h'"
 )

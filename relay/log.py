@@ -14,5 +14,5 @@ def setup(process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     # aiosmtpd logs each command, uvicorn each request: at our rates both cost more than the work they describe
-    for noisy in ("mail.log", "mail.debug", "asyncio", "uvicorn", "httpx2", "httpcore2", "apscheduler"):
+    for noisy in ("mail.log", "mail.debug", "asyncio", "uvicorn", "httpx2", "httpcore2", "apscheduler", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -69,7 +69,7 @@ def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
     The file is Parquet with the columns id, label (spam, phish, ham), source, split (train, valid), raw. Sources that
     are not known here count as not shippable. Raises CorpusError.
     """
-    examples = [Example(raw, is_bad, OWN, OWN, split) for raw, is_bad, split in own_examples()]
+    examples = [Example(raw, is_bad, OWN, part, "train") for raw, is_bad, part in own_examples()]
     if path is not None:
         examples += _from_file(path, everything)
     return examples

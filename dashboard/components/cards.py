@@ -1,6 +1,7 @@
 """A decision, as a line and as a card: who, what, since, until, because, how sure, and what can be done about it."""
 
-from typing import Literal
+from collections import Counter
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -9,14 +10,24 @@ from dashboard import actions, data
 from dashboard.actions import Kind
 from dashboard.components.places import decision_link, sender_link
 from dashboard.components.tiles import facts
-from dashboard.components.words import ago, count, label_of, plain, sender_parts, short, until, when
+from dashboard.components.words import UNKNOWN, ago, code, count, label_of, plain, sender_parts, short, until, when
 from dashboard.data import Reading
 from dashboard.theme import Look, look
 from relay.control.views import DecisionView, HeldView
 from relay.policy.decision import STANDING_OF
 from relay.policy.triggers import percent
 
+_SUSPECTS, _SUSPECTS_FRESH_SECONDS = 10, 30.0  # the relay names at most ten; their fate is soon final
 Place = Literal["list", "alone", "sender"]
+
+# The relay's own triggers in words; other evidence is shown under its key.
+_EVIDENCE = {
+    "spam": "Scored as spam",
+    "seen": "Messages seen",
+    "window_minutes": "Within minutes",
+    "line": "Pause above a rate of",
+    "last_score": "Last score",
+}
 
 
 def stops_mail(decision: DecisionView) -> bool:
@@ -46,7 +57,7 @@ def line(decision: DecisionView, *, is_stale: bool) -> None:
                 _who(decision, "line")
                 decision_link(decision.id, label="Why?", icon=None)
             st.markdown(
-                f"{_since(decision)} because {plain(decision.reason)}. "
+                f"{_since(decision)} because {_reason(decision)}. "
                 f"**{count(decision.held)}** parked, {until(decision.ends_at, data.now())}.",
             )
         _release_button(decision, is_stale=is_stale, place="line")
@@ -58,7 +69,7 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             _who(decision, place)
             st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
-        st.markdown(f"{_since(decision)} because **{plain(decision.reason)}**. Nobody else is touched.")
+        st.markdown(f"{_since(decision)} because **{_reason(decision)}**. Nobody else is touched.")
         _facts(decision)
         with st.container(horizontal=True, vertical_alignment="center"):
             if decision.is_open:
@@ -95,23 +106,28 @@ def _became(decision: DecisionView) -> str:
 
 def _facts(decision: DecisionView) -> None:
     now = data.now()
-    known = [("How sure", "–" if decision.certainty is None else percent(decision.certainty))]
+    known = [("How sure", UNKNOWN if decision.certainty is None else percent(decision.certainty))]
+    suspects = _suspects(decision)
     if stops_mail(decision):
-        leaked = _leaked(decision)
-        known += [("Parked now", count(decision.held)), ("Got out before", "–" if leaked is None else count(leaked))]
+        known.append(("Parked now", count(decision.held)))
+    if suspects:
+        out = sum(message.get("status") in ("delivered", "partly delivered") for message in suspects)
+        known.append(("Suspects out before", f"{out} of {len(suspects)}"))
     known += [
         ("Since", when(decision.starts_at, now)),
         ("Ends", "by a person" if decision.ends_at is None else when(decision.ends_at, now)),
         ("Decided by", f"{plain(decision.author)}, rule {plain(decision.rule)}"),
     ]
     facts(known)
+    if script := _script(suspects):
+        st.markdown(f":gray[:small[Sent by the script]] {code(script)}")
 
 
 def _evidence(decision: DecisionView) -> None:
     known = {key: value for key, value in decision.evidence.items() if not isinstance(value, list)}
     known |= {"limit_multiplier": decision.value} if decision.value is not None else {}
     known |= {"model": decision.model, "policy": decision.policy_version}
-    facts([(plain(label_of(key)), _shown(value)) for key, value in known.items() if value != ""])
+    facts([(_EVIDENCE.get(key, plain(label_of(key))), _shown(value)) for key, value in known.items() if value != ""])
     if decision.is_open and stops_mail(decision):
         parked_mail(data.held(decision.sender), key=f"parked-{decision.id}")
     if decision.undo:
@@ -120,7 +136,7 @@ def _evidence(decision: DecisionView) -> None:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else plain(str(value))
+    return f"{value:.3g}" if isinstance(value, float) else plain(str(value))
 
 
 def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
@@ -154,25 +170,18 @@ def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
     )
 
 
-def _leaked(decision: DecisionView) -> int | None:
-    """How many of the messages that led to the decision were delivered before it; None when analytics does not say."""
-    reading = data.query("sender_messages", sender=decision.sender, limit=500)
-    frame = reading.value
-    if reading.as_of is None or not stops_mail(decision):
-        return None
-    minutes = decision.evidence.get("window_minutes", 60)
-    start = pd.Timestamp(decision.starts_at) - pd.Timedelta(
-        minutes=float(minutes) if isinstance(minutes, (int, float)) else 60
-    )
-    if frame.empty:
-        return 0
-    received = pd.to_datetime(frame["received_at"], utc=True)
-    led = (
-        (received >= start)
-        & (received <= pd.Timestamp(decision.starts_at))
-        & (frame["score"] >= data.settings().policy.suspect_score)
-    )
-    return int((led & frame["outcome"].isin(["delivered", "partly delivered"])).sum())
+def _suspects(decision: DecisionView) -> list[dict[str, Any]]:
+    """What became of the messages that the decision names as its evidence; empty while analytics does not know them."""
+    named = decision.evidence.get("messages")
+    ids = named[:_SUSPECTS] if isinstance(named, list) else []
+    found = [data.row(data.query("message", message_id=one, fresh_seconds=_SUSPECTS_FRESH_SECONDS)) for one in ids]
+    return [message for message in found if message]
+
+
+def _script(suspects: list[dict[str, Any]]) -> str:
+    """The script that most of them name: what the owner of the site must repair. Evidence, anybody can write it."""
+    named = Counter(str(message["script"]) for message in suspects if message.get("script"))
+    return named.most_common(1)[0][0] if named else ""
 
 
 def _release_button(decision: DecisionView, *, is_stale: bool, place: str) -> None:
@@ -204,3 +213,7 @@ def _since(decision: DecisionView) -> str:
     word = look(decision.effect).word
     size = "" if decision.value is None else f" to × {decision.value:g}"
     return f"{word}{size} since {when(decision.starts_at, data.now())} ({ago(decision.starts_at, data.now())})"
+
+
+def _reason(decision: DecisionView) -> str:
+    return plain(decision.reason).replace(" %", "\u00a0%")

@@ -16,14 +16,17 @@ _TOLD = frozenset({"trace", "reasons", "recipients", "tries", "held_events", "co
 _COLUMNS = ["received_at", "verdict", "subject", "mail_from", "recipients", "score", "outcome"]
 
 
-def table(reading: Reading[pd.DataFrame], *, key: str) -> str:
-    """Show the messages; return the chosen one's id, or ""."""
+def table(reading: Reading[pd.DataFrame], *, key: str) -> dict[str, Any]:
+    """Show the messages; return the chosen row, or {}."""
     frame = reading.value
     shown = pd.DataFrame(
         {
             "received_at": pd.to_datetime(frame["received_at"], utc=True),
             "verdict": [look(action).word for action in frame["action"]],
-            "subject": frame["subject"].fillna("").replace("", "(no subject)"),
+            "subject": [
+                _text(subject) or ("(no subject)" if _text(message_id) else "(refused before its content)")
+                for subject, message_id in zip(frame["subject"], frame["message_id"], strict=True)
+            ],
             "mail_from": frame["mail_from"].fillna("").replace("", "<>"),
             "recipients": frame["recipients"],
             "score": frame["score"].astype("float64"),
@@ -50,11 +53,15 @@ def table(reading: Reading[pd.DataFrame], *, key: str) -> str:
         },
     )
     rows = chosen.selection.rows
-    return str(frame.iloc[rows[0]]["message_id"] or "") if rows and rows[0] < len(frame) else ""
+    return {str(key): value for key, value in frame.iloc[rows[0]].items()} if rows and rows[0] < len(frame) else {}
 
 
-def panel(message_id: str) -> None:
+def panel(chosen: dict[str, Any]) -> None:
     """One message: why it got its verdict, what became of it, what was measured."""
+    message_id = _text(chosen.get("message_id"))
+    if not message_id:
+        _refused_early(chosen)
+        return
     reading = data.query("message", message_id=message_id)
     found = data.row(reading)
     if not found:
@@ -79,6 +86,16 @@ def panel(message_id: str) -> None:
             )
         with fields:
             _pairs({key: value for key, value in found.items() if not key.startswith("f_") and key not in _TOLD}, "")
+
+
+def _refused_early(chosen: dict[str, Any]) -> None:
+    """A recipient was refused before DATA, so there is no message: only the rule and the reply that was given."""
+    with st.container(border=True):
+        st.markdown(
+            f"{look(chosen.get('action')).badge} **before its content**, rule {plain(_text(chosen.get('rule')))} "
+            f":gray[{clock(data.instant(chosen.get('received_at')))}]"
+        )
+        st.code(_text(chosen.get("text")) or "no reply was kept", language=None, wrap_lines=True)
 
 
 def listed(value: Any) -> list[Any]:

@@ -69,13 +69,13 @@ def share(part: float, whole: float) -> str:
 def seconds(value: float | None) -> str:
     """Write a duration.
 
-    >>> seconds(0.34), seconds(12.3), seconds(95), seconds(7300), seconds(None)
-    ('0.3 s', '12 s', '1 min 35 s', '2 h 2 min', '–')
+    >>> seconds(0.042), seconds(3.14), seconds(12.3), seconds(95), seconds(7300), seconds(None)
+    ('0.04 s', '3.1 s', '12 s', '1 min 35 s', '2 h 2 min', '–')
     """
     if value is None or _is_nan(value):
         return UNKNOWN
     if value < 10:
-        return f"{value:.1f} s"
+        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
     if value < 60:
         return f"{value:.0f} s"
     if value < 3600:

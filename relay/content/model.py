@@ -15,11 +15,11 @@ WEIGHTS = "weights.npy"
 
 
 class Model:
-    """`weights` int8 (2 ** bits,), in units of `scale`."""
+    """`weights` float16 (2 ** bits,)."""
 
-    def __init__(self, card: Card, weights: NDArray[np.int8]) -> None:
+    def __init__(self, card: Card, weights: NDArray[np.float16]) -> None:
         self.card, self.bits = card, card.bits
-        self._weights, self._scale = weights, card.arrays[WEIGHTS].scale
+        self._weights = weights
         self.id = f"{card.name}-{card.arrays[WEIGHTS].sha256[:8]}"
 
     def probability(self, whole: NDArray[np.uint32], head: NDArray[np.uint32]) -> float:
@@ -31,10 +31,10 @@ class Model:
     def weights_of(self, hashes: Hashes) -> NDArray[np.float32]:
         """Return what each token weighs, one by one, before normalisation."""
         folded = (hashes ^ (hashes >> np.uint32(self.bits))) & np.uint32((1 << self.bits) - 1)
-        return self._weights[folded].astype(np.float32) * np.float32(self._scale)
+        return self._weights[folded].astype(np.float32)
 
     def _margin(self, view: NDArray[np.uint32]) -> float:
-        return int(self._weights[view].sum(dtype=np.int64)) * self._scale / math.sqrt(len(view)) if len(view) else 0.0
+        return float(self._weights[view].sum(dtype=np.float32)) / math.sqrt(len(view)) if len(view) else 0.0
 
 
 def load(folder: Path) -> Model:
@@ -45,8 +45,8 @@ def load(folder: Path) -> Model:
         weights = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ModelError(f"{folder / WEIGHTS} is not an array: {error}") from error
-    if weights.dtype != np.int8 or weights.shape != (1 << card.bits,):
+    if weights.dtype != np.float16 or weights.shape != (1 << card.bits,):
         raise ModelError(
-            f"{folder / WEIGHTS}: int8 of 2^{card.bits} expected, {weights.dtype} of {weights.shape} found"
+            f"{folder / WEIGHTS}: float16 of 2^{card.bits} expected, {weights.dtype} of {weights.shape} found"
         )
     return Model(card, weights)

@@ -20,12 +20,11 @@ _PLACES = (
 
 
 class ArrayFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One array of the model. Values are stored as integers of this `scale`."""
+    """One array of the model."""
 
     sha256: str
     dtype: str
     shape: list[int]
-    scale: float = 1.0
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

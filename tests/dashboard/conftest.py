@@ -18,8 +18,9 @@ from streamlit.testing.v1 import AppTest
 from analytics.client import QueryClient, QueryError
 from relay.control.views import NewDecision, NewNetwork
 from relay.envelope import Account
+from relay.events import Record
 from relay.policy.decision import Effect
-from tests.analytics.records import traffic, write
+from tests.analytics.records import Story, traffic, write
 from tests.builders import ROOT, Installation, until
 from tests.sink import Sink
 
@@ -45,6 +46,7 @@ class House:
 
     def hold(self) -> str:
         """Hold the sender as the relay's own trigger would; gives the decision's id."""
+        suspects = ["mw1.900007", "mw1.900008"]
         new = NewDecision(
             account="acme",
             sender=SENDER,
@@ -52,7 +54,13 @@ class House:
             rule="spam_rate",
             reason=REASON,
             ends_at=datetime.now(UTC) + timedelta(hours=24),
-            evidence={"spam": 5, "seen": 9, "window_minutes": 60, "line": 0.2},
+            evidence={
+                "spam": 5,
+                "seen": 9,
+                "window_minutes": 60,
+                "line": 0.2,
+                "messages": suspects,
+            },
             certainty=0.994,
         )
         with self.installation.client() as client:
@@ -70,11 +78,20 @@ class House:
         self.analytics.wait(20)
 
 
+def _suspects(start: datetime) -> Iterator[Record]:
+    """Two messages of the sender that is held later; one got out."""
+    story = Story("20261124T090000Z-9", start)
+    for number in (900_007, 900_008):
+        yield story.reception(number, number - 900_007, sender=SENDER, score=0.97, script="/wp-content/mail.php")
+    yield story.delivery(900_007, 0, 0.4, sender=SENDER)
+
+
 def _prepare(folder: Path, sink: Sink) -> Installation:
     installation = Installation(folder)
     installation.write(sink.port, model="none")
     installation.add_account(Account("acme", domains=("acme.example",)))
     start = datetime.now(UTC) - timedelta(minutes=40)
+    write(installation.data / "journal", "relay-mw9-y-00000001", _suspects(start + timedelta(minutes=35)))
     write(installation.data / "journal", "relay-mw9-x-00000001", traffic(300, hours=0.5, start=start))
     return installation
 
@@ -93,7 +110,7 @@ def house(tmp_path: Path) -> Iterator[House]:
                 built.hold()
                 for subject in ("Special offer", "Last chance", HOSTILE):
                     built.submit(subject)
-                until(lambda: built.messages_of_sender() == 3, 30)
+                until(lambda: built.messages_of_sender() == 5, 30)
                 yield built
             finally:
                 if analytics.poll() is None:

@@ -48,8 +48,9 @@ def test_the_case_is_walked_from_now_to_the_released_mail(house: House, page: "s
     page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
 
     page.get_by_role("link", name="Why?").click()
+    page.wait_for_url(re.compile("decision=mw1-d1"))
+    page.get_by_role("heading", name="Decision mw1-d1").wait_for()
     page.get_by_text(REASON).first.wait_for()
-    assert "decision=mw1-d1" in page.url
 
     page.get_by_role("button", name="Release: not spam").click()
     dialog = page.get_by_role("dialog")

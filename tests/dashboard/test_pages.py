@@ -17,7 +17,7 @@ def shown(app: AppTest) -> str:
     """All the words on the page, without the escapes of Markdown."""
     elements = [*app.markdown, *app.caption, *app.error, *app.warning, *app.header, *app.subheader, *app.metric]
     words = [f"{getattr(element, 'label', '')} {element.value}" for element in elements]
-    return "\n".join(words).replace("\\", "").replace("\u2060", "")
+    return "\n".join(words).replace("\\", "").replace("\u2060", "").replace("\u00a0", " ")
 
 
 def assert_calm(app: AppTest) -> None:
@@ -37,12 +37,15 @@ def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_pa
     assert_calm(decisions)
     assert {"Release: not spam", "Confirm"} <= {button.label for button in decisions.button}
     assert "99.4 %" in shown(decisions)
+    assert "Suspects out before" in shown(decisions)
+    assert "1 of 2" in shown(decisions)
+    assert "/wp-content/mail.php" in shown(decisions)
 
     sender = open_page(house.installation, "sender", sender=SENDER)
     assert_calm(sender)
     assert ":orange-badge[:material/front_hand: Held]" in shown(sender)
     assert [box.value for box in sender.selectbox] == [SENDER]
-    assert len(sender.dataframe[-1].value) == 3
+    assert len(sender.dataframe[-1].value) == 5
 
     system = open_page(house.installation, "system")
     assert_calm(system)
