@@ -46,7 +46,7 @@ COLUMNS = {
     ),
     "sender_flow": "bucket_at accepted held refused delivered mean_score",
     "sender_messages": "message_id received_at action rule score mail_from recipients subject script outcome text",
-    "message": "message_id status script recipients tries held_events complaints trace reasons",
+    "message": "message_id action status script recipients tries held_events complaints trace reasons",
     "decisions": (
         "decision_id author account reseller sender effect rule reason evidence certainty value starts_at ends_at "
         "supersedes policy_version model superseded_by"

@@ -20,8 +20,9 @@ _HOLD_SECONDS = 25.0  # the attack goes on so long if nothing stops it
 _SETTLE_SECONDS = 20.0
 _MOST_ABUSIVE_DELIVERED = 15
 _LARGEST_RATIO = 1.5
-# Two delays of some hundredths of a second differ by as much by chance on a busy machine: below this it is noise.
-_NOISE_SECONDS = 0.05
+# Two delays of some hundredths of a second differ by this much by chance where two busy cores run relay, analytics,
+# customers and receivers together (measured: the same calm story gave a p95 of 0.035 and of 0.138 s).
+_NOISE_SECONDS = 0.15
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import actions, data
 from dashboard.actions import Kind
+from dashboard.components.messages import listed
 from dashboard.components.places import decision_link, sender_link
 from dashboard.components.tiles import facts
 from dashboard.components.words import UNKNOWN, ago, code, count, label_of, plain, sender_parts, short, until, when
@@ -111,7 +112,7 @@ def _facts(decision: DecisionView) -> None:
     if stops_mail(decision):
         known.append(("Parked now", count(decision.held)))
     if suspects:
-        out = sum(message.get("status") in ("delivered", "partly delivered") for message in suspects)
+        out = sum(_got_out(message) for message in suspects)
         known.append(("Suspects out before", f"{out} of {len(suspects)}"))
     known += [
         ("Since", when(decision.starts_at, now)),
@@ -176,6 +177,12 @@ def _suspects(decision: DecisionView) -> list[dict[str, Any]]:
     ids = named[:_SUSPECTS] if isinstance(named, list) else []
     found = [data.row(data.query("message", message_id=one, fresh_seconds=_SUSPECTS_FRESH_SECONDS)) for one in ids]
     return [message for message in found if message]
+
+
+def _got_out(message: dict[str, Any]) -> bool:
+    """Tell whether it was delivered without having been parked: what a release lets go later has not slipped through."""
+    is_delivered = message.get("status") in ("delivered", "partly delivered")
+    return is_delivered and message.get("action") == "accept" and not listed(message.get("held_events"))
 
 
 def _script(suspects: list[dict[str, Any]]) -> str:

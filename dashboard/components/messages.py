@@ -24,8 +24,8 @@ def table(reading: Reading[pd.DataFrame], *, key: str) -> dict[str, Any]:
             "received_at": pd.to_datetime(frame["received_at"], utc=True),
             "verdict": [look(action).word for action in frame["action"]],
             "subject": [
-                _text(subject) or ("(no subject)" if _text(message_id) else "(refused before its content)")
-                for subject, message_id in zip(frame["subject"], frame["message_id"], strict=True)
+                _text(subject) or ("(before its content)" if action in ("defer", "reject") else "(no subject)")
+                for subject, action in zip(frame["subject"], frame["action"], strict=True)
             ],
             "mail_from": frame["mail_from"].fillna("").replace("", "<>"),
             "recipients": frame["recipients"],

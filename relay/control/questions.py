@@ -128,7 +128,7 @@ class Questions:
         return built
 
     async def audit(self, principal: Principal, limit: int) -> list[AuditEntry]:
-        require(principal, Role.OPERATOR)
+        require(principal, Role.ABUSE)
         entries = await self._state.audit_log(limit)
         return [entry for entry in entries if self._is_seen(principal, entry.account)]
 

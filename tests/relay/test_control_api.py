@@ -337,7 +337,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(tmp_path: Path) ->
     ("token", "allowed"),
     [
         ("viewer-token", set()),
-        ("abuse-token", {"hold", "drop"}),
+        ("abuse-token", {"hold", "drop", "audit"}),
         ("operator-token", {"hold", "drop", "multiply", "audit"}),
     ],
 )
