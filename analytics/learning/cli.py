@@ -20,9 +20,13 @@ def model() -> None:
 
 @model.command("train")
 @click.option("--name", required=True, help="The model's name, and its folder below data/models.")
-@click.option("--corpus", type=click.Path(path_type=Path), help="Parquet file of labelled mail (id label source split raw).")
+@click.option(
+    "--corpus", type=click.Path(path_type=Path), help="Parquet file of labelled mail (id label source split raw)."
+)
 @click.option("--all", "everything", is_flag=True, help="Also learn from sources whose terms forbid a shipped model.")
-@click.option("--folder", type=click.Path(path_type=Path), default=_DEFAULT_FOLDER, show_default=True, help="Where models lie.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=_DEFAULT_FOLDER, show_default=True, help="Where models lie."
+)
 def train_command(name: str, corpus: Path | None, everything: bool, folder: Path) -> None:
     """Learn a model from labelled mail and write it with its card."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,7 +38,12 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
         examples = read_corpus(corpus, everything=everything)
     except CorpusError as error:
         raise click.ClickException(str(error)) from error
-    columns = TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as progress:
         tasks = {phase: progress.add_task(phase, total=1) for phase in ("reading mail", "learning")}
 

@@ -45,9 +45,9 @@ def as_html(paragraphs: list[str], link: str, link_text: str, style: str, rng: r
     small = f'<p style="font-size:12px;color:#888888">{footer}</p>' if footer else ""
     match "newsletter" if style == "newsletter" else rng.choice(("simple", "card", "card", "old")):
         case "simple":
-            return f"<html><body style=\"font-family:{font}\">{''.join(blocks)}{small}</body></html>\n"
+            return f'<html><body style="font-family:{font}">{"".join(blocks)}{small}</body></html>\n'
         case "old":
-            return f'<HTML><BODY bgcolor=white><FONT face=Arial size=2>{"".join(blocks)}{small}</FONT></BODY></HTML>\n'
+            return f"<HTML><BODY bgcolor=white><FONT face=Arial size=2>{''.join(blocks)}{small}</FONT></BODY></HTML>\n"
         case "newsletter":
             return _card(_with_pictures(blocks, link, rng), small, font, colour, rng)
         case _:
@@ -55,7 +55,11 @@ def as_html(paragraphs: list[str], link: str, link_text: str, style: str, rng: r
 
 
 def _card(blocks: list[str], small: str, font: str, colour: str, rng: random.Random) -> str:
-    logo = f'<img src="https://cdn.example/logo{rng.randrange(99)}.png" width="120" alt="logo">' if rng.random() < 0.6 else ""
+    logo = (
+        f'<img src="https://cdn.example/logo{rng.randrange(99)}.png" width="120" alt="logo">'
+        if rng.random() < 0.6
+        else ""
+    )
     preview = (
         '<div style="display:none;max-height:0;overflow:hidden">Open this message to see the details.</div>'
         if rng.random() < 0.4

@@ -26,8 +26,10 @@ _DOMAINS = {
     "mail": ["gmail.com", "outlook.com", "web.example", "posteo.example", "icloud.com"],
     "freemail": ["gmail.com", "outlook.com", "yahoo.com", "mail.ru", "hotmail.com", "proton.me"],
 }
-_WORDS = "north harbour kestrel oak alpine meridian river pine orchard castello bright tessera moor quay green ferro".split()
-_ENDINGS = "shop.example firm.example co.example trade.example com.example de.example fr.example online.example".split()
+_WORDS = (
+    ["north", "harbour", "kestrel", "oak", "alpine", "meridian", "river", "pine", "orchard", "castello", "bright", "tessera", "moor", "quay", "green", "ferro"]
+)
+_ENDINGS = ["shop.example", "firm.example", "co.example", "trade.example", "com.example", "de.example", "fr.example", "online.example"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ def _fill(text: Text, rng: random.Random) -> Filled:
     if text.is_bad and rng.random() < 0.12:
         same["firm"] = same["brand"]
     link = _link(text, rng)
-    body = _expand(text.body, rng, same).replace("urllink", link).replace("mailx", f"{same['city'].lower()}@web.example")
+    body = (
+        _expand(text.body, rng, same).replace("urllink", link).replace("mailx", f"{same['city'].lower()}@web.example")
+    )
     paragraphs = [part.strip() for part in body.strip().split("\n\n") if part.strip()]
     if len(paragraphs) > 2 and rng.random() < 0.15:
         paragraphs.pop(0)  # no greeting
@@ -119,7 +123,9 @@ def _fill(text: Text, rng: random.Random) -> Filled:
         paragraphs=paragraphs,
         sender=_with_domain(sender, rng),
         link=link,
-        link_text=f"https://www.{same['brand'].split()[0].lower()}.com/{rng.choice(('login', 'verify', 'account'))}" if named else "",
+        link_text=f"https://www.{same['brand'].split()[0].lower()}.com/{rng.choice(('login', 'verify', 'account'))}"
+        if named
+        else "",
         button=_expand(text.button, rng, same),
         attachment=_expand(text.attachment, rng, same) if not text.is_bad or rng.random() < 0.8 else "",
     )
@@ -144,7 +150,9 @@ def _with_domain(sender: str, rng: random.Random) -> str:
 
 
 def _domain(rng: random.Random) -> str:
-    return f"{rng.choice(_WORDS)}{rng.choice(_WORDS)}{rng.choice(('', '', str(rng.randrange(99))))}.{rng.choice(_ENDINGS)}"
+    return (
+        f"{rng.choice(_WORDS)}{rng.choice(_WORDS)}{rng.choice(('', '', str(rng.randrange(99))))}.{rng.choice(_ENDINGS)}"
+    )
 
 
 def _expand(pattern: str, rng: random.Random, same: dict[str, str] | None = None) -> str:

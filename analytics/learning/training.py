@@ -132,9 +132,7 @@ def save(trained: Trained, folder: Path) -> Card:
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.save(buffer, trained.weights, allow_pickle=False)
-    entry = msgspec.structs.replace(
-        trained.card.arrays[WEIGHTS], sha256=hashlib.sha256(buffer.getvalue()).hexdigest()
-    )
+    entry = msgspec.structs.replace(trained.card.arrays[WEIGHTS], sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     card = msgspec.structs.replace(trained.card, arrays={WEIGHTS: entry})
     (folder / CARD).unlink(missing_ok=True)
     (folder / WEIGHTS).write_bytes(buffer.getvalue())

@@ -180,7 +180,7 @@ def _suspects(decision: DecisionView) -> list[dict[str, Any]]:
 
 
 def _got_out(message: dict[str, Any]) -> bool:
-    """Tell whether it was delivered without having been parked: what a release lets go later has not slipped through."""
+    """Tell whether it was delivered without having been parked: what a release frees later has not slipped through."""
     is_delivered = message.get("status") in ("delivered", "partly delivered")
     return is_delivered and message.get("action") == "accept" and not listed(message.get("held_events"))
 

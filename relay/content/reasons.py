@@ -10,6 +10,9 @@ from relay.events import Features
 
 _MOST = 6
 _PHRASES = 4
+_SMALL = frozenset(
+    ["a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "do", "for", "from", "get", "has", "have", "he", "her", "his", "how", "if", "in", "into", "is", "it", "its", "just", "me", "my", "no", "not", "of", "on", "one", "only", "or", "our", "out", "she", "so", "that", "the", "their", "them", "they", "this", "to", "up", "us", "was", "we", "what", "when", "will", "with", "you", "your", "der", "die", "das", "und", "ist", "zu", "in", "den", "sie", "ihr", "ihre", "le", "la", "les", "de", "du", "des", "et", "vous", "votre", "el", "los", "su", "un", "una"]
+)
 _LIGHTEST = 0.35  # of the heaviest phrase's weight: what counts less is not worth a customer's time
 
 
@@ -46,8 +49,10 @@ def _phrases(model: Model, words: list[str]) -> list[str]:
 
 
 def _is_speaking(phrase: str) -> bool:
-    """No lone letters and numbers, and none of our stand-ins for addresses."""
-    return sum(map(str.isalpha, phrase)) >= 3 and "urlx" not in phrase and "mailx" not in phrase and len(phrase) <= 60
+    """Something a reader can find in his text: no numbers (all digits are 0 here), no address, not only small words."""
+    if "0" in phrase or "urlx" in phrase or "mailx" in phrase or not 3 <= len(phrase) <= 60:
+        return False
+    return any(word not in _SMALL for word in phrase.split())
 
 
 def _signs(reading: Reading, features: Features) -> list[str]:

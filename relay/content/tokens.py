@@ -19,7 +19,7 @@ _WIDE_BETWEEN = "\u00a0¡§«¬°±·»¿×–—―‘“”„‚‹›•…�
 # ASCII only, and only while each target is one ASCII character or nothing; on other text it takes five times as long
 # as one `replace` for each sign.
 _TABLE = (
-    {code: " " for code in range(33)}
+    dict.fromkeys(range(33), " ")
     | {ord(sign): " " for sign in _BETWEEN}
     | {ord(digit): "0" for digit in "123456789"}
     | {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
