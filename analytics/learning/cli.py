@@ -139,7 +139,8 @@ def _table(figures: "Figures") -> "object":
 
     title = (
         f"{figures.name}: {figures.bad} bad, {figures.ham} ham; (1-ROCA)% {figures.one_minus_roca_percent:.3f}; "
-        f"recall {figures.recall_at_fpr_0_5_percent:.3f} at 0.5 % and {figures.recall_at_fpr_1_percent:.3f} at 1 % false positives"
+        f"recall {figures.recall_at_fpr_0_5_percent:.3f} at 0.5 % and {figures.recall_at_fpr_1_percent:.3f} at 1 % "
+        "false positives"
     )
     table = Table("at", "recall", "false positives", title=title, title_justify="left")
     for line in figures.lines:

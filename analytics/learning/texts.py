@@ -1,7 +1,8 @@
 """Mail of our own making to learn from: the texts in mails/*.toml, varied and wrapped as real mail is.
 
 Closes what old public corpora lack: transactional HTML, password resets, parcel notices, and today's lures, in several
-languages. Both kinds get the same layouts, so that the layout decides nothing. The same seed gives the same mail, but for MIME boundaries.
+languages. Both kinds get the same layouts, so that the layout decides nothing. The same seed gives the same mail, but
+for MIME boundaries.
 """
 
 import random
@@ -26,10 +27,10 @@ _DOMAINS = {
     "mail": ["gmail.com", "outlook.com", "web.example", "posteo.example", "icloud.com"],
     "freemail": ["gmail.com", "outlook.com", "yahoo.com", "mail.ru", "hotmail.com", "proton.me"],
 }
-_WORDS = (
-    ["north", "harbour", "kestrel", "oak", "alpine", "meridian", "river", "pine", "orchard", "castello", "bright", "tessera", "moor", "quay", "green", "ferro"]
-)
-_ENDINGS = ["shop.example", "firm.example", "co.example", "trade.example", "com.example", "de.example", "fr.example", "online.example"]
+_NAMES = "north harbour kestrel oak alpine meridian river pine orchard castello bright tessera moor quay green ferro"
+_WORDS = _NAMES.split()
+_SUFFIXES = "shop.example firm.example co.example trade.example com.example de.example fr.example online.example"
+_ENDINGS = _SUFFIXES.split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def own_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
     for text in texts():
         part = f"own-{zlib.crc32(text.id.encode()) % _PARTS + 1}"
         for copy in range(_COPIES["bad" if text.is_bad else "ham"]):
-            yield compose(text, random.Random(f"{seed}/{text.id}/{copy}")), text.is_bad, part
+            yield compose(text, _random(f"{seed}/{text.id}/{copy}")), text.is_bad, part
 
 
 @cache
@@ -175,6 +176,10 @@ def _value(name: str, rng: random.Random, same: dict[str, str]) -> str:
         digits = int(name[1])
         return str(rng.randrange(10 ** (digits - 1), 10**digits))
     return str(rng.choice(_slots()[name]))
+
+
+def _random(seed: str) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - texts, not secrets
 
 
 @cache

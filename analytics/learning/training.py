@@ -121,7 +121,8 @@ def train(tokens: Tokens, name: str, made_at: datetime, step: Step) -> Trained:
             figures_of("valid split (known origins)", inside_p, tokens.is_bad[valid], tokens.sources[valid]),
         ],
         notes="Thresholds are of mail whose origin was left out of training, even whole decades: a lower bound. "
-        "Calibrated on the valid split of known origins, and on our own texts, left out by quarters. Weights are sums over hashed words: no text can be read back.",
+        "Calibrated on the valid split of known origins, and on our own texts, left out by quarters. "
+        "Weights are sums over hashed words: no text can be read back.",
     )
     step("with all", len(origins) + 1, len(origins) + 1)
     return Trained(card, weights)

@@ -239,7 +239,7 @@ listen = ["127.0.0.1:{smtp}"]
 submission = ["127.0.0.1:{submission}"]
 
 [delivery]
-mode = "sink"                      # what no route names goes to the catch-all receiver of the demo
+mode = "smarthost"                 # what no route names goes to the catch-all receiver of the demo
 smarthost = "127.0.0.1:{elsewhere}"
 first_retry_seconds = 2            # the simulated providers greylist for one second
 max_retry_seconds = 60

@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 
 from relay.content.features import measure, structure_of
-from relay.content.message import Reading, read, split_head
+from relay.content.head import split_head
+from relay.content.message import Reading, read
 from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.reasons import explain

@@ -3,7 +3,7 @@
 No processes, no body is looked at. A loop is still seen, and Date and Message-ID are still added where missing.
 """
 
-from relay.content.message import split_head
+from relay.content.head import split_head
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.text import decode_header
 from relay.content.workers import PoolStats

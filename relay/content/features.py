@@ -19,15 +19,18 @@ _HOST = re.compile(
 )
 _NUMBER_HOST = re.compile(r"\[[0-9a-f:.]+\]|(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}", re.IGNORECASE)
 _SHOWN_DOMAIN = re.compile(r"(?:https?://)?((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})(?:[/:?#]\S*)?", re.IGNORECASE)
-_SHORTENERS = frozenset(
-    ["bit.ly", "tinyurl.com", "t.co", "goo.gl", "is.gd", "ow.ly", "buff.ly", "rebrand.ly", "cutt.ly", "rb.gy", "t.ly", "tiny.cc", "shorturl.at", "s.id", "v.gd", "lnkd.in", "bl.ink", "short.io", "qrco.de", "surl.li", "urlz.fr", "tr.ee", "clck.ru", "u.to"]
+_SHORTENERS_WORDS = (
+    "bit.ly tinyurl.com t.co goo.gl is.gd ow.ly buff.ly rebrand.ly cutt.ly rb.gy t.ly tiny.cc shorturl.at s.id "
+    "v.gd lnkd.in bl.ink short.io qrco.de surl.li urlz.fr tr.ee clck.ru u.to"
 )
-_FREEMAIL = frozenset(
-    ["gmail.com", "googlemail.com", "yahoo.com", "hotmail.com", "outlook.com", "live.com", "aol.com", "icloud.com", "gmx.de", "gmx.net", "web.de", "mail.ru", "yandex.ru", "proton.me", "protonmail.com", "zoho.com", "qq.com", "163.com"]
+_SHORTENERS = frozenset(_SHORTENERS_WORDS.split())
+_FREEMAIL_WORDS = (
+    "gmail.com googlemail.com yahoo.com hotmail.com outlook.com live.com aol.com icloud.com gmx.de gmx.net "
+    "web.de mail.ru yandex.ru proton.me protonmail.com zoho.com qq.com 163.com"
 )
-_EXECUTABLE = frozenset(
-    ["exe", "scr", "com", "pif", "bat", "cmd", "vbs", "vbe", "js", "jse", "wsf", "hta", "jar", "msi", "lnk", "ps1", "iso", "img", "cab", "chm", "reg", "dll", "cpl"]
-)
+_FREEMAIL = frozenset(_FREEMAIL_WORDS.split())
+_EXECUTABLE_WORDS = "exe scr com pif bat cmd vbs vbe js jse wsf hta jar msi lnk ps1 iso img cab chm reg dll cpl"
+_EXECUTABLE = frozenset(_EXECUTABLE_WORDS.split())
 _suffixes = PublicSuffixList()
 
 

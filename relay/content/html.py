@@ -8,6 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 _PARSED_CHARACTERS = 32_000  # HTML parsers go quadratic on hostile input: 32 kB stay under 50 ms
 _MAX_LINKS = 200
 _MAX_STYLED = 2_000
+_MAX_STYLE = 500  # characters of one style looked at: the expression is quadratic in a run of spaces
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0*(?:\.0*)?(?:px|pt|em|%)?\s*(?:;|!|$)"
     r"|opacity\s*:\s*0(?:\.0*)?\s*(?:;|!|$)|max-height\s*:\s*0(?:px)?\s*(?:;|!|$)|mso-hide\s*:\s*all|text-indent\s*:\s*-\d{3,}",
@@ -74,7 +75,7 @@ def _drop_hidden(root: LexborNode) -> int:
     hidden = []
     for node in root.css("[style],[hidden]")[:_MAX_STYLED]:
         attributes = node.attributes
-        if "hidden" in attributes or _HIDING.search(attributes.get("style") or ""):
+        if "hidden" in attributes or _HIDING.search((attributes.get("style") or "")[:_MAX_STYLE]):
             hidden.append(node)
     if not hidden:
         return 0

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.content.head import Head, split_head
 from relay.content.html import Link, Page, read_page
 from relay.content.text import decode_base64, decode_bytes, decode_header, fold
 
-_MAX_HEAD = 256 * 1024
-_MAX_FIELDS = 1000
 _MAX_VALUE = 2000
 _MAX_DEPTH = 8
 _MAX_PARTS = 200
@@ -23,31 +22,11 @@ _MAX_ENCODED_TEXT = 150_000  # bytes of a text part that are looked at: 50 MB of
 _MAX_TEXT = 60_000  # characters of text kept, over all parts of a kind
 _MAX_LINKS = 300
 
-_FIELD_END = re.compile(rb"\r\n(?![ \t])")
-_NAME = re.compile(rb"[!-9;-~]+")
 _PARAMETER = re.compile(rb';\s*([\w.-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.){0,300})"|([^\s;"]{1,300}))')
 _TYPE = re.compile(rb"\s*([\w.+-]{1,60})/([\w.+-]{1,60})")
 _URL = re.compile(r"(?:https?://|www\.(?=\w))[^\s<>\"'()\[\]{}]{3,1000}", re.IGNORECASE)
 _MAILBOX = re.compile(r"^\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^<>]*?))\s*<\s*([^<>\s@]+@[^<>\s@]+?)\s*>")
 _ADDRESS = re.compile(r"[^\s<>(),;:\"@\[\]]+@[^\s<>(),;:\"@\[\]]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A header block: fields in order, names in lower case, values raw with their folding, without the final CRLF.
-
-    `body_at` is where the body begins. `is_sound` is False when a line is no field: readers differ on such mail.
-    """
-
-    fields: list[tuple[bytes, bytes]]
-    body_at: int
-    is_sound: bool
-
-    def first(self, name: bytes) -> bytes | None:
-        for key, value in self.fields:
-            if key == name:
-                return value
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +74,6 @@ class Reading:
     def text(self) -> str:
         """What the recipient sees first: the HTML where there is some, then the plain text."""
         return f"{self.visible}\n{self.plain}" if self.visible else self.plain
-
-
-def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
-    """Split the header block that begins at `start`."""
-    end = len(content) if end is None else end
-    if content.startswith(b"\r\n", start):
-        return Head([], min(start + 2, end), True)
-    stop = content.find(b"\r\n\r\n", start, end)
-    body_at = end if stop < 0 else stop + 4
-    stop = end if stop < 0 else stop
-    fields, is_sound = [], stop - start <= _MAX_HEAD
-    for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
-        name, colon, value = line.partition(b":")
-        name = name.rstrip(b" \t")
-        if colon and _NAME.fullmatch(name):
-            fields.append((name.lower(), value))
-        elif line:
-            is_sound = False
-    return Head(fields, body_at, is_sound and len(fields) < _MAX_FIELDS)
 
 
 def read(content: bytes) -> Reading:

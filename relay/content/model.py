@@ -1,4 +1,4 @@
-"""The spam score: a linear model over hashed tokens, as arrays. Runs in content processes; no pickle, no scikit-learn."""
+"""The spam score: a linear model over hashed tokens, as arrays. Runs in content processes; no pickle, no sklearn."""
 
 import io
 import math
@@ -31,7 +31,7 @@ class Model:
     def weights_of(self, hashes: Hashes) -> NDArray[np.float32]:
         """Return what each token weighs, one by one, before normalisation."""
         folded = (hashes ^ (hashes >> np.uint32(self.bits))) & np.uint32((1 << self.bits) - 1)
-        return self._weights[folded].astype(np.float32)
+        return np.asarray(self._weights[folded], np.float32)
 
     def _margin(self, view: NDArray[np.uint32]) -> float:
         return float(self._weights[view].sum(dtype=np.float32)) / math.sqrt(len(view)) if len(view) else 0.0

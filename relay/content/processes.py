@@ -197,4 +197,6 @@ def _popen(fd: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "relay.content.template", str(fd)]
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment
+    )

@@ -10,9 +10,13 @@ from relay.events import Features
 
 _MOST = 6
 _PHRASES = 4
-_SMALL = frozenset(
-    ["a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "do", "for", "from", "get", "has", "have", "he", "her", "his", "how", "if", "in", "into", "is", "it", "its", "just", "me", "my", "no", "not", "of", "on", "one", "only", "or", "our", "out", "she", "so", "that", "the", "their", "them", "they", "this", "to", "up", "us", "was", "we", "what", "when", "will", "with", "you", "your", "der", "die", "das", "und", "ist", "zu", "in", "den", "sie", "ihr", "ihre", "le", "la", "les", "de", "du", "des", "et", "vous", "votre", "el", "los", "su", "un", "una"]
+_SMALL_WORDS = (
+    "a about all am an and any are as at be been but by can do for from get has have he her his how if in into "
+    "is it its just me my no not of on one only or our out she so that the their them they this to up us was "
+    "we what when will with you your der die das und ist zu in den sie ihr ihre le la les de du des et vous "
+    "votre el los su un una"
 )
+_SMALL = frozenset(_SMALL_WORDS.split())
 _LIGHTEST = 0.35  # of the heaviest phrase's weight: what counts less is not worth a customer's time
 
 

@@ -50,7 +50,7 @@ def decode_header(value: bytes) -> str:
 
 
 def fold(text: str) -> tuple[str, int, int]:
-    """Return `text` as a reader sees it, how many invisible characters broke up words, and how many words mix scripts."""
+    """Return `text` as a reader sees it; how many invisible characters broke words up; how many words mix scripts."""
     if text.isascii():
         return text, 0, 0
     invisible = len(_BREAKING.findall(text))
@@ -92,7 +92,7 @@ def _codec(charset: str) -> str:
     if not _CHARSET.fullmatch(name):
         return ""
     if name in ("us-ascii", "ascii", "iso-8859-1", "latin1", "latin-1"):
-        # as all mail programs read it: bytes 0x80-0x9f are Windows' quotes; UTF-8 under a wrong label is more frequent yet
+        # as all mail programs read it: bytes 0x80-0x9f are Windows' quotes; "ascii" with more is UTF-8 mostly
         return "ascii" if "ascii" in name else "cp1252"
     try:
         return codecs.lookup(name).name

@@ -68,7 +68,8 @@ class ContentPool:
         self._is_running = True
         async with self._changing:
             self._template = await self._start_template(self._model)
-            await self._fill()
+            for link in await self._open(self._template, self._size):
+                self._adopt(link)
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -79,6 +80,7 @@ class ContentPool:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
         async with self._changing:
+            self._free.clear()
             await asyncio.gather(*(link.end() for link in list(self._links)))
             if self._template:
                 await self._template.stop()
@@ -95,11 +97,13 @@ class ContentPool:
         """Change to `model` without losing a message. Raises ModelError; then the model in use stays."""
         async with self._changing:
             template = await self._start_template(model)
+            links = await self._open(template, self._size)
             old_template, old_links = self._template, set(self._links)
             self._template, self._model = template, model
-            self._links -= old_links
-            await self._fill()
-            self._free = deque(link for link in self._free if link not in old_links)
+            self._links.clear()
+            self._free.clear()
+            for link in links:
+                self._adopt(link)
             await asyncio.gather(*(link.end() for link in old_links))
             if old_template:
                 await old_template.stop()
@@ -167,6 +171,7 @@ class ContentPool:
         if job.strikes < _STRIKES and self._is_running:
             self._suspects.append(job)
         else:
+            _log.error("message unscored error=%s bytes=%d", error, len(job.request.content))
             _answer(job, unscored(job.request, error))
 
     async def _start_template(self, model: str) -> Template:
@@ -176,18 +181,17 @@ class ContentPool:
         _log.info("template started model=%s", template.model_id)
         return template
 
-    async def _fill(self) -> None:
-        """Fork until there are as many workers as wanted; together, as each takes its moment to get ready."""
-        assert self._template is not None
-        missing = max(0, self._size - len(self._links))
-        opening = (WorkerLink.open(self._template, self._on_results) for _ in range(missing))
+    async def _open(self, template: Template, count: int) -> list[WorkerLink]:
+        """Fork `count` workers, together: each takes its moment to get ready. All or none; raises OSError."""
+        opening = (WorkerLink.open(template, self._on_results) for _ in range(count))
         opened = await asyncio.gather(*opening, return_exceptions=True)
-        for link in opened:
-            if isinstance(link, WorkerLink):
-                self._adopt(link)
+        links = [link for link in opened if isinstance(link, WorkerLink)]
         for error in opened:
             if isinstance(error, BaseException):
+                await asyncio.gather(*(link.end() for link in links))
+                await template.stop()
                 raise error
+        return links
 
     def _adopt(self, link: WorkerLink) -> None:
         link.on_lost = self._on_lost
@@ -225,7 +229,8 @@ class ContentPool:
                     lost, self._template = self._template, None
                     await lost.stop()
                 self._template = await self._start_template(self._model)
-            await self._fill()
+            for link in await self._open(self._template, self._size - len(self._links)):
+                self._adopt(link)
 
     def _give_up(self, error: str) -> None:
         for job in [*self._suspects, *self._queue]:

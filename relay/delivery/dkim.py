@@ -16,10 +16,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-SIGNED = (
-    b"from to cc subject date message-id mime-version content-type content-transfer-encoding reply-to in-reply-to references "
-    b"list-id list-unsubscribe list-unsubscribe-post list-help list-post list-subscribe list-owner list-archive"
-).split()
+_SIGNED = (
+    b"from to cc subject date message-id mime-version content-type content-transfer-encoding reply-to in-reply-to "
+    b"references list-id list-unsubscribe list-unsubscribe-post list-help list-post list-subscribe list-owner list-archive"
+)
+SIGNED = _SIGNED.split()
 _MOST_OF_ONE_NAME = 20  # a header repeated a thousand times would make our own header that long
 _WHITE = re.compile(rb"[ \t]{2,}|\t")
 _TAIL_BYTES = 4096
@@ -28,7 +29,10 @@ Field = tuple[bytes, bytes]
 
 
 def ensure_key(path: Path) -> bytes:
-    """Return the PEM at `path`; make an RSA-2048 key there (mode 0600) when there is none. Raises OSError, ValueError."""
+    """Return the PEM at `path`; make an RSA-2048 key there (mode 0600) when there is none.
+
+    Raises OSError, and ValueError for what is no such key.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)

@@ -1,0 +1,46 @@
+"""A message's header block as bytes: fields in order, raw. Bounded, never raises; loads no library, main reads it too."""
+
+import re
+from dataclasses import dataclass
+
+_MAX_HEAD = 256 * 1024
+_MAX_FIELDS = 1000
+_FIELD_END = re.compile(rb"\r\n(?![ \t])")
+_NAME = re.compile(rb"[!-9;-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A header block: fields in order, names in lower case, values raw with their folding, without the final CRLF.
+
+    `body_at` is where the body begins. `is_sound` is False when a line is no field: readers differ on such mail.
+    """
+
+    fields: list[tuple[bytes, bytes]]
+    body_at: int
+    is_sound: bool
+
+    def first(self, name: bytes) -> bytes | None:
+        for key, value in self.fields:
+            if key == name:
+                return value
+        return None
+
+
+def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
+    """Split the header block that begins at `start`."""
+    end = len(content) if end is None else end
+    if content.startswith(b"\r\n", start):
+        return Head([], min(start + 2, end), True)
+    stop = content.find(b"\r\n\r\n", start, end)
+    body_at = end if stop < 0 else stop + 4
+    stop = end if stop < 0 else stop
+    fields, is_sound = [], stop - start <= _MAX_HEAD
+    for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
+        name, colon, value = line.partition(b":")
+        name = name.rstrip(b" \t")
+        if colon and _NAME.fullmatch(name):
+            fields.append((name.lower(), value))
+        elif line:
+            is_sound = False
+    return Head(fields, body_at, is_sound and len(fields) < _MAX_FIELDS)
