@@ -1,4 +1,4 @@
-"""A message's header block as bytes: fields in order, raw. Bounded, never raises; loads no library, main reads it too."""
+"""A message's header block as bytes: fields in order, raw. Bounded, never raises; loads no library."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ _NAME = re.compile(rb"[!-9;-~]+")
 class Head:
     """A header block: fields in order, names in lower case, values raw with their folding, without the final CRLF.
 
-    `body_at` is where the body begins. `is_sound` is False when a line is no field: readers differ on such mail.
+    `body_at` is where the body begins. `is_sound` is False when a line is no field, or has space before its colon:
+    readers differ on such mail.
     """
 
     fields: list[tuple[bytes, bytes]]
@@ -38,9 +39,8 @@ def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
     fields, is_sound = [], stop - start <= _MAX_HEAD
     for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
         name, colon, value = line.partition(b":")
-        name = name.rstrip(b" \t")
-        if colon and _NAME.fullmatch(name):
-            fields.append((name.lower(), value))
-        elif line:
-            is_sound = False
+        bare = name.rstrip(b" \t")
+        if colon and _NAME.fullmatch(bare):
+            fields.append((bare.lower(), value))
+        is_sound = is_sound and (len(bare) == len(name) and bool(colon) or not line)
     return Head(fields, body_at, is_sound and len(fields) < _MAX_FIELDS)

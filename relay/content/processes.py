@@ -47,8 +47,13 @@ class Template:
         """Return when it can fork. Raises ModelError when it refuses the model, OSError when it does not start."""
         control, other = socket.socketpair()
         control.setblocking(False)
-        with other:
+        try:
             process = await asyncio.to_thread(_popen, other.fileno())  # 0.4-12 ms, not on the loop
+        except BaseException:
+            control.close()
+            raise
+        finally:
+            other.close()
         template = cls(process, control)
         try:
             await asyncio.wait_for(template._warm_up(setup), _START_SECONDS)
@@ -69,6 +74,7 @@ class Template:
 
     async def stop(self, patience_seconds: float = _ENDING_SECONDS) -> None:
         """Close its socket; it ends its workers, then itself."""
+        self.is_lost = True
         if self._watch:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -131,6 +137,9 @@ class WorkerLink(asyncio.Protocol):
         except (TimeoutError, EOFError) as error:
             link._abort()
             raise OSError("a content worker did not start") from error
+        except BaseException:
+            link._abort()
+            raise
         return link
 
     def send(self, frame: bytes, timeout_seconds: float) -> None:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 _SIGNED = (
     b"from to cc subject date message-id mime-version content-type content-transfer-encoding reply-to in-reply-to "
-    b"references list-id list-unsubscribe list-unsubscribe-post list-help list-post list-subscribe list-owner list-archive"
+    b"references list-id list-unsubscribe list-unsubscribe-post list-help list-post list-subscribe list-owner "
+    b"list-archive"
 )
 SIGNED = _SIGNED.split()
 _MOST_OF_ONE_NAME = 20  # a header repeated a thousand times would make our own header that long

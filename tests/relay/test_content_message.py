@@ -1,0 +1,235 @@
+"""Reading mail: what the recipient would see, from any bytes, in bounded time."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.content.features import host_of, measure, registered_domain, shown_elsewhere, structure_of
+from relay.content.html import Link, read_page
+from relay.content.message import Reading, read
+from relay.content.text import decode_header, fold
+from relay.content.tokens import words_of
+from relay.events import Features
+
+
+def mail(body: str, *headers: str) -> bytes:
+    return "\r\n".join([*headers, "", body.replace("\n", "\r\n")]).encode()
+
+
+def features(reading: Reading, mail_from: str = "") -> Features:
+    return measure(reading, words_of(reading.text), mail_from)
+
+
+HTML = "Content-Type: text/html; charset=utf-8"
+
+
+def test_the_best_texts_of_nested_parts_are_read() -> None:
+    content = mail(
+        "preamble\n--a\nContent-Type: multipart/alternative; boundary=b\n\n"
+        "--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n"
+        "Gr=FC=DFe aus=20\nKöln\n--b\nContent-Type: text/html\nContent-Transfer-Encoding: base64\n\n"
+        "PGI+SGVsbG88L2I+IHdvcmxk\n--b--\n"
+        "--a\nContent-Type: application/pdf; name=invoice.pdf\nContent-Transfer-Encoding: base64\n\nQUJD\n--a--\n",
+        'Content-Type: multipart/mixed; boundary="a"',
+    )
+
+    reading = read(content)
+
+    assert "mixed(alternative(plain,html),pdf)" == reading.shape
+    assert ["Hello", "world"] == reading.visible.split()
+    assert "Grüße" in reading.plain
+    assert ["invoice.pdf"] == [attachment.name for attachment in reading.attachments]
+    assert ["pdf"] == features(reading).attachment_types
+
+
+def test_a_boundary_inside_a_longer_one_does_not_part() -> None:
+    content = mail("--ab\n\nfirst\n--abc\nstill first\n--ab\n\nsecond\n--ab--\n", "Content-Type: multipart/mixed; boundary=ab")
+
+    reading = read(content)
+
+    assert "mixed(plain,plain)" == reading.shape
+    assert "still first" in reading.plain
+
+
+def test_an_empty_part_and_a_missing_end_are_read() -> None:
+    reading = read(mail("--x\n\n--x\n\nlast words", "Content-Type: multipart/mixed; boundary=x"))
+
+    assert "last words" in reading.plain
+
+
+def test_header_words_are_decoded_and_their_gap_dropped() -> None:
+    assert "Ihre Größe" == decode_header(b" =?utf-8?q?Ihre_?=\r\n =?iso-8859-1?b?R3L232U=?=")
+    assert "=?none" == decode_header(b"=?none")
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("V\u200bi\u200bagra", "Viagra"),
+        ("ve\u00adri\u00adfy", "verify"),
+        ("Раураl", "Paypal"),
+        ("ｆｒｅｅ ｍｏｎｅｙ", "free money"),
+        ("Привет, мир", "Привет, мир"),
+        ("می‌خواهم", "میخواهم"),
+    ],
+)
+def test_text_is_folded_to_what_a_reader_sees(written: str, seen: str) -> None:
+    assert seen == fold(written + " x")[0].removesuffix(" x")
+
+
+def test_only_broken_and_mixed_words_are_counted() -> None:
+    assert (2, 1) == fold("fr\u200bee mo\u200bney Раypаl")[1:]
+    assert (0, 0) == fold("Привет \u200eمرحبا free")[1:]
+
+
+def test_hidden_html_is_not_text_but_is_measured() -> None:
+    good = "quarterly report agenda " * 40
+    content = mail(f'<p>buy pills</p><div style="display: none">{good}</div><style>p{{}}</style><!-- {good} -->', HTML)
+
+    reading = read(content)
+
+    assert ["buy", "pills"] == reading.visible.split()
+    assert features(reading).hidden_html_share > 0.9
+
+
+def test_a_hidden_preview_line_is_harmless() -> None:
+    reading = read(mail('<div style="display:none">Your order is on its way</div><p>Hello</p>', HTML))
+
+    assert 0 == features(reading).hidden_html_share
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "shown"),
+    [
+        ("www.paypal.com", "http://203.0.113.9/login", "paypal.com"),
+        ("https://www.paypal.com/signin", "https://paypal.com.evil.example/", "paypal.com"),
+        ("paypal.com", "https://www.paypal.com/", ""),
+        ("invoice.pdf", "https://files.example/1", ""),
+        ("click here", "https://evil.example/", ""),
+    ],
+)
+def test_a_link_that_names_another_domain_is_seen(text: str, url: str, shown: str) -> None:
+    assert shown == shown_elsewhere(Link(url, text))
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("HTTPS://User:pw@Shop.Example:8443/a?b#c", "shop.example"),
+        ("//cdn.example/x", "cdn.example"),
+        ("http://[2001:db8::1]/", "[2001:db8::1]"),
+        ("http:\\\\evil.example\\x", "evil.example"),
+        ("mailto:a@b.example", ""),
+        ("javascript:alert(1)", ""),
+    
+    ],
+)
+def test_the_host_of_odd_urls(url: str, host: str) -> None:
+    assert host == host_of(url).rstrip("]") + ("]" if host.endswith("]") else "")
+
+
+def test_registered_domains_know_public_suffixes() -> None:
+    assert "example.co.uk" == registered_domain("a.b.example.co.uk")
+    assert "203.0.113.9" == registered_domain("203.0.113.9")
+
+
+def test_sender_features() -> None:
+    content = mail(
+        "hi", 'From: "billing@paypal.com" <x@evil.example>', "Reply-To: y@gmail.com", "Received: a", "Received: b", "X-Mailer: PHP/8"
+    )
+
+    found = features(read(content), "bounce@mailer.example")
+
+    assert (True, True, False, 2) == (
+        found.display_name_address,
+        found.reply_to_differs,
+        found.from_aligned,
+        found.received_headers,
+    )
+    assert (False, False, "PHP/8") == (found.has_date, found.has_message_id, found.mailer)
+
+
+def test_an_image_without_words_is_a_structure_token() -> None:
+    reading = read(mail('<a href="https://x.example/"><img src="cid:1"></a>', HTML))
+
+    assert {"image-only", "inline-image"} <= set(structure_of(features(reading), reading))
+
+
+def test_the_same_words_have_the_same_digest_whatever_their_numbers() -> None:
+    first, second, third = (
+        features(read(mail(text))).body_digest for text in ("Order 123 is  here", "Order 987 is here", "Order is here")
+    )
+
+    assert first == second != third
+
+
+HOSTILE = {
+    "nested html": mail("<div>" * 60_000 + "x", HTML),
+    "tables": mail("<table>" * 40_000, HTML),
+    "open comments": mail("<!--" * 40_000, HTML),
+    "styles": mail('<p style="font-size:' + " " * 30_000 + 'x">' + "a" * 30_000, HTML),
+    "addresses": mail("a@" * 50_000 + " http://" * 20_000),
+    "nested multiparts": mail("--a\nContent-Type: multipart/mixed; boundary=a\n\n" * 2_000, "Content-Type: multipart/mixed; boundary=a"),
+    "many parts": mail("--a\n\n\n" * 50_000, "Content-Type: multipart/mixed; boundary=a"),
+    "long header": mail("x", "Subject: " + "=?utf-8?b?" * 20_000),
+    "many headers": mail("x", *["To: a@b.example"] * 50_000),
+    "from": mail("x", "From: " + '"' + "\\" * 40_000, "Reply-To: " + "<" * 40_000),
+    "charset": mail("=41" * 9, "Content-Type: text/plain; charset=punycode", "Content-Transfer-Encoding: quoted-printable"),
+    "zlib charset": mail("x", "Content-Type: text/plain; charset=zlib"),
+    "spaces": mail(" " * 100_000 + "\t" * 50_000),
+    "no lines": b"a" * 300_000,
+    "nothing": b"",
+    "only crlf": b"\r\n\r\n",
+    "nul": b"\0" * 1000,
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_mail_is_read_in_bounded_time(content: bytes) -> None:
+    began = time.process_time()
+
+    reading = read(content)
+    structure_of(features(reading), reading)
+
+    assert time.process_time() - began < 0.5
+
+
+def test_a_large_attachment_costs_no_more_than_a_small_one() -> None:
+    data = "QUJD" * 19 + "\n"
+    small, large = (
+        mail(f"--a\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n\n{data * count}--a--", "Content-Type: multipart/mixed; boundary=a")
+        for count in (10, 100_000)
+    )
+
+    assert 570 == pytest.approx(read(small).attachments[0].size_bytes, abs=5)
+    began = time.process_time()
+    assert 5_700_000 == pytest.approx(read(large).attachments[0].size_bytes, abs=50)
+    assert time.process_time() - began < 0.05
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_read(content: bytes) -> None:
+    reading = read(content)
+    structure_of(features(reading), reading)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=500))
+def test_any_html_is_read(markup: str) -> None:
+    read_page(markup)
+
+
+def test_damaged_real_mail_is_read(corpora: Path) -> None:
+    rng = random.Random(3)
+    for path in sorted(corpora.glob("bounces/msgs/*.eml"))[::4]:
+        content = bytearray(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+        for _ in range(20):
+            at = rng.randrange(len(content))
+            content[at : at + rng.randrange(4)] = rng.randbytes(rng.randrange(4))
+        reading = read(bytes(content))
+        structure_of(features(reading), reading)
