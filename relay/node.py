@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import secrets
 import signal
 import sqlite3
@@ -22,6 +23,7 @@ from relay.content.workers import ContentPool, ModelError
 from relay.control import tokens
 from relay.control.api import build_app, serve
 from relay.control.commands import Commands
+from relay.control.errors import StateFailure
 from relay.control.lock import AlreadyRunning, acquire
 from relay.control.state import State
 from relay.delivery.courier import Courier
@@ -36,11 +38,14 @@ from relay.policy.counters import Counters
 from relay.policy.limits import SlidingLimits
 from relay.policy.signals import Signals
 from relay.reception import Receiver
+from relay.refusals import Refusals
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient
 
 _log = logging.getLogger("mailweir.node")
+
+_SECRET_BYTES = 32
 
 
 class StartFailure(Exception):
@@ -69,6 +74,7 @@ class _Parts:
     core: _Core
     started_at: datetime
     courier: Courier
+    receiver: Receiver
     doors: Doors
     metrics: Metrics
     commands: Commands
@@ -95,10 +101,14 @@ def run(settings: Settings) -> int:
     """Run one relay until SIGTERM or SIGINT; return the exit status."""
     try:
         _prepare(settings)
+        _allow_many_files()
         with acquire(settings.dir):
             asyncio.run(_run(settings))
     except (StartFailure, SettingsError, AlreadyRunning, ModelError) as error:
         print(f"mailweir relay: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # whatever is in its way in the data folder
+        print(f"mailweir relay: {error.filename or settings.dir}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 
@@ -131,6 +141,7 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         _show_gauges(parts)
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
+        stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
         stack.push_async_callback(parts.doors.close, settings.smtp.stop_seconds)
         async with _control(parts):
@@ -143,13 +154,19 @@ async def _start_core(
     journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
     journal.start()
     stack.callback(journal.close)
-    state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+    try:
+        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+    except (StateFailure, sqlite3.Error) as error:
+        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
     try:
         spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
-    except sqlite3.DatabaseError as error:
-        raise StartFailure(f"{settings.dir}/spool/index.sqlite cannot be read: {error}") from error
-    spool.start()
+        spool.start()
+    except sqlite3.Error as error:
+        raise StartFailure(
+            f"{settings.dir}/spool/index.sqlite cannot be used: {error}. Nothing in {settings.dir}/spool was changed; "
+            "put a copy of the file back, or move the folder away to start with an empty one"
+        ) from error
     stack.push_async_callback(spool.stop)
     signals = Signals()
     counters = Counters(settings.dir / "counters.sqlite", signals, clock)
@@ -192,7 +209,7 @@ def _wire(core: _Core) -> _Parts:
         metrics=metrics,
     )
     doors = Doors(_doorway(core, receiver, metrics))
-    return _Parts(core, clock.now(), courier, doors, metrics, commands)
+    return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
 
 
 def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
@@ -216,6 +233,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         account_of_ip=state.account_of_ip,
         account_of_name=state.accounts.get,
         receive=receiver.receive,
+        on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
     )
 
@@ -291,6 +309,12 @@ def _prepare(settings: Settings) -> None:
         ) from error
 
 
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files: the usual 1,024 is a few hundred clients and the next hops."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer]]:
     keys: dict[str, bytes] = {}
     signers: list[Signer] = []
@@ -312,8 +336,14 @@ def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer
 
 
 def _secret(path: Path) -> bytes:
-    """The node's key for references and keyed hashes; made once."""
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+    """The node's key for references and keyed hashes; made once, whole or not at all."""
+    secret = path.read_bytes() if path.exists() else b""
+    if len(secret) < _SECRET_BYTES:  # a full disk left it empty, and an empty key would sign for everybody
+        secret, draft = secrets.token_bytes(_SECRET_BYTES), path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    return secret

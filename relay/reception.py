@@ -4,7 +4,9 @@ Every door ends here: one way in. Whatever the verdict, exactly one Reception or
 is given only after spool.store has returned.
 """
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +15,18 @@ from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer
 from relay.content.workers import ContentPool
+from relay.control.errors import StateFailure
 from relay.delivery.courier import Courier
 from relay.delivery.headers import received_line, reference
 from relay.envelope import Submission
-from relay.events import Action, Features, Rcpt, Reception, Rejection
+from relay.events import Action, Features, Rcpt, Reception, Rejection, TraceStep
 from relay.front.identity import Identity, identify
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
 from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
-from relay.reply import PermanentError, Reply, TransientError
+from relay.reply import Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
@@ -31,7 +34,9 @@ from relay.tree import SenderId
 
 _log = logging.getLogger("mailweir.reception")
 
-_MAX_RECEIVED = 100  # RFC 5321 section 6.3: at least 100
+_MAX_RECEIVED = 100  # RFC 5321 section 6.3: not below 100
+_HEADER_BYTES = 512 * 1024  # front/data.py lets no longer header in
+_received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE).findall
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 _DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
@@ -39,6 +44,19 @@ _PARKING = (Standing.HELD, *_REFUSING)
 _UNREAD = ContentResult(
     score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """One message before it is judged, and what was found in it."""
+
+    submission: Submission
+    identity: Identity
+    number: int
+    content: bytes
+    limit: LimitUse
+    result: ContentResult
+    began: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +96,46 @@ class Receiver:
         self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
         self._reference_key, self._metrics = reference_key, metrics
+        self._concluding: set[asyncio.Task[Reply]] = set()
 
     async def receive(self, submission: Submission) -> Reply:
         """Return the reply to the final dot. 250: on disk, delivered or held from now on."""
         began = self._clock.unix()
         identity, content = _identified(submission)
         number = self._spool.reserve(len(submission.recipients))
-        message_id = self._spool.message_id(number)
-        limit = self._reserve(identity.sender, submission)
-        result = await self._assess(identity.sender, submission, content, message_id, limit)
+        limit = self._reserve(identity.sender, submission, began)
+        try:
+            result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
+        except asyncio.CancelledError:  # the client left before anything was kept; it will come again
+            self._limits.give_back(identity.sender.key, len(submission.recipients), began)
+            raise
+        # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
+        # the courier would lie until the next start, a decision without its hold would park nothing.
+        concluding = asyncio.create_task(
+            self._conclude(_Arrival(submission, identity, number, content, limit, result, began))
+        )
+        self._concluding.add(concluding)
+        concluding.add_done_callback(self._concluding.discard)
+        return await asyncio.shield(concluding)
+
+    async def settle(self, seconds: float) -> None:
+        """Return when all that was received is stored or refused; for the stop, before the spool's."""
+        if self._concluding:
+            await asyncio.wait(self._concluding, timeout=seconds)
+
+    async def _conclude(self, arrival: _Arrival) -> Reply:
         # No await between here and the end of _judge and the hand-over to the spool: a hold that another message of
         # the sender causes meanwhile either is seen here, or parks this one by its later commit.
-        case = self._judge(submission, identity, number, content, limit, result)
-        decision = await self._decide(case.verdict.proposal) if case.verdict.proposal else None
-        if case.verdict.action in (Action.ACCEPT, Action.HOLD):
-            reply = await self._keep(case, decision, began)
-        else:
-            reply = self._refuse(case)
-        return reply
+        case = self._judge(arrival)
+        try:
+            decision = await self._decide(case.verdict.proposal) if case.verdict.proposal else None
+            if case.verdict.action in (Action.ACCEPT, Action.HOLD):
+                return await self._keep(case, decision, arrival.began)
+        except (SpoolFull, StateFailure) as error:
+            self._limits.give_back(case.inputs.sender.key, len(case.submission.recipients), arrival.began)
+            self._metrics.refused.labels("disk_full").inc()
+            raise TransientError(_DISK_FULL) from error
+        return self._refuse(case)
 
     async def receive_report(self, report: bytes, to: str, about: SpooledMessage) -> None:
         """Spool a bounce of ours, from the null sender, under the account whose mail it is about."""
@@ -136,9 +176,8 @@ class Receiver:
         recipients = await self._spool.store(message, report, [to], record, is_held=False)
         self._courier.enqueue(recipients, report)
 
-    def _reserve(self, sender: SenderId, submission: Submission) -> LimitUse:
-        now_unix, base = self._clock.unix(), self._base_limit(submission)
-        multiplier, age = self._state_of(sender.key).multiplier, 0.0
+    def _reserve(self, sender: SenderId, submission: Submission, now_unix: float) -> LimitUse:
+        base, multiplier, age = self._base_limit(submission), self._state_of(sender.key).multiplier, 0.0
         if multiplier > 1 and (signal := self._signals.state(sender.key, now_unix, self._settings.policy)):
             age = now_unix - signal.first_seen_unix
         limit = effective_limit(base, multiplier, age)
@@ -165,41 +204,32 @@ class Receiver:
             )
         )
 
-    def _judge(
-        self,
-        submission: Submission,
-        identity: Identity,
-        number: int,
-        content: bytes,
-        limit: LimitUse,
-        result: ContentResult,
-    ) -> _Case:
-        if result.features.received_headers > _MAX_RECEIVED:
-            raise PermanentError(_LOOP)
-        now, key, policy = self._clock.now(), identity.sender.key, self._settings.policy
-        message_id = self._spool.message_id(number)
-        state = self._state_of(key)
+    def _judge(self, arrival: _Arrival) -> _Case:
+        submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
+        now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
+        hops = _hops(arrival)
         inputs = Inputs(
-            sender=identity.sender,
+            sender=sender,
             account=submission.account,
-            state=state,
-            limit=limit,
-            signal=self._observed(key, result, now.timestamp(), message_id, len(submission.recipients)),
+            state=self._state_of(sender.key),
+            limit=arrival.limit,
+            signal=self._observed(arrival, now.timestamp(), message_id, is_loop=hops >= _MAX_RECEIVED),
             score=result.score,
             error=result.error,
             reasons=tuple(result.reasons),
             model=result.model,
             base_limit=self._base_limit(submission),
         )
-        return _Case(submission, number, message_id, content, result, inputs, judge(inputs, policy, now, message_id))
+        verdict = _loop(hops) if hops >= _MAX_RECEIVED else judge(inputs, policy, now, message_id)
+        return _Case(submission, arrival.number, message_id, arrival.content, result, inputs, verdict)
 
-    def _observed(
-        self, sender: str, result: ContentResult, now_unix: float, message_id: str, recipients: int
-    ) -> SignalState:
-        policy = self._settings.policy
-        if result is _UNREAD:  # refused by limit or standing: a client that retries must not count as history
+    def _observed(self, arrival: _Arrival, now_unix: float, message_id: str, *, is_loop: bool) -> SignalState:
+        policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
+        # A client that retries what limit or standing refuse must not gain a history by it, nor a loop one spam by many
+        if result is _UNREAD or is_loop:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
+        recipients = len(arrival.submission.recipients)
         return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients)
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
@@ -228,10 +258,7 @@ class Receiver:
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - began,
         )
-        try:
-            recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
-        except SpoolFull as error:
-            raise TransientError(_DISK_FULL) from error
+        recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - began)
         if is_held:
@@ -305,6 +332,20 @@ def _identified(submission: Submission) -> tuple[Identity, bytes]:
         kept.append(content[start:begin])
         start = stop
     return identity, b"".join([*kept, content[start:]]) if kept else content
+
+
+def _hops(arrival: _Arrival) -> int:
+    """How many hops the message has behind it, counted here when no worker could."""
+    if arrival.result.error:
+        content = arrival.content
+        end = content.find(b"\r\n\r\n", 0, _HEADER_BYTES)
+        return len(_received_fields(content, 0, end if end >= 0 else _HEADER_BYTES))
+    return arrival.result.features.received_headers
+
+
+def _loop(hops: int) -> Verdict:
+    step = TraceStep("mail_loop", True, f"{hops} Received headers, refused from {_MAX_RECEIVED}")
+    return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
 
 
 def _brief(case: _Case) -> tuple[str, str, str, float | None]:

@@ -80,7 +80,7 @@ def score_command(name: str) -> None:
                 raise click.ClickException(f"{path}: {error.strerror or error}") from error
             if b"\r\n" not in content:
                 content = content.replace(b"\n", b"\r\n")
-            click.echo(f"{loaded.probability(*columns_of(read(content), loaded.bits)):.6f}")
+            click.echo(f"{loaded.probability(*columns_of(read(content), loaded.bits)):.12g}")
 
 
 @model.command("ls")

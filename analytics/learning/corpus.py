@@ -64,24 +64,17 @@ OWN_TERMS = "texts of the Mailweir project, Apache-2.0"
 
 
 def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
-    """Return the examples of a corpus file and our own. `everything` False: only what may train a shipped model.
+    """Return the examples of a corpus file and our own. Raises CorpusError."""
+    examples = list(read_file(path, everything=everything)) if path is not None else []
+    return examples + [Example(raw, is_bad, OWN, part, "train") for raw, is_bad, part in own_examples()]
+
+
+def read_file(path: Path, *, everything: bool) -> Iterator[Example]:
+    """Yield the examples of a corpus file. `everything` False: only what may train a shipped model.
 
     The file is Parquet with the columns id, label (spam, phish, ham), source, split (train, valid), raw. Sources that
     are not known here count as not shippable. Raises CorpusError.
     """
-    examples = [Example(raw, is_bad, OWN, part, "train") for raw, is_bad, part in own_examples()]
-    if path is not None:
-        examples += _from_file(path, everything)
-    return examples
-
-
-def terms_of(source: str) -> str:
-    if source == OWN:
-        return OWN_TERMS
-    return SOURCES[source].text if source in SOURCES else "terms unknown: not for shipped models"
-
-
-def _from_file(path: Path, everything: bool) -> Iterator[Example]:
     wanted = ["id", "label", "source", "split", "raw"]
     try:
         frame = pd.read_parquet(path, columns=wanted)
@@ -93,3 +86,9 @@ def _from_file(path: Path, everything: bool) -> Iterator[Example]:
         terms = SOURCES.get(source)
         if everything or (terms is not None and terms.may_ship(message_id)):
             yield Example(raw, label != "ham", source, terms.origin if terms else source, split)
+
+
+def terms_of(source: str) -> str:
+    if source == OWN:
+        return OWN_TERMS
+    return SOURCES[source].text if source in SOURCES else "terms unknown: not for shipped models"

@@ -20,6 +20,7 @@ from typing import Any
 from analytics.learning.layouts import as_html, as_plain
 
 _COPIES = {"ham": 26, "bad": 30}
+_WITHOUT_NAME, _WITHOUT_SUBJECT = 0.2, 0.02  # in both kinds: devices, scripts and hurried people
 _PARTS = 4  # whole texts, not copies, are left out together: copies of a known text say nothing about new ones
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -87,7 +88,8 @@ def compose(text: Text, rng: random.Random) -> bytes:
     mail = EmailMessage(policy=SMTP)
     mail["From"] = filled.sender
     mail["To"] = f"{_expand('{given}', rng).lower()}@customer{rng.randrange(99)}.example"
-    mail["Subject"] = filled.subject
+    if rng.random() > _WITHOUT_SUBJECT:
+        mail["Subject"] = filled.subject
     mail["Date"] = "Mon, 02 Nov 2026 10:00:00 +0000"
     mail["Message-ID"] = f"<{rng.randrange(10**12):x}@{filled.sender.rpartition('@')[2].rstrip('>')}>"
     if text.is_bad and rng.random() < 0.1:
@@ -98,9 +100,21 @@ def compose(text: Text, rng: random.Random) -> bytes:
     if shape != "plain":
         markup = as_html(filled.paragraphs, filled.link, filled.link_text or filled.button, text.style, rng)
         mail.set_content(markup, subtype="html") if shape == "html" else mail.add_alternative(markup, subtype="html")
+        if rng.random() < 0.2:
+            _sign_with_logo(mail, rng)
     if filled.attachment:
         mail.add_attachment(rng.randbytes(600), "application", "octet-stream", filename=filled.attachment)
     return mail.as_bytes()
+
+
+def _sign_with_logo(mail: EmailMessage, rng: random.Random) -> None:
+    """Put a picture that travels along below the HTML, as business signatures and image spam have it."""
+    part = mail.get_body(("html",))
+    assert isinstance(part, EmailMessage)
+    cid = f"logo{rng.randrange(10**6)}@mail"
+    markup = part.get_content().replace("</body>", f'<p><img src="cid:{cid}" alt="logo"></p></body>')
+    part.set_content(markup.replace("</BODY>", f'<IMG src="cid:{cid}"></BODY>'), subtype="html")
+    part.add_related(rng.randbytes(300), "image", rng.choice(("png", "jpeg", "gif")), cid=f"<{cid}>")
 
 
 def _fill(text: Text, rng: random.Random) -> Filled:
@@ -147,7 +161,8 @@ def _with_domain(sender: str, rng: random.Random) -> str:
     local, _, kind = address.rstrip(">").partition("@")
     domain = rng.choice(_DOMAINS[kind]) if kind in _DOMAINS else _domain(rng)
     name = re.sub(r"[\"<>@]", "", name).strip()
-    return f'"{name}" <{re.sub(r"[^a-z0-9.-]", "", local.lower()) or "info"}@{domain}>'
+    prefix = "" if rng.random() < _WITHOUT_NAME or not name else f'"{name}" '
+    return f"{prefix}<{re.sub(r'[^a-z0-9.-]', '', local.lower()) or 'info'}@{domain}>"
 
 
 def _domain(rng: random.Random) -> str:

@@ -30,8 +30,9 @@ BITS = 20
 _INVERSE_REGULARISATION = 100.0  # of 1, 10, 100, 1000 the best on origins left out
 _PASSAGE_WORDS = 140
 _HEAD_WEIGHT = 0.5  # the first words of a message are a second, weaker example of it
-_STUFFED_WEIGHT = 0.2
-_ROUNDS = 80  # of lbfgs: more fit the training mail closer and mail of other origins no better
+_STUFFED_WEIGHT = 0.5
+_TOLERANCE = 1e-5  # at scikit-learn's 1e-4 lbfgs stops far too early: recall .916 instead of .964 on the valid split
+_ROUNDS = 300
 # Where the lines of action lie. The line is fitted there: a few margins far out would make it too flat.
 _DECIDING = (2.0, 9.0)
 _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must not outvote it
@@ -118,7 +119,11 @@ def train(tokens: Tokens, name: str, made_at: datetime, step: Step) -> Trained:
         thresholds=lines_of(outside_p, tokens.is_bad[judged]),
         figures=[
             figures_of("each origin left out", outside_p, tokens.is_bad[judged], tokens.sources[judged]),
-            figures_of("valid split (known origins)", inside_p, tokens.is_bad[valid], tokens.sources[valid]),
+            *(
+                [figures_of("valid split (known origins)", inside_p, tokens.is_bad[valid], tokens.sources[valid])]
+                if len(valid)  # our own texts alone have none
+                else []
+            ),
         ],
         notes="Thresholds are of mail whose origin was left out of training, even whole decades: a lower bound. "
         "Calibrated on the valid split of known origins, and on our own texts, left out by quarters. "
@@ -172,9 +177,9 @@ def _fit(tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     labels = np.concatenate([tokens.is_bad[rows], tokens.is_bad[rows], np.ones(len(stuffed), bool)])
     weights = np.concatenate([weight, weight * _HEAD_WEIGHT, np.full(len(stuffed), _STUFFED_WEIGHT)])
     # No intercept: calibration has one.
-    classifier = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=_ROUNDS, fit_intercept=False)
+    classifier = LogisticRegression(C=_INVERSE_REGULARISATION, tol=_TOLERANCE, max_iter=_ROUNDS, fit_intercept=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # after so many rounds it is good enough
         return np.asarray(classifier.fit(matrix, labels, sample_weight=weights).coef_[0])
 
 
@@ -182,7 +187,8 @@ def _matrix(rows: Columns) -> csr_matrix:
     lengths = np.array([len(row) for row in rows], np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths)
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    return csr_matrix((values, np.concatenate(rows).astype(np.int32), starts), shape=(len(rows), 1 << BITS))
+    places = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, np.int32)
+    return csr_matrix((values, places, starts), shape=(len(rows), 1 << BITS))
 
 
 def _calibrate(margin: NDArray[np.float64], is_bad: NDArray[np.bool_]) -> tuple[float, float]:

@@ -40,7 +40,8 @@ def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
     for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
         name, colon, value = line.partition(b":")
         bare = name.rstrip(b" \t")
-        if colon and _NAME.fullmatch(bare):
+        is_field = bool(colon) and _NAME.fullmatch(bare) is not None
+        if is_field:
             fields.append((bare.lower(), value))
-        is_sound = is_sound and (len(bare) == len(name) and bool(colon) or not line)
+        is_sound = is_sound and (not line or (is_field and len(bare) == len(name)))
     return Head(fields, body_at, is_sound and len(fields) < _MAX_FIELDS)

@@ -16,6 +16,7 @@ CARD = "card.json"
 _PLACES = (
     Path(__file__).resolve().parent.parent / "data" / "models",  # in the wheel
     Path(__file__).resolve().parent.parent.parent / "data" / "models",  # in the source tree
+    Path("data/models"),  # where `mailweir model train` puts it, in the folder it is called in
 )
 
 

@@ -23,8 +23,8 @@ _FOREIGN_WORD = re.compile(r"\w*[\u0370-\u03ff\u0400-\u052f]\w*")
 _LATIN = re.compile(r"[A-Za-z]")
 # Only charsets that are used in mail: Python's idna and punycode codecs are quadratic, unicode_escape warns.
 _CHARSET = re.compile(
-    r"(?:us-)?ascii|utf-?(?:7|8|16|32)(?:-?[lb]e)?|(?:iso-?)?8859-?\d+.*|iso-(?:8859|2022)-.*|latin-?\d+|(?:windows|cp|ibm)-?\d+"
-    r"|koi8-[rutk]|gb2312|gbk|gb18030|big5(?:-?hkscs)?|euc-?(?:jp|kr|cn)|ks_c_5601.*|shift[_-]?jis|sjis|hz(?:-gb-2312)?|tis-620|mac-?\w+"
+    r"(?:us-)?ascii|utf-?(?:7|8|16|32)(?:-?[lb]e)?|(?:iso-?)?8859-?\d+[\w-]*|iso-(?:8859|2022)-[\w-]*|latin-?\d+|(?:windows|cp|ibm)-?\d+"
+    r"|koi8-[rutk]|gb2312|gbk|gb18030|big5(?:-?hkscs)?|euc-?(?:jp|kr|cn)|ks_c_5601[\w-]*|shift[_-]?jis|sjis|hz(?:-gb-2312)?|tis-620|mac-?\w+"
 )
 _ENCODED_WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]*)?\?([bBqQ])\?([^?\s]*)\?=(?:\s+(?==\?))?")
 _SPACES = re.compile(r"\s+")

@@ -2,11 +2,18 @@
 
 import asyncio
 import logging
+import resource
 from collections import Counter
 
 from relay.front.session import CLOSING, Door, Doorway
+from relay.reply import Reply
 
 _log = logging.getLogger("mailweir.front")
+
+# Open files that sessions must leave to the spool and to deliveries: without one of those no mail gets on disk
+_KEPT_FILES = 512
+_BUSY = Reply(421, "4.7.0", "too many connections from your address")
+_FULL = Reply(421, "4.3.2", "too many connections, try again later")
 
 
 class Doors:
@@ -17,6 +24,7 @@ class Doors:
         self._servers: list[asyncio.Server] = []
         self._inside: set[Door] = set()
         self._per_address: Counter[str] = Counter()
+        self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES, _KEPT_FILES)
         self.is_closing = False
         self.accepted = 0
 
@@ -51,13 +59,18 @@ class Doors:
         for door in list(self._inside):
             door.close_with(CLOSING)
 
-    def enter(self, door: Door) -> bool:
-        if self._per_address[door.ip] >= self._way.settings.max_connections_per_address or self.is_closing:
-            return False
+    def enter(self, door: Door) -> Reply | None:
+        """Note a session; return why it is not welcome, if so."""
+        if self.is_closing:
+            return CLOSING
+        if len(self._inside) >= self._capacity:
+            return _FULL
+        if self._per_address[door.ip] >= self._way.settings.max_connections_per_address:
+            return _BUSY
         self._per_address[door.ip] += 1
         self._inside.add(door)
         self.accepted += 1
-        return True
+        return None
 
     def leave(self, door: Door) -> None:
         if door in self._inside:

@@ -6,38 +6,32 @@ stop the whole server's mail for them. Never logs per command; never echoes inpu
 
 import asyncio
 import logging
-import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Protocol, Self
 
-import aiosmtpd.smtp
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from relay.clock import Clock
 from relay.envelope import Account, Submission
 from relay.front.address import decode_xtext, parse_path
 from relay.front.auth import Authenticator, Locked
+from relay.front.conversation import TRY_LATER, Conversation
 from relay.front.data import canonical, read_data
 from relay.reply import PermanentError, RelayError, Reply
 from relay.settings import Smtp
 
 _log = logging.getLogger("mailweir.front")
 
-# aiosmtpd cleans every command line for a log that is switched off, by a regular expression, twice
-aiosmtpd.smtp.sanitized_log = lambda *_args, **_kwargs: None
-
-_READER_LIMIT = 65_536
 _MAIL_PARAMETERS = {"SIZE", "BODY", "SMTPUTF8", "AUTH"}
-_LOOPBACK = ("127.", "::1")
+_RECORDED_REFUSALS = 100  # of one session; the rest is only counted
 
 _AUTH_NEEDED = Reply(530, "5.7.0", "authentication required")
 _NO_RELAY = Reply(550, "5.7.1", "[AUTH] relaying denied")
 _TOO_BIG = Reply(552, "5.3.4", "message too big")
-_TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 CLOSING = Reply(421, "4.3.2", "service shutting down, try again later")
-_BUSY = Reply(421, "4.7.0", "too many connections from your address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,7 @@ class Doorway:
     account_of_ip: Callable[[str], Account | None]
     account_of_name: Callable[[str], Account | None]
     receive: Callable[[Submission], Awaitable[Reply]]
+    on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
     on_auth_failure: Callable[[str, bytes, str], None]
 
 
@@ -60,8 +55,8 @@ class House(Protocol):
 
     is_closing: bool
 
-    def enter(self, door: "Door") -> bool:
-        """Tell whether one more session is welcome."""
+    def enter(self, door: "Door") -> Reply | None:
+        """Note a session; return why it is not welcome, if so."""
         ...
 
     def leave(self, door: "Door") -> None:
@@ -69,16 +64,15 @@ class House(Protocol):
         ...
 
 
-class Door(SMTP):
+class Door(Conversation):
     """One SMTP session."""
 
     way: Doorway
-    ip: str
     _doors: House
     _account: Account | None
     _credential: str
     _given: LoginPassword | None
-    _replies: list[bytes]
+    _refusals: int
     _auth_param: str
     _is_8bit: bool
     is_in_transaction: bool
@@ -93,15 +87,10 @@ class Door(SMTP):
         self.command_size_limits["AUTH"] = 12_288  # RFC 4954 section 4.5
 
     def cloned(self) -> Self:
-        """A fresh session from this template: SMTP.__init__ inspects every member, 0.1 ms a connection."""
-        door = type(self).__new__(type(self))
-        door.__dict__.update(self.__dict__)
-        reader = asyncio.StreamReader(loop=self.loop, limit=_READER_LIMIT)
-        asyncio.StreamReaderProtocol.__init__(door, reader, door._cb_client_connected, loop=self.loop)
-        # these hold methods bound to the template: its replies would go to the first connection
-        door._smtp_methods = {name: getattr(door, "smtp_" + name) for name in self._smtp_methods}
+        door = super().cloned()
         door._account, door._credential, door._given = None, "", None
-        door._replies, door.is_in_transaction = [], False
+        door._refusals, door.is_in_transaction = 0, False
+        door._auth_param, door._is_8bit = "", False
         return door
 
     # ---- connection ----
@@ -109,48 +98,18 @@ class Door(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         is_new = self._original_transport is None
         super().connection_made(transport)
-        if is_new:
-            peer = transport.get_extra_info("peername")
-            self.ip = peer[0] if peer else ""
-            if not self._doors.enter(self):
-                assert isinstance(transport, asyncio.WriteTransport)
-                transport.write(f"{_BUSY}\r\n".encode())
-                transport.close()
+        if not is_new:
+            # TLS begins: forget what was said in clear text (RFC 3207 section 4.2)
+            self._account, self._credential = None, ""
+            return
+        peer = transport.get_extra_info("peername")
+        self.ip = peer[0] if peer else ""
+        if unwelcome := self._doors.enter(self):
+            self.close_with(unwelcome)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._doors.leave(self)
         super().connection_lost(error)
-
-    def close_with(self, reply: Reply) -> None:
-        """Say goodbye now; for sessions without a transaction."""
-        if isinstance(self.transport, asyncio.WriteTransport) and not self.transport.is_closing():
-            self.transport.write(f"{reply}\r\n".encode())
-            self.transport.close()
-
-    async def handle_exception(self, error: Exception) -> str:
-        _log.exception("session failed client=%s", self.ip, exc_info=error)
-        return str(_TRY_LATER)
-
-    # ---- replies ----
-
-    async def push(self, status: str | bytes) -> None:
-        """Write a reply, behind those that wait."""
-        text = status if isinstance(status, str) else status.decode()
-        self._replies.append(_with_enhanced_code(text).encode() + b"\r\n")
-        await self._flush()
-
-    async def _flush(self) -> None:
-        assert isinstance(self.transport, asyncio.WriteTransport)
-        self.transport.write(b"".join(self._replies))
-        self._replies.clear()
-        if self.transport.get_write_buffer_size():
-            await self._writer.drain()  # a client that pipelines and never reads is held back here
-
-    async def _answer(self, reply: Reply | str) -> None:
-        """Reply within a pipelined group: written when no further complete command waits (RFC 2920 section 3.2)."""
-        self._replies.append(f"{reply}\r\n".encode())
-        if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
-            await self._flush()
 
     # ---- commands ----
 
@@ -160,7 +119,9 @@ class Door(SMTP):
             return
         self._set_rset_state()  # type: ignore[no-untyped-call]
         assert self.session is not None
-        self.session.extended_smtp, self.session.host_name = True, hostname[:255]
+        self.session.extended_smtp = True
+        # goes into records: bytes that are no UTF-8 would break their encoding
+        self.session.host_name = hostname[:255].encode("utf-8", "replace").decode()
         size = self.way.settings.max_size_bytes
         lines = [self.way.hostname, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
         if not self._tls_protocol:
@@ -173,8 +134,8 @@ class Door(SMTP):
         assert self.session is not None
         if not self.session.extended_smtp:
             await self.push("503 5.5.1 send EHLO first")
-        elif self.session.authenticated:
-            await self.push("503 5.5.1 already authenticated")
+        elif self.session.authenticated or self.is_in_transaction:
+            await self.push("503 5.5.1 already authenticated or in a transaction")  # RFC 4954 section 4
         elif not self._may_authenticate():
             await self.push("538 5.7.11 encryption required for authentication")
         else:
@@ -215,12 +176,13 @@ class Door(SMTP):
             await self.push("235 2.7.0 authentication successful")
 
     def _may_authenticate(self) -> bool:
-        return bool(self._tls_protocol) or (self.way.settings.auth_without_tls and self.ip.startswith(_LOOPBACK))
+        return bool(self._tls_protocol) or (self.way.settings.auth_without_tls and _is_loopback(self.ip))
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         try:
             self._begin(arg or "")
         except RelayError as error:
+            self._note("mail", error.reply)
             await self._answer(error.reply)
         else:
             await self._answer("250 2.1.0 sender ok")
@@ -247,7 +209,10 @@ class Door(SMTP):
 
     def _check_mail_parameters(self, address: str, parameters: dict[str, str]) -> None:
         size = parameters.get("SIZE", "0")
-        if not size.isdigit() or parameters.get("BODY", "7BIT").upper() not in ("7BIT", "8BITMIME"):
+        if not (size.isascii() and size.isdigit()) or parameters.get("BODY", "7BIT").upper() not in (
+            "7BIT",
+            "8BITMIME",
+        ):
             raise PermanentError(Reply(501, "5.5.4", "bad SIZE or BODY parameter"))
         if int(size) > self.way.settings.max_size_bytes:
             raise PermanentError(_TOO_BIG)
@@ -257,6 +222,7 @@ class Door(SMTP):
         try:
             self._add_recipient(arg or "")
         except RelayError as error:
+            self._note("rcpt", error.reply)
             await self._answer(error.reply)
         else:
             await self._answer("250 2.1.5 recipient ok")
@@ -306,14 +272,26 @@ class Door(SMTP):
     async def _receive(self, raw: bytes | None) -> Reply:
         try:
             if raw is None:
-                return _TOO_BIG
-            return await self.way.receive(self._submission(canonical(raw)))
+                raise PermanentError(_TOO_BIG)
+            submission = self._submission(canonical(raw))
+        except RelayError as error:
+            self._note("data", error.reply)
+            return error.reply
+        try:
+            return await self.way.receive(submission)
         except RelayError as error:
             return error.reply
         except Exception:
             # one broken message must not end the session; unknown means transient
             _log.exception("reception failed client=%s", self.ip)
-            return _TRY_LATER
+            self.way.on_refusal("data", TRY_LATER, None)
+            return TRY_LATER
+
+    def _note(self, stage: str, reply: Reply) -> None:
+        """Tell of a refusal. Strangers are only counted, or they could fill the journal."""
+        self._refusals += 1
+        is_known = self._refusals <= _RECORDED_REFUSALS and self._sender_account() is not None
+        self.way.on_refusal(stage, reply, self._submission(b"") if is_known else None)
 
     def _submission(self, content: bytes) -> Submission:
         assert self.envelope is not None
@@ -365,10 +343,9 @@ def _tls_name(extra: dict[str, Any] | None) -> str:
     return f"{cipher[1]} {cipher[0]}" if cipher else ""
 
 
-_BARE_ERROR = re.compile(r"([45])(\d\d) (?!\d\.\d)")
-
-
-def _with_enhanced_code(text: str) -> str:
-    """aiosmtpd's own errors carry no enhanced code and some echo input: replace their text."""
-    bare = _BARE_ERROR.match(text)
-    return f"{bare[1]}{bare[2]} {bare[1]}.5.2 syntax error or unknown command" if bare else text
+def _is_loopback(ip: str) -> bool:
+    try:
+        address = ip_address(ip)
+    except ValueError:  # no peer name: the client has left already
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -40,7 +40,10 @@ class Counters:
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
-        await self._flush()
+        try:
+            await self._flush()
+        except sqlite3.Error as error:  # a full disk must not make a stop fail
+            _log.error("counters not written error=%s", error)
 
     async def _run(self) -> None:
         while True:

@@ -92,6 +92,7 @@ class Committer:
         self._kept = Marks()
         self._lanes: dict[tuple[str, str], int] = {}
         self._last_reclaimed = 0
+        self._is_journal_behind = False
         self._handed_over = self._journaled = index.get_meta(connection, "journaled")
         self._reserved = index.get_meta(connection, "next_id")
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
@@ -144,7 +145,8 @@ class Committer:
         try:
             results = self._commit(batch)
         except (OSError, sqlite3.OperationalError) as error:
-            _log.error("commit failed stores=%d outcomes=%d: %s", len(batch.storing), len(batch.marks.lines), error)
+            outcomes = len(batch.marks.finished) + len(batch.marks.deferred)
+            _log.error("commit failed stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error)
             self._kept.add(batch.marks)
             waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
             waiting += [call.done for call in batch.calls]
@@ -160,9 +162,13 @@ class Committer:
 
     def _commit(self, batch: _Batch) -> list[Any]:
         self._write_contents(batch.storing)
-        if batch.marks.lines:
-            self._journal.write_durably(batch.marks.lines)
-            batch.marks.lines = []  # on disk: a later failure of this batch must not write them twice
+        # The journal keeps the lines from here on, also while it cannot write: handed in again at each try, they would
+        # grow without end.
+        lines, batch.marks.lines = batch.marks.lines, []
+        if lines or self._is_journal_behind:
+            self._is_journal_behind = True
+            self._journal.write_durably(lines)
+            self._is_journal_behind = False
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -236,7 +242,10 @@ class Committer:
         in_use = index.segments_in_use(self._connection)
         for number in self._segments.numbers():
             if number < self._segments.current and number not in in_use:
-                self._segments.remove(number)
+                try:
+                    self._segments.remove(number)
+                except OSError as error:  # it costs room, nothing else; the next start tries again
+                    _log.warning("segment not removed segment=%d: %s", number, error)
 
 
 def _resolve(storing: list[Storing], calls: list[tuple[Call, Any]]) -> None:

@@ -5,12 +5,14 @@ appended to after a restart: bytes after its last committed end belong to nobody
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 MAX_BYTES = 64 * 1024 * 1024
 _IOV_MAX = 1024  # writev takes no more buffers (limits.h)
+_NAME = re.compile(r"0[0-7]\d{6}\.seg")  # below 2**23: index.position gives the segment 23 bits; 512 TB of mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Segments:
 
     def numbers(self) -> list[int]:
         """All segments on disk; foreign files are left alone."""
-        return sorted(int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdigit())
+        return sorted(int(name[:8]) for name in os.listdir(self._folder) if _NAME.fullmatch(name))
 
     def size_of(self, number: int) -> int:
         """Bytes on disk, 0 when the file is gone."""
@@ -60,6 +62,8 @@ class Segments:
         except OSError:
             # After a failed write or sync nobody knows what of this file is on disk: never append to it again.
             self._close()
+            if not self._size:  # a disk that stays full would gather one such file a try
+                self.remove(self._number)
             raise
         places = []
         for piece in pieces:

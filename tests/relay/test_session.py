@@ -37,6 +37,7 @@ class Place:
     doors: Doors
     received: list[Submission] = field(default_factory=list)
     failures: list[bytes] = field(default_factory=list)
+    refusals: list[tuple[str, int, Submission | None]] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -57,6 +58,7 @@ async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> As
         account_of_ip=lambda ip: ACME if allowed and ip_address(ip) in ip_network(allowed) else None,
         account_of_name={"acme": ACME}.get,
         receive=receive,
+        on_refusal=lambda stage, reply, submission: place.refusals.append((stage, reply.code, submission)),
         on_auth_failure=lambda ip, login, mechanism: place.failures.append(login),
     )
     doors = Doors(way)
