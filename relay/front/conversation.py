@@ -23,7 +23,7 @@ aiosmtpd.smtp.sanitized_log = lambda *_args, **_kwargs: None
 _READER_LIMIT = 65_536
 # Commands of one client before the others get the loop: its buffer may hold 20,000 of them
 _TURN = 20
-_FAREWELL_SECONDS = 5.0  # for a client to read our goodbye; one that never reads would keep its place for ever
+_FAREWELL_SECONDS = 3.0  # for a client to read our goodbye; one that never reads would keep its place for ever
 
 TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _TIMED_OUT = Reply(421, "4.4.2", "timeout, closing connection")

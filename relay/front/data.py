@@ -5,6 +5,7 @@ Read in blocks because aiosmtpd's own line-by-line reader costs more than all th
 
 import asyncio
 import re
+from collections.abc import Callable
 
 from relay.reply import PermanentError, Reply
 
@@ -23,20 +24,27 @@ _fields = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+").ma
 _field_begins = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]|\Z").match
 
 
-async def read_data(reader: asyncio.StreamReader, limit: int) -> bytes | None:
+async def read_data(
+    reader: asyncio.StreamReader, limit: int, on_progress: Callable[[], None] = lambda: None
+) -> bytes | None:
     """Return the raw message, ended by CRLF, without the final dot; None when it was larger than `limit` bytes.
 
-    Bytes behind the final dot (a pipelined command) go back to the reader. Raises ConnectionResetError when the
-    client leaves before the end: an unfinished message is never accepted.
+    on_progress is called for each 64 KiB: a slow line is no timeout (RFC 5321 4.5.3.2.5), a byte a minute is. Bytes
+    behind the final dot (a pipelined command) go back to the reader. Raises ConnectionResetError when the client leaves
+    before the end: an unfinished message is never accepted.
     """
     # A message may begin with the final dot, so that its CRLF is that of the DATA command.
     buffer = bytearray(b"\r\n")
-    searched, is_too_big = 0, False
+    searched, is_too_big, since_progress = 0, False, 0
     while True:
         block = await reader.read(_BLOCK)
         if not block:
             raise ConnectionResetError("the client left during DATA")
         buffer += block
+        since_progress += len(block)
+        if since_progress >= _BLOCK:
+            since_progress = 0
+            on_progress()
         end = buffer.find(_END, max(searched - len(_END) + 1, 0))
         if end >= 0:
             _give_back(reader, bytes(buffer[end + len(_END) :]))

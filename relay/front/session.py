@@ -259,7 +259,7 @@ class Door(Conversation):
             await self._answer("554 5.5.1 no valid recipients" if is_open else "503 5.5.1 need RCPT command")
             return
         await self.push("354 end with <CR><LF>.<CR><LF>")
-        raw = await read_data(self._reader, self.way.settings.max_size_bytes)
+        raw = await read_data(self._reader, self.way.settings.max_size_bytes, self._reset_timeout)
         self._reset_timeout()
         try:
             reply = await self._receive(raw)

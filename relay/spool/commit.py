@@ -92,7 +92,7 @@ class Committer:
         self._kept = Marks()
         self._lanes: dict[tuple[str, str], int] = {}
         self._last_reclaimed = 0
-        self._is_journal_behind = False
+        self._is_journal_behind = self._is_failing = False
         self._handed_over = self._journaled = index.get_meta(connection, "journaled")
         self._reserved = index.get_meta(connection, "next_id")
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
@@ -145,13 +145,20 @@ class Committer:
         try:
             results = self._commit(batch)
         except (OSError, sqlite3.OperationalError) as error:
-            outcomes = len(batch.marks.finished) + len(batch.marks.deferred)
-            _log.error("commit failed stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error)
+            if not self._is_failing:  # once, not for every message turned away
+                outcomes = len(batch.marks.finished) + len(batch.marks.deferred)
+                _log.error(
+                    "commit failed, mail is put off stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error
+                )
+            self._is_failing = True
             self._kept.add(batch.marks)
             waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
             waiting += [call.done for call in batch.calls]
             self._loop.call_soon_threadsafe(_fail, waiting, SpoolFull(str(error)))
             return
+        if self._is_failing:
+            _log.info("commits work again")
+            self._is_failing = False
         for item in batch.storing:
             self._journal.append_encoded(item.record)
         if batch.storing:

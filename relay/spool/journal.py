@@ -47,6 +47,7 @@ class Journal:
         self._end = threading.Event()
         self._lock = threading.Lock()  # guards everything below, and the order in which lines leave _waiting
         self._unwritten = b""
+        self._is_failing = False
         self._file: int | None = None
         self._path = folder
         self._size = 0
@@ -111,8 +112,14 @@ class Journal:
             with self._lock:
                 action()
         except OSError as error:  # a full disk: the lines are kept and tried again; the spool refuses mail by itself
-            _log.error("journal not written error=%s", error)
+            if not self._is_failing:  # once, not at each try: the log may lie on the same disk
+                _log.error("journal not written error=%s", error)
+            self._is_failing = True
             self._something.set()
+        else:
+            if self._is_failing and not self._waiting:
+                _log.info("journal written again")
+                self._is_failing = False
 
     def _write_waiting(self) -> None:
         while self._waiting:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from relay.envelope import Account
+from relay.front.data import canonical
 from tests.builders import Installation, until
 from tests.sink import Sink
 
@@ -57,7 +58,11 @@ class Target:
         return [record for record in found if record["kind"] == kind]
 
     def counts(self) -> dict[str, Any]:
-        return self.site.client().status()["spool"]  # type: ignore[no-any-return]
+        return self.status()["spool"]  # type: ignore[no-any-return]
+
+    def status(self) -> dict[str, Any]:
+        with self.site.client() as client:
+            return client.status()
 
 
 class Client:
@@ -111,20 +116,20 @@ class Client:
         self.socket.close()
 
 
-def install(folder: Path, sink: Sink, more: str = "", model: str = "none") -> Installation:
+def install(folder: Path, sink: Sink, more: str = "", model: str = "none", smtp: str = "") -> Installation:
     folder.mkdir(parents=True, exist_ok=True)
     site = Installation(folder)
     site.write(sink.port, f"[limits]\nrcpts_per_hour = 100000\n{more}", model=model)
-    smtp = "[smtp]\nauth_without_tls = true\nmax_connections_per_address = 399\n"
+    smtp = f"[smtp]\nauth_without_tls = true\nmax_connections_per_address = 399\n{smtp}\n"
     site.config.write_text(site.config.read_text().replace("[smtp]\n", smtp))
     site.add_account(Account("acme"), "s")
     return site
 
 
 @contextmanager
-def attacked(folder: Path, more: str = "", model: str = "none") -> Iterator[Target]:
+def attacked(folder: Path, more: str = "", model: str = "none", smtp: str = "") -> Iterator[Target]:
     with Sink() as sink:
-        site = install(folder, sink, more, model)
+        site = install(folder, sink, more, model, smtp)
         with site.running() as process:
             yield Target(site, sink, process)
 
@@ -220,18 +225,21 @@ def test_client_that_has_said_all_still_gets_its_answers(target: Target) -> None
         assert client.reply() == b""
 
 
-def test_flood_of_commands_leaves_others_their_turn(target: Target) -> None:
-    def flood(ended: threading.Event) -> None:
-        with target.connect() as client:
-            threading.Thread(target=lambda: [None for _ in iter(client.reply, b"")], daemon=True).start()
-            while not ended.is_set():
-                try:
-                    client.socket.sendall(b"NOOP\r\n" * 10_000)
-                except OSError:
-                    return
+def _flood(target: Target, ended: threading.Event) -> None:
+    with target.connect() as client:
+        client.socket.settimeout(0.05)
+        while not ended.is_set():
+            try:
+                client.socket.sendall(b"NOOP\r\n" * 5_000)
+                while client.socket.recv(1 << 20):
+                    pass
+            except TimeoutError:
+                continue
 
+
+def test_flood_of_commands_leaves_others_their_turn(target: Target) -> None:
     ended = threading.Event()
-    floods = [threading.Thread(target=flood, args=(ended,)) for _ in range(5)]
+    floods = [threading.Thread(target=_flood, args=(target, ended)) for _ in range(5)]
     with watched(target) as waits:
         for thread in floods:
             thread.start()
@@ -243,17 +251,23 @@ def test_flood_of_commands_leaves_others_their_turn(target: Target) -> None:
     assert max(waits) < 1.5
 
 
+def _clog(client: Client) -> None:
+    """Send commands and read no reply, until no more are taken."""
+    client.socket.settimeout(0.3)
+    try:
+        while True:
+            client.socket.send(b"EHLO c\r\n" * 1000)
+    except TimeoutError:
+        return
+
+
 def test_clients_that_never_read_and_stalled_handshakes_harm_nobody(target: Target) -> None:
     with ExitStack() as stack:
-        for number in range(150):
-            client = stack.enter_context(target.connect())
-            client.socket.setblocking(False)
-            if number % 3 == 0:
-                client.socket.send(b"EHLO c\r\nSTARTTLS\r\n")
-            elif number % 3 == 1:
-                with pytest.raises(BlockingIOError):
-                    while True:
-                        client.socket.send(b"EHLO c\r\n" * 1000)
+        clients = [stack.enter_context(target.connect()) for _ in range(200)]
+        for client in clients[:100]:
+            client.socket.sendall(b"EHLO c\r\nSTARTTLS\r\n")
+        for client in clients[100:103]:
+            _clog(client)
         with watched(target) as waits:
             replies = [target.submit(b"\r\nhi\r\n") for _ in range(20)]
             until(lambda: len(waits) > 20)
@@ -263,17 +277,10 @@ def test_clients_that_never_read_and_stalled_handshakes_harm_nobody(target: Targ
 
 
 def test_client_that_never_reads_is_let_go_after_the_timeout(tmp_path: Path) -> None:
-    with attacked(tmp_path) as target:
-        pass
-    text = target.site.config.read_text().replace("[smtp]\n", "[smtp]\ntimeout_seconds = 1\n")
-    target.site.config.write_text(text)
-    with target.site.running(), Client(target.site.smtp) as client:
-        client.socket.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            while True:
-                client.socket.send(b"EHLO c\r\n" * 1000)
+    with attacked(tmp_path, smtp="timeout_seconds = 1") as target, target.connect() as client:
+        _clog(client)
 
-        until(lambda: target.site.client().status()["sessions"] == 0, 15)
+        until(lambda: target.status()["sessions"] == 0)
 
 
 # ---- content ----
@@ -296,6 +303,17 @@ HOSTILE = {
     "nested html": b"Content-Type: text/html\r\n\r\n" + b"<div><table><a href=" * 100_000 + b"\r\n",
     "99 Received": b"Received: from a by b; now\r\n" * 99 + b"\r\nhi\r\n",
 }
+
+
+def test_message_over_a_slow_line_is_taken_however_long_it_lasts(tmp_path: Path) -> None:
+    with attacked(tmp_path, smtp="timeout_seconds = 1") as target, target.connect() as client:
+        client.open_data(target.address())
+        began = time.monotonic()
+        while time.monotonic() < began + 2:
+            client.socket.sendall(b"slow but steady\r\n" * 4_096)
+            target.status()
+
+        assert client.ask(b".\r\n").startswith(b"250")
 
 
 def _answer_in_time(target: Target, content: bytes) -> bytes:
@@ -321,11 +339,19 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_content_passes_the_workers_with_its_body_unchanged(reading: Target, name: str) -> None:
-    to = reading.address()
+    reading.sink.messages.clear()
 
     reply = _answer_in_time(reading, HOSTILE[name])
 
-    assert reply[:1] in (b"2", b"5"), to
+    assert reply[:1] in (b"2", b"5")
+    if reply.startswith(b"250") and b"held" not in reply:
+        (received,) = reading.sink.wait_for(1)
+        assert received.content.endswith(_body_of(canonical(HOSTILE[name])))
+
+
+def _body_of(content: bytes) -> bytes:
+    _, end, body = content.partition(b"\r\n\r\n")
+    return body if end else content
 
 
 def test_worker_and_template_killed_under_load_cost_no_mail(reading: Target) -> None:
@@ -447,21 +473,23 @@ def fill(folder: Path) -> Path:
 
 
 def test_full_disk_puts_mail_off_and_ends_without_a_restart(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "12m"), attacked(tmp_path / "disk" / "node") as target:
+    with small_disk(tmp_path / "data", "12m"), attacked(tmp_path) as target:
         accepted = target.submit(b"\r\nbefore\r\n", b"slow-1@d.example")
-        filler = fill(tmp_path / "disk")
+        filler, filled = fill(tmp_path / "data"), time.monotonic()
+        until(lambda: "commit failed" in target.log())
         full = [target.submit(b"\r\nfull\r\n" + b"y" * 900 + b"\r\n") for _ in range(20)]
-        until(lambda: target.log().count("commit failed stores=0") > 3)  # the outcome of the first is tried again
+        until(lambda: time.monotonic() > filled + 2.5)  # the outcome of the first is tried again each 0.5 s
         filler.unlink()
         until(lambda: target.submit(b"\r\nafter\r\n", b"after@d.example").startswith(b"250"))
 
         assert accepted.startswith(b"250")
         assert full[-1].startswith(b"452 4.3.1")
-        taken = 1 + sum(reply.startswith(b"250") for reply in full)
         until(lambda: target.counts()["recipients"] == 0)
-        until(lambda: "after@d.example" in target.sink.addresses())
-        until(lambda: len({record["recipient"] for record in target.records("Delivery")}) == taken + 1)
-        assert len(target.records("Delivery")) == taken + 1
+        taken = 2 + sum(reply.startswith(b"250") for reply in full)
+        until(lambda: len(target.records("Delivery")) >= taken)
+        assert len(target.sink.addresses()) == taken
+        assert len(target.records("Delivery")) == taken
+        assert target.log().count("commit failed") == 1
 
 
 def _garbage(path: Path) -> None:
@@ -474,7 +502,9 @@ def _holed_index(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path)
     connection.executescript(
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID; CREATE TABLE message (x);"
+        "PRAGMA journal_mode = WAL;"
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE message (x);"
     )
     connection.close()
     data = bytearray(path.read_bytes())
@@ -518,7 +548,13 @@ def test_start_on_broken_files_says_which_and_touches_nothing(
 def test_foreign_files_in_the_folders_hinder_nothing(tmp_path: Path) -> None:
     with Sink() as sink:
         site = install(tmp_path, sink)
-        for name in ("spool/99999999.seg", "spool/\u00b2\u00b3.seg", "spool/7.seg", "spool/core", "journal/relay.jsonl"):
+        for name in (
+            "spool/99999999.seg",
+            "spool/\u00b2\u00b3.seg",
+            "spool/7.seg",
+            "spool/core",
+            "journal/relay.jsonl",
+        ):
             (site.data / name).parent.mkdir(exist_ok=True)
             (site.data / name).write_bytes(b"not ours")
         (site.data / "spool" / "00000003.seg").mkdir()
