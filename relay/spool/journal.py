@@ -66,7 +66,11 @@ class Journal:
         self._something.set()
         self._thread.join()
         with self._lock:
-            self._write_waiting()
+            try:
+                self._write_waiting()
+            except OSError as error:  # what the spool does not know already is lost: refusals, deferrals
+                lines = self._unwritten.count(b"\n")
+                _log.error("journal closed with lines unwritten lines=%d error=%s", lines, error)
             self._rotate()
 
     def stamp(self) -> Stamp:
@@ -117,7 +121,7 @@ class Journal:
             self._is_failing = True
             self._something.set()
         else:
-            if self._is_failing and not self._waiting:
+            if self._is_failing and not (self._waiting or self._unwritten):
                 _log.info("journal written again")
                 self._is_failing = False
 
@@ -148,7 +152,7 @@ class Journal:
         return self._file
 
     def _rotate(self) -> None:
-        if self._file is None:
+        if self._file is None or (self._unwritten and not self._size):  # a full disk must not gather empty files
             return
         os.fdatasync(self._file)
         os.close(self._file)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import struct
 import subprocess
 import threading
@@ -420,6 +421,31 @@ def test_refusals_of_known_accounts_are_recorded_and_those_of_strangers_only_cou
 # ---- who may relay ----
 
 
+def test_login_in_clear_text_is_forgotten_when_tls_begins_and_tls_begins_once(target: Target) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with target.connect() as client:
+        client.log_in()
+        assert client.ask(b"STARTTLS\r\n").startswith(b"220")
+        client.socket = context.wrap_socket(client.socket)
+        assert client.ask(b"EHLO c\r\n").startswith(b"250")
+
+        assert client.ask(b"STARTTLS\r\n").startswith(b"503 5.5.1")
+        assert client.ask(b"MAIL FROM:<a@acme.example>\r\n").startswith(b"530")
+        assert client.ask(b"RCPT TO:<x@d.example>\r\n").startswith(b"550 5.7.1")
+
+
+def test_login_changes_no_transaction(target: Target) -> None:
+    with target.connect() as client:
+        client.log_in()
+        client.ask(b"MAIL FROM:<a@acme.example>\r\n")
+
+        assert client.ask(LOGIN).startswith(b"503")
+
+
+# ---- clients that go ----
+
+
 def test_client_that_leaves_at_the_dot_leaves_nothing_behind_in_the_spool(target: Target) -> None:
     for _ in range(60):
         client = target.connect()
@@ -558,6 +584,7 @@ def test_foreign_files_in_the_folders_hinder_nothing(tmp_path: Path) -> None:
             (site.data / name).parent.mkdir(exist_ok=True)
             (site.data / name).write_bytes(b"not ours")
         (site.data / "spool" / "00000003.seg").mkdir()
+        (site.data / "secret.key").touch()  # what a full disk leaves behind
         (site.data / "journal" / "relay-mw1-20200101T000000Z-1-00000001.jsonl.open").write_bytes(b'{"torn')
 
         for _ in range(2):
@@ -567,6 +594,7 @@ def test_foreign_files_in_the_folders_hinder_nothing(tmp_path: Path) -> None:
                 until(lambda: target.counts()["recipients"] == 0)  # noqa: B023
 
         assert (site.data / "spool" / "99999999.seg").read_bytes() == b"not ours"
+        assert len((site.data / "secret.key").read_bytes()) == 32
         assert len(sink.wait_for(2)) == 2
 
 
