@@ -54,6 +54,7 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
         tokens = tokenise(examples, step)
         step("reading mail", 1, 1)
         card = save(train(tokens, name, datetime.now(UTC), step), folder / name)
+        step("with all", 1, 1)
     _show(card)
     click.echo(f"written to {folder / name}")
 
@@ -62,7 +63,7 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
 @click.option("--model", "name", default="shipped", show_default=True, help="Name of a model, or its folder.")
 def score_command(name: str) -> None:
     """Read message paths on standard input, print one probability of bad mail a line."""
-    from relay.content.assess import columns_of
+    from relay.content.assess import views_of
     from relay.content.message import read
     from relay.content.model import load
     from relay.content.model_files import find_model
@@ -80,7 +81,7 @@ def score_command(name: str) -> None:
                 raise click.ClickException(f"{path}: {error.strerror or error}") from error
             if b"\r\n" not in content:
                 content = content.replace(b"\n", b"\r\n")
-            click.echo(f"{loaded.probability(*columns_of(read(content), loaded.bits)):.12g}")
+            click.echo(f"{loaded.probability(views_of(read(content), loaded.bits)):.12g}")
 
 
 @model.command("ls")

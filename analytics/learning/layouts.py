@@ -45,7 +45,7 @@ def as_html(paragraphs: list[str], link: str, link_text: str, style: str, rng: r
     small = f'<p style="font-size:12px;color:#888888">{footer}</p>' if footer else ""
     if style == "picture":
         picture = f'<a href="{link}"><img src="https://cdn.example/f{rng.randrange(999)}.jpg" width="600" alt=""></a>'
-        return f"<html><body>{picture * rng.randrange(1, 4)}{small}</body></html>\n"
+        return f"<html><body>{picture * rng.randrange(1, 4)}{small if rng.random() < 0.4 else ''}</body></html>\n"
     match "newsletter" if style == "newsletter" else rng.choice(("simple", "card", "card", "old")):
         case "simple":
             return f'<html><body style="font-family:{font}">{"".join(blocks)}{small}</body></html>\n'

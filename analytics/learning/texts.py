@@ -21,6 +21,10 @@ from analytics.learning.layouts import as_html, as_plain
 
 _COPIES = {"ham": 26, "bad": 30}
 _WITHOUT_NAME, _WITHOUT_SUBJECT = 0.2, 0.02  # in both kinds: devices, scripts and hurried people
+_AS_PICTURE = {
+    "newsletter": 0.25,
+    "bad": 0.02,
+}  # leaflets and menus are mailed as one linked picture, and so is some spam
 _PARTS = 4  # whole texts, not copies, are left out together: copies of a known text say nothing about new ones
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -94,11 +98,13 @@ def compose(text: Text, rng: random.Random) -> bytes:
     mail["Message-ID"] = f"<{rng.randrange(10**12):x}@{filled.sender.rpartition('@')[2].rstrip('>')}>"
     if text.is_bad and rng.random() < 0.1:
         mail["Reply-To"] = f"{_expand('{given}', rng).lower()}{rng.randrange(999)}@{rng.choice(_DOMAINS['freemail'])}"
-    shape = text.shape or rng.choices(("plain", "html", "both"), (2, 4, 4))[0]
+    style, shape = text.style, text.shape or rng.choices(("plain", "html", "both"), (2, 4, 4))[0]
+    if rng.random() < _AS_PICTURE.get("bad" if text.is_bad else style, 0) and not text.shape:
+        style, shape = "picture", "html"
     if shape != "html":
         mail.set_content(as_plain(filled.paragraphs, filled.link if filled.button else "", rng))
     if shape != "plain":
-        markup = as_html(filled.paragraphs, filled.link, filled.link_text or filled.button, text.style, rng)
+        markup = as_html(filled.paragraphs, filled.link, filled.link_text or filled.button, style, rng)
         mail.set_content(markup, subtype="html") if shape == "html" else mail.add_alternative(markup, subtype="html")
         if rng.random() < 0.2:
             _sign_with_logo(mail, rng)

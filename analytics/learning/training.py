@@ -20,11 +20,11 @@ from sklearn.linear_model import LogisticRegression
 
 from analytics.learning.corpus import OWN, Example, terms_of
 from analytics.learning.figures import figures_of, lines_of
-from relay.content.assess import columns_of
+from relay.content.assess import views_of
 from relay.content.message import read
-from relay.content.model import WEIGHTS, Model
+from relay.content.model import WEIGHTS, WORDLESS, Model
 from relay.content.model_files import CARD, FEATURE_VERSION, REFERENCE_PRIOR, ArrayFile, Card, Source
-from relay.content.tokens import columns, hash_words, pairs, words_of
+from relay.content.tokens import Views, columns, hash_words, pairs, words_of
 
 BITS = 20
 _INVERSE_REGULARISATION = 100.0  # of 1, 10, 100, 1000 the best on origins left out
@@ -43,10 +43,9 @@ Columns = list[NDArray[np.uint32]]
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Examples as columns: `whole` and `head` views, and a passage of each text to stuff bad mail with."""
+    """Examples as the model takes them, and a passage of each text to stuff bad mail with."""
 
-    whole: Columns
-    head: Columns
+    views: list[Views]
     passages: Columns
     is_bad: NDArray[np.bool_]
     origins: NDArray[np.str_]
@@ -64,19 +63,17 @@ class Trained:
 
 def tokenise(examples: Sequence[Example], step: Step) -> Tokens:
     """Read all messages as the relay does."""
-    whole, head, passages = [], [], []
+    views, passages = [], []
     for at, example in enumerate(examples):
         content = example.raw if b"\r\n" in example.raw else example.raw.replace(b"\n", b"\r\n")
         reading = read(content)
-        view = columns_of(reading, BITS)
-        whole.append(view[0])
-        head.append(view[1])
+        view = views_of(reading, BITS)
+        views.append(view)
         passages.append(_passage(reading.text, at))
         if at % 100 == 0:
             step("reading mail", at, len(examples))
     return Tokens(
-        whole,
-        head,
+        views,
         passages,
         np.array([example.is_bad for example in examples]),
         np.array([example.origin for example in examples]),
@@ -87,25 +84,24 @@ def tokenise(examples: Sequence[Example], step: Step) -> Tokens:
 
 def train(tokens: Tokens, name: str, made_at: datetime, step: Step) -> Trained:
     """Fit on the train split, judge on the valid split and by leaving out each origin, and calibrate on both."""
-    origins = sorted(set(tokens.origins.tolist()))
-    left_out = np.full(len(tokens.is_bad), np.nan)
-    for at, origin in enumerate(origins):
-        step(f"without {origin}", at, len(origins) + 1)
-        rows = np.flatnonzero(tokens.is_train & (tokens.origins != origin))
-        if len(set(tokens.is_bad[rows].tolist())) == 2:
-            judged = np.flatnonzero(tokens.origins == origin)
-            left_out[judged] = margins(_fit(tokens, rows), tokens, judged)
-    step("with all", len(origins), len(origins) + 1)
+    left_out = _left_out(tokens, step)
     # Half precision is exact enough (2 MB); whole numbers of 8 bits lost a tenth of the recall: few words weigh much.
     weights = _fit(tokens, np.flatnonzero(tokens.is_train)).astype(np.float16)
-    valid = np.flatnonzero(~tokens.is_train)
-    inside = margins(weights.astype(np.float64), tokens, valid)
-    judged = np.flatnonzero(~np.isnan(left_out))
-    new = judged[tokens.sources[judged] == OWN]
+    inside = margins(weights.astype(np.float64), tokens, np.arange(len(tokens.views)))
+    valid, judged = ~tokens.is_train, ~np.isnan(left_out)
+    new = judged & (tokens.sources == OWN)
+    has_text = np.array([view.has_text for view in tokens.views])
     slope, intercept = _calibrate(
-        np.concatenate([inside, left_out[new]]), np.concatenate([tokens.is_bad[valid], tokens.is_bad[new]])
+        np.concatenate([inside[valid & has_text], left_out[new & has_text]]),
+        np.concatenate([tokens.is_bad[valid & has_text], tokens.is_bad[new & has_text]]),
     )
-    outside_p, inside_p = _probability(left_out[judged], slope, intercept), _probability(inside, slope, intercept)
+    cap = np.where(has_text, 1, WORDLESS)
+    outside_p, inside_p = (cap * _probability(margin, slope, intercept) for margin in (left_out, inside))
+    figures = [figures_of("each origin left out", outside_p[judged], tokens.is_bad[judged], tokens.sources[judged])]
+    if valid.any():  # our own texts alone have no such split
+        figures.append(
+            figures_of("valid split (known origins)", inside_p[valid], tokens.is_bad[valid], tokens.sources[valid])
+        )
     card = Card(
         name=name,
         made_at=made_at.isoformat(timespec="seconds"),
@@ -116,20 +112,12 @@ def train(tokens: Tokens, name: str, made_at: datetime, step: Step) -> Trained:
         reference_prior=REFERENCE_PRIOR,
         arrays={WEIGHTS: ArrayFile(sha256="", dtype="float16", shape=[1 << BITS])},
         sources=_sources(tokens),
-        thresholds=lines_of(outside_p, tokens.is_bad[judged]),
-        figures=[
-            figures_of("each origin left out", outside_p, tokens.is_bad[judged], tokens.sources[judged]),
-            *(
-                [figures_of("valid split (known origins)", inside_p, tokens.is_bad[valid], tokens.sources[valid])]
-                if len(valid)  # our own texts alone have none
-                else []
-            ),
-        ],
+        thresholds=lines_of(outside_p[judged], tokens.is_bad[judged]),
+        figures=figures,
         notes="Thresholds are of mail whose origin was left out of training, even whole decades: a lower bound. "
         "Calibrated on the valid split of known origins, and on our own texts, left out by quarters. "
         "Weights are sums over hashed words: no text can be read back.",
     )
-    step("with all", len(origins) + 1, len(origins) + 1)
     return Trained(card, weights)
 
 
@@ -148,14 +136,28 @@ def save(trained: Trained, folder: Path) -> Card:
 
 def margins(weights: NDArray[np.float64], tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean margin of both views, (len(rows),), as Model computes it."""
-    whole = _matrix([tokens.whole[row] for row in rows]) @ weights
-    head = _matrix([tokens.head[row] for row in rows]) @ weights
+    whole = _matrix([tokens.views[row].whole for row in rows]) @ weights
+    head = _matrix([tokens.views[row].head for row in rows]) @ weights
     return np.asarray(0.5 * (whole + head))
 
 
 def probabilities(model: Model, tokens: Tokens) -> NDArray[np.float64]:
     """Return what the relay would give each message, (len(tokens),)."""
-    return np.array([model.probability(*views) for views in zip(tokens.whole, tokens.head, strict=True)])
+    return np.array([model.probability(views) for views in tokens.views])
+
+
+def _left_out(tokens: Tokens, step: Step) -> NDArray[np.float64]:
+    """The margin of each message by a model that has not seen its origin; not a number where that cannot be."""
+    origins = sorted(set(tokens.origins.tolist()))
+    left_out = np.full(len(tokens.views), np.nan)
+    for at, origin in enumerate(origins):
+        step(f"without {origin}", at, len(origins) + 1)
+        rows = np.flatnonzero(tokens.is_train & (tokens.origins != origin))
+        if len(set(tokens.is_bad[rows].tolist())) == 2:
+            judged = np.flatnonzero(tokens.origins == origin)
+            left_out[judged] = margins(_fit(tokens, rows), tokens, judged)
+    step("with all", len(origins), len(origins) + 1)
+    return left_out
 
 
 def _fit(tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -163,14 +165,14 @@ def _fit(tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     bad, rng = rows[tokens.is_bad[rows]], np.random.default_rng(1)
     good = [row for row in rows[~tokens.is_bad[rows]] if len(tokens.passages[row])]
     stuffed = [
-        np.unique(np.concatenate([tokens.whole[row], *(tokens.passages[at] for at in rng.choice(good, count))]))
+        np.unique(np.concatenate([tokens.views[row].whole, *(tokens.passages[at] for at in rng.choice(good, count))]))
         for row, count in zip(bad, rng.integers(1, 4, len(bad)), strict=True)
     ] if good else []  # fmt: skip
     weight = np.array([_WEIGHTS.get(origin, 1.0) for origin in tokens.origins[rows].tolist()])
     matrix = vstack(
         [
-            _matrix([tokens.whole[row] for row in rows]),
-            _matrix([tokens.head[row] for row in rows]),
+            _matrix([tokens.views[row].whole for row in rows]),
+            _matrix([tokens.views[row].head for row in rows]),
             *([_matrix(stuffed)] if stuffed else []),
         ]
     ).tocsr()

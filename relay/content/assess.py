@@ -10,7 +10,7 @@ from relay.content.message import Reading, read
 from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.reasons import explain
-from relay.content.tokens import Hashes, hash_words, views, words_of
+from relay.content.tokens import Views, hash_words, views, words_of
 from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, signature
 from relay.events import Features
 
@@ -52,8 +52,8 @@ class Assessor:
         features = measure(reading, words[0], request.mail_from)
         score, reasons = None, []
         if self._model:
-            whole, start = _views(words, structure_of(features, reading), self._model.bits)
-            score = round(self._model.probability(whole, start), 6)
+            seen = _views(words, structure_of(features, reading), self._model.bits)
+            score = round(self._model.probability(seen), 6)
             if score >= _EXPLAINED_FROM:
                 reasons = explain(self._model, reading, features, words[0], words[2])
         prefix, message_id = self._prefix(request, reading)
@@ -95,8 +95,8 @@ class Assessor:
         return lines([*signatures, *added]) + request.extra, message_id.strip().decode("utf-8", "replace")
 
 
-def columns_of(reading: Reading, bits: int) -> tuple[Hashes, Hashes]:
-    """Return both views of a message as the model takes them; what training learns from."""
+def views_of(reading: Reading, bits: int) -> Views:
+    """Return a message as the model takes it; what training learns from."""
     words = _words(reading)
     return _views(words, structure_of(measure(reading, words[0], ""), reading), bits)
 
@@ -107,7 +107,7 @@ def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
     return shown or second, second if shown else [], words_of(reading.subject, _SUBJECT_WORDS)
 
 
-def _views(words: tuple[list[str], list[str], list[str]], structure: list[str], bits: int) -> tuple[Hashes, Hashes]:
+def _views(words: tuple[list[str], list[str], list[str]], structure: list[str], bits: int) -> Views:
     shown, second, subject = (hash_words(text) for text in words)
     return views(shown, second, subject, hash_words(structure), bits)
 

@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +68,19 @@ def pairs(hashes: Hashes) -> Hashes:
     return np.asarray(mixed ^ (mixed >> np.uint32(15)), np.uint32)
 
 
-def views(
-    text: Hashes, second: Hashes, subject: Hashes, structure: Hashes, bits: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return the distinct columns of the whole message, and of its head: subject, structure, first 80 words.
+class Views(NamedTuple):
+    """A message as the model takes it: distinct columns of the whole, and of subject, structure and first words.
+
+    `has_text` is False for mail that shows no word: a picture, a lone attachment.
+    """
+
+    whole: Hashes
+    head: Hashes
+    has_text: bool
+
+
+def views(text: Hashes, second: Hashes, subject: Hashes, structure: Hashes, bits: int) -> Views:
+    """Return both views of a message.
 
     `second` are the words of the other text (plain beside HTML).
     """
@@ -79,10 +89,10 @@ def views(
     whole = np.concatenate([*shared, text, pairs(text), second, pairs(second)])
     start = text[:HEAD_WORDS] if len(text) else second[:HEAD_WORDS]
     head = np.concatenate([*shared, start, pairs(start)])
-    return columns(whole, bits), columns(head, bits)
+    return Views(columns(whole, bits), columns(head, bits), bool(len(text) or len(second)))
 
 
-def columns(hashes: Hashes, bits: int) -> NDArray[np.uint32]:
+def columns(hashes: Hashes, bits: int) -> Hashes:
     """Fold hashes to `bits` and keep each column once, ascending."""
     folded = (hashes ^ (hashes >> np.uint32(bits))) & np.uint32((1 << bits) - 1)
     folded.sort()

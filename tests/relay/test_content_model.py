@@ -101,6 +101,15 @@ def test_a_passage_of_good_words_does_not_hide_abuse_among_ordinary_mail(assesso
     assert washed > 10 * max(ordinary)
 
 
+def test_a_picture_alone_is_suspect_at_most(assessor: Assessor) -> None:
+    text = 'Our menu\n<a href="http://203.0.113.9/"><img src="cid:1"></a><form action="http://203.0.113.9/"></form>'
+
+    score = assess(assessor, written(text, "html")).score
+
+    assert score is not None
+    assert score < 0.9
+
+
 def test_a_lying_link_is_named_in_words(assessor: Assessor) -> None:
     markup = f'{BAD["phishing"]}<a href="http://203.0.113.9/x">www.paypal.com</a>'
 
