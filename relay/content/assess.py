@@ -8,11 +8,10 @@ from relay.content.features import measure, structure_of
 from relay.content.head import split_head
 from relay.content.message import Reading, read
 from relay.content.model import Model
-from relay.content.protocol import ContentRequest, ContentResult
+from relay.content.protocol import ContentRequest, ContentResult, unscored
 from relay.content.reasons import explain
 from relay.content.tokens import Views, hash_words, views, words_of
 from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, signature
-from relay.events import Features
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
 _HEADER_CHARACTERS = 300
@@ -45,7 +44,7 @@ class Assessor:
             return self._judge(request, reading)
         except Exception as error:  # one message that we cannot read must not take its batch-mates along
             _log.exception("unreadable message, %d bytes", len(request.content))
-            return _unreadable(request, error)
+            return unscored(request, f"unreadable: {type(error).__name__}")
 
     def _judge(self, request: ContentRequest, reading: Reading) -> ContentResult:
         words = _words(reading)
@@ -110,17 +109,3 @@ def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
 def _views(words: tuple[list[str], list[str], list[str]], structure: list[str], bits: int) -> Views:
     shown, second, subject = (hash_words(text) for text in words)
     return views(shown, second, subject, hash_words(structure), bits)
-
-
-def _unreadable(request: ContentRequest, error: Exception) -> ContentResult:
-    return ContentResult(
-        score=None,
-        model="none",
-        reasons=[],
-        features=Features(),
-        prefix=request.extra,
-        subject="",
-        header_from="",
-        header_message_id="",
-        error=f"unreadable: {type(error).__name__}",
-    )

@@ -56,6 +56,21 @@ class ContentResult(msgspec.Struct, frozen=True, array_like=True):
     error: str = ""
 
 
+def unscored(request: ContentRequest, error: str) -> ContentResult:
+    """The answer for a message no worker could read: unsigned, with the extra headers only."""
+    return ContentResult(
+        score=None,
+        model="none",
+        reasons=[],
+        features=Features(),
+        prefix=request.extra,
+        subject="",
+        header_from="",
+        header_message_id="",
+        error=error,
+    )
+
+
 class Setup(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """First frame to the template: the model's folder ("" scores nothing) and the signing keys, PEM by key id."""
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from relay.content.model_files import find_model
 from relay.content.processes import Template, WorkerLink
-from relay.content.protocol import ContentRequest, ContentResult, ModelError, Setup, framed
-from relay.events import Features
+from relay.content.protocol import ContentRequest, ContentResult, ModelError, Setup, framed, unscored
 
 __all__ = ["ContentPool", "ModelError", "PoolStats"]
 
@@ -237,21 +236,6 @@ class ContentPool:
             _answer(job, unscored(job.request, error))
         self._suspects.clear()
         self._queue.clear()
-
-
-def unscored(request: ContentRequest, error: str) -> ContentResult:
-    """The answer for a message no worker could read: unsigned, with the extra headers only."""
-    return ContentResult(
-        score=None,
-        model="none",
-        reasons=[],
-        features=Features(),
-        prefix=request.extra,
-        subject="",
-        header_from="",
-        header_message_id="",
-        error=error,
-    )
 
 
 def _answer(job: _Job, result: ContentResult) -> None:

@@ -13,8 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from relay.content.protocol import ContentRequest, ContentResult, Frames, ModelError, Signer, decode_results, framed
-from relay.content.workers import ContentPool, unscored
+from relay.content.protocol import (
+    ContentRequest,
+    ContentResult,
+    Frames,
+    ModelError,
+    Signer,
+    decode_results,
+    framed,
+    unscored,
+)
+from relay.content.workers import ContentPool
 from relay.delivery.dkim import ensure_key
 
 ROOT = Path(__file__).resolve().parent.parent.parent
