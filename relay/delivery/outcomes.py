@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from relay.clock import Clock
 from relay.delivery.dsn import FailedRecipient, Failure, failure_report
-from relay.delivery.queues import Parcel
+from relay.delivery.queues import Parcel, expires_at, retry_seconds
 from relay.delivery.replies import Category, Outcome, classify
-from relay.delivery.retry import expires_at, retry_seconds
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
 from relay.settings import Settings

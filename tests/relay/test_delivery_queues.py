@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.queues import FairQueue, LaneHeap, Parcel
-from relay.delivery.retry import retry_seconds
+from relay.delivery.queues import FairQueue, LaneHeap, Parcel, retry_seconds
 from relay.settings import Delivery
 from relay.spool.store import Flags, SpooledMessage
 
