@@ -2,13 +2,51 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+
+
+class Level(StrEnum):
+    """What a limit is about; the key that goes with it stands behind each."""
+
+    SENDER = "sender"  # one end sender: account|kind|value
+    SENDERS = "senders"  # each end sender of an account: the account
+    DOMAIN = "domain"  # one envelope domain of an account: account|domain
+    DOMAINS = "domains"  # each envelope domain of an account: the account
+    ACCOUNT = "account"  # all of an account: the account
+    RESELLER = "reseller"  # all of a reseller: the reseller
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """Five limits, told apart by name (spec 2.3). None: whatever the wider level says; 0: no limit."""
+
+    rcpts_per_hour: int | None = None
+    rcpts_per_day: int | None = None
+    unique_rcpts_per_hour: int | None = None
+    rcpts_per_message: int | None = None
+    messages_per_hour: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRule:
+    """One way to name the end sender: a header, or one of the sources of front/identity.py, in the order of the list.
+
+    `kind` stands in the sender's key. `pattern` (RE2 syntax, exactly one group) picks the value; "": all of it.
+    `remove`: the header leaves the message before delivery.
+    """
+
+    kind: str
+    source: str
+    pattern: str = ""
+    remove: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """A customer of the relay. `shared_host`: many end senders behind one credential; only then are the
-    identification headers believed. `rcpts_per_hour` limits each end sender (None: the default of the settings)."""
+    identification headers believed, in the order of `identity_rules` (empty: the usual one).
+    `normalises_line_ends`: bare CR and LF in its messages become CRLF instead of a refusal."""
 
     name: str
     reseller: str = ""
@@ -17,16 +55,28 @@ class Account:
     rcpts_per_hour: int | None = None
     domains: tuple[str, ...] = ()
     is_suspended: bool = False
+    identity_rules: tuple[IdentityRule, ...] = ()
+    normalises_line_ends: bool = False
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A named login of an account; `hash` is argon2id in its own encoded form."""
+    """A named login of an account; `hash` is argon2id in its own encoded form.
+
+    A rotated one has a `previous_hash` too, good until `previous_until`. Bindings, each empty for none: the client
+    must come from `networks`, envelope sender and From: must lie in `sender_domains`, all its mail is of `end_sender`.
+    """
 
     login: str
     account: str
     hash: str = field(repr=False)
     is_revoked: bool = False
+    previous_hash: str = field(default="", repr=False)
+    previous_until: datetime | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    sender_domains: tuple[str, ...] = ()
+    end_sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
