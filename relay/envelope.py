@@ -92,6 +92,7 @@ class Submission:
     """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
+    `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
     """
 
     account: Account
@@ -107,3 +108,5 @@ class Submission:
     auth_param: str = ""
     is_8bit: bool = False
     is_smtputf8: bool = False
+    dsn: str = ""
+    rcpt_dsns: tuple[str, ...] = ()

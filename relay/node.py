@@ -30,9 +30,10 @@ from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
 from relay.events import AuthFailure, Bounce, Delivery, Record
 from relay.front.auth import Authenticator
+from relay.front.doorway import Doorway
+from relay.front.entrances import entrances, inherited_sockets
 from relay.front.server import Doors
-from relay.front.session import Doorway
-from relay.front.tls import ensure_certificate
+from relay.front.tls import CertificateWatch, ensure_certificate
 from relay.metrics import Metrics
 from relay.policy.counters import Counters
 from relay.policy.limits import SlidingLimits
@@ -46,6 +47,7 @@ from relay.spool.store import Spool, SpooledRecipient
 _log = logging.getLogger("mailweir.node")
 
 _SECRET_BYTES = 32
+_CERTIFICATE_SECONDS = 5.0  # a new certificate is looked for
 
 
 class StartFailure(Exception):
@@ -88,7 +90,7 @@ class _Parts:
             "demo": settings.demo,
             "pid": os.getpid(),
             "started_at": self.started_at,
-            "smtp": [*settings.smtp.listen, *settings.smtp.submission],
+            "smtp": [entrance.address for entrance in entrances(settings.smtp)],
             "sessions": self.doors.sessions,
             "spool": self.core.spool.counts(),
             "content": self.core.content.stats(),
@@ -143,6 +145,10 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
+        if (certificate := settings.smtp.tls_certificate) is not None:
+            watch = CertificateWatch(parts.doors.tls, certificate, settings.smtp.tls_key)
+            watching = asyncio.create_task(_watch_certificate(watch, clock))
+            stack.callback(watching.cancel)
         stack.push_async_callback(parts.doors.close, settings.smtp.stop_seconds)
         async with _control(parts):
             yield parts
@@ -212,6 +218,12 @@ def _wire(core: _Core) -> _Parts:
     return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
 
 
+async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
+    while True:
+        await clock.sleep(_CERTIFICATE_SECONDS)
+        watch.refresh()
+
+
 def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
     authenticator = Authenticator(state.credentials, core.clock)
@@ -232,6 +244,8 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         authenticator=authenticator,
         account_of_ip=state.account_of_ip,
         account_of_name=state.accounts.get,
+        credential_of=state.credentials.get,
+        is_trusted=authenticator.is_trusted,
         receive=receiver.receive,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
@@ -259,12 +273,18 @@ def _show_gauges(parts: _Parts) -> None:
 
 
 async def _open_doors(parts: _Parts) -> None:
-    smtp = parts.core.settings.smtp
-    for address in [*smtp.listen, *smtp.submission]:
+    opened = inherited_sockets()
+    for entrance, sock in opened:
+        await parts.doors.open(entrance, sock)
+    if opened:
+        return  # systemd says where to listen: the addresses of the settings are those for a start without it
+    for entrance in entrances(parts.core.settings.smtp):
         try:
-            await parts.doors.open([split_listen(address)])
+            await parts.doors.open(entrance)
         except OSError as error:
-            raise StartFailure(f"cannot listen on {address}: {error.strerror or error}; see smtp.listen") from error
+            raise StartFailure(
+                f"cannot listen on {entrance.address}: {error.strerror or error}; see {entrance.key}"
+            ) from error
 
 
 @contextlib.asynccontextmanager

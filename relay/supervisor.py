@@ -205,8 +205,9 @@ class _Child:
 def programs_of(settings: "Settings", env: Mapping[str, str] | None = None) -> list[Program]:
     """The three programs of a node. `env`: added to theirs, like MAILWEIR_CONFIG or MAILWEIR_SECTION__KEY."""
     from relay.control.client import base_url
+    from relay.front.entrances import entrances
 
-    smtp = (*settings.smtp.listen, *settings.smtp.submission)
+    smtp = tuple(entrance.address for entrance in entrances(settings.smtp))
     control, query, pages = settings.control.listen, settings.analytics.listen, settings.dashboard.listen
     listens = {"relay": (control, *smtp), "analytics": (query,), "dashboard": (pages,)}
     opened = {

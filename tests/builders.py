@@ -37,6 +37,7 @@ class Installation:
     folder: Path
     smtp: int = field(default_factory=free_port)
     submission: int = field(default_factory=free_port)
+    smtps: int = field(default_factory=free_port)
     control: int = field(default_factory=free_port)
     query: int = field(default_factory=free_port)
 
@@ -62,6 +63,7 @@ hostname = "relay.example"
 [smtp]
 listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
+tls_listen = ["127.0.0.1:{self.smtps}"]
 stop_seconds = 3
 [control]
 listen = "127.0.0.1:{self.control}"

@@ -237,6 +237,7 @@ hostname = "demo.mailweir.example"
 [smtp]
 listen = ["127.0.0.1:{smtp}"]
 submission = ["127.0.0.1:{submission}"]
+tls_listen = []
 
 [delivery]
 mode = "smarthost"                 # what no route names goes to the catch-all receiver of the demo

@@ -85,6 +85,10 @@ class Authenticator:
         self._lockout.failed(address, hashed, self._clock.unix())
         return None
 
+    def is_trusted(self, client_ip: str) -> bool:
+        """Tell whether somebody logged in from this address in the last 24 h."""
+        return self._lockout.is_trusted(_network(client_ip), self._clock.unix())
+
     def login_hash(self, login: bytes) -> str:
         """Return what may be logged of a login that failed: the same for the same login until the next start."""
         return self._hashed(login).hex()[:16]

@@ -30,7 +30,7 @@ class Lockout:
 
     def locked_until(self, address: str, login: bytes, now_unix: float) -> float | None:
         """Return when the lock ends that this login at this address is under, if it is."""
-        if self._is_trusted(address, now_unix):
+        if self.is_trusted(address, now_unix):
             return None
         until = max(self._locks.get(address, 0.0), self._locks.get((address, login), 0.0))
         return until if until > now_unix else None
@@ -63,7 +63,8 @@ class Lockout:
         _trim(self._successes)
         self._failures.pop((address, login), None)
 
-    def _is_trusted(self, address: str, now_unix: float) -> bool:
+    def is_trusted(self, address: str, now_unix: float) -> bool:
+        """Tell whether a login has succeeded from there in the last 24 h."""
         return now_unix - self._successes.get(address, float("-inf")) < TRUST_SECONDS
 
 
