@@ -39,6 +39,7 @@ class Installation:
     submission: int = field(default_factory=free_port)
     control: int = field(default_factory=free_port)
     query: int = field(default_factory=free_port)
+    web: int = field(default_factory=free_port)
 
     @property
     def config(self) -> Path:
@@ -63,6 +64,8 @@ hostname = "relay.example"
 listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
 stop_seconds = 3
+[web]
+listen = "127.0.0.1:{self.web}"
 [control]
 listen = "127.0.0.1:{self.control}"
 [analytics]

@@ -176,7 +176,7 @@ class Door(Conversation):
             await self.push("235 2.7.0 authentication successful")
 
     def _may_authenticate(self) -> bool:
-        return bool(self._tls_protocol) or (self.way.settings.auth_without_tls and _is_loopback(self.ip))
+        return bool(self._tls_protocol) or (self.way.settings.auth_without_tls and is_loopback(self.ip))
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         try:
@@ -343,7 +343,8 @@ def _tls_name(extra: dict[str, Any] | None) -> str:
     return f"{cipher[1]} {cipher[0]}" if cipher else ""
 
 
-def _is_loopback(ip: str) -> bool:
+def is_loopback(ip: str) -> bool:
+    """Tell whether a client is on this machine."""
     try:
         address = ip_address(ip)
     except ValueError:  # no peer name: the client has left already
