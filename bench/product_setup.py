@@ -57,6 +57,8 @@ host_failure_seconds = 2
 timeout_seconds = 15
 [dkim]
 domain = "{"" if is_plain else "race.test"}"
+[web]
+listen = ""
 [control]
 listen = "127.0.0.1:{control}"
 """

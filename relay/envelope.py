@@ -1,9 +1,12 @@
 """What a door hands to the pipeline, and what the pipeline knows about accounts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+
+from relay.reply import Reply
 
 
 class Level(StrEnum):
@@ -88,6 +91,19 @@ class AllowedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A client's own name for a message (Idempotency-Key): what is accepted under it is kept with its answer.
+
+    `digest` tells one request from another, `answer` makes of the reply what is answered, now and again until then.
+    """
+
+    key: str
+    digest: bytes
+    until: datetime
+    answer: Callable[[Reply], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
 
@@ -110,3 +126,4 @@ class Submission:
     is_smtputf8: bool = False
     dsn: str = ""
     rcpt_dsns: tuple[str, ...] = ()
+    once: Once | None = None

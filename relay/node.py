@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import Route
+
 import relay
 from relay.clock import Clock, SystemClock
 from relay.content.bare import BareContent
@@ -34,6 +36,8 @@ from relay.front.doorway import Doorway
 from relay.front.entrances import entrances, inherited_sockets
 from relay.front.server import Doors
 from relay.front.tls import CertificateWatch, ensure_certificate
+from relay.front.web import PublicWeb
+from relay.front.web_messages import Messages
 from relay.metrics import Metrics
 from relay.policy.counters import Counters
 from relay.policy.limits import SlidingLimits
@@ -78,6 +82,8 @@ class _Parts:
     courier: Courier
     receiver: Receiver
     doors: Doors
+    messages: Messages
+    web: PublicWeb
     metrics: Metrics
     commands: Commands
 
@@ -149,7 +155,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
             watch = CertificateWatch(parts.doors.tls, certificate, settings.smtp.tls_key)
             watching = asyncio.create_task(_watch_certificate(watch, clock))
             stack.callback(watching.cancel)
-        stack.push_async_callback(parts.doors.close, settings.smtp.stop_seconds)
+        stack.push_async_callback(_close_doors, parts)
+        await _open_web(parts)
         async with _control(parts):
             yield parts
 
@@ -214,8 +221,11 @@ def _wire(core: _Core) -> _Parts:
         reference_key=secret,
         metrics=metrics,
     )
-    doors = Doors(_doorway(core, receiver, metrics))
-    return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
+    way = _doorway(core, receiver, metrics)
+    messages = Messages(way, settings.web, core.spool.answered)
+    routes = [Route("/v1/messages", messages.post, methods=["POST"])]
+    web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
+    return _Parts(core, clock.now(), courier, receiver, Doors(way), messages, web, metrics, commands)
 
 
 async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
@@ -266,6 +276,7 @@ def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callab
 def _show_gauges(parts: _Parts) -> None:
     gauge, spool = parts.metrics.gauge, parts.core.spool
     gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
+    gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
     gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
     gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
     gauge("spool_held", "Held messages", lambda: spool.counts().held)
@@ -285,6 +296,21 @@ async def _open_doors(parts: _Parts) -> None:
             raise StartFailure(
                 f"cannot listen on {entrance.address}: {error.strerror or error}; see {entrance.key}"
             ) from error
+
+
+async def _open_web(parts: _Parts) -> None:
+    listen = parts.core.settings.web.listen
+    try:
+        if listen:
+            await parts.web.open()
+    except OSError as error:
+        raise StartFailure(f"cannot listen on {listen}: {error.strerror or error}; see web.listen") from error
+
+
+async def _close_doors(parts: _Parts) -> None:
+    # together: each may take smtp.stop_seconds
+    await asyncio.gather(parts.doors.close(parts.core.settings.smtp.stop_seconds), parts.web.close())
+    await parts.messages.close()
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import Reply, TransientError
 from relay.settings import Settings
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
 from relay.tree import SenderId
@@ -258,7 +259,9 @@ class Receiver:
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - began,
         )
-        recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
+        recipients = await self._spool.store(
+            message, case.content, submission.recipients, record, is_held=is_held, answered=_answered(case)
+        )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - began)
         if is_held:
@@ -346,6 +349,13 @@ def _hops(arrival: _Arrival) -> int:
 def _loop(hops: int) -> Verdict:
     step = TraceStep("mail_loop", True, f"{hops} Received headers, refused from {_MAX_RECEIVED}")
     return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
+
+
+def _answered(case: _Case) -> Answered | None:
+    once, account = case.submission.once, case.submission.account.name
+    if once is None:
+        return None
+    return Answered(account, once.key, once.digest, once.answer(case.verdict.reply), once.until.timestamp())
 
 
 def _brief(case: _Case) -> tuple[str, str, str, float | None]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -139,6 +139,19 @@ class Dkim(_Section):
     key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
 
 
+class Web(_Section):
+    """The public web listener: mail by HTTP. Clear text: a reverse proxy in front of it does TLS, or `tls`."""
+
+    listen: str = Field("127.0.0.1:8027", description="POST /v1/messages, /healthz; empty: no web listener")
+    tls: bool = Field(
+        False, description="HTTPS with smtp.tls_certificate; without it logins only from loopback, proxies"
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description="networks whose X-Forwarded-For and -Proto are believed"
+    )
+    timeout_seconds: float = Field(30, gt=0, description="for a request's header, then for every 64 KiB of its body")
+
+
 class Control(_Section):
     listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
 
@@ -176,6 +189,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery()
     route: list[Route] = []
     dkim: Dkim = Dkim()
+    web: Web = Web()
     control: Control = Control()
     analytics: Analytics = Analytics()
     dnsbl: Dnsbl = Dnsbl()

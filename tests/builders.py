@@ -40,6 +40,7 @@ class Installation:
     smtps: int = field(default_factory=free_port)
     control: int = field(default_factory=free_port)
     query: int = field(default_factory=free_port)
+    web: int = field(default_factory=free_port)
 
     @property
     def config(self) -> Path:
@@ -65,6 +66,8 @@ listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
 tls_listen = ["127.0.0.1:{self.smtps}"]
 stop_seconds = 3
+[web]
+listen = "127.0.0.1:{self.web}"
 [control]
 listen = "127.0.0.1:{self.control}"
 [analytics]

@@ -27,7 +27,7 @@ from relay.settings import Settings, load
 from relay.tree import Principal, Role
 
 NODE = "demo1"
-DEFAULT_PORTS = {"smtp": 2525, "submission": 2587, "control": 8025, "analytics": 8026, "dashboard": 8501}
+DEFAULT_PORTS = {"smtp": 2525, "submission": 2587, "control": 8025, "analytics": 8026, "web": 8027, "dashboard": 8501}
 _OWNER = Principal("demo", Role.ADMIN)
 _MEMORY, _LOCK = "demo.json", "relay.lock"
 _PORTS_TRIED = 300
@@ -248,6 +248,9 @@ host_failure_seconds = 2
 
 [dkim]
 domain = "mailweir.example"
+
+[web]
+listen = "127.0.0.1:{web}"
 
 [control]
 listen = "127.0.0.1:{control}"

@@ -40,6 +40,14 @@ def is_among(ip: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     return any(address in network for network in networks)
 
 
+def is_loopback(ip: str) -> bool:
+    """Tell whether a client is on this machine."""
+    try:
+        return ip_address(plain_ip(ip)).is_loopback
+    except ValueError:  # no peer name: the client has left already
+        return False
+
+
 async def proxied_ip(reader: asyncio.StreamReader, balancer: str) -> str | None:
     """Read a PROXY header; return the client's address, the balancer's own for its health checks, None for nonsense.
 

@@ -6,7 +6,6 @@ server's mail for them.
 
 import asyncio
 import logging
-from ipaddress import ip_address
 from typing import Self
 
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -17,7 +16,7 @@ from relay.front.conversation import Conversation
 from relay.front.doorway import Doorway, House
 from relay.front.entrances import Entrance
 from relay.front.guard import ERRONEOUS
-from relay.front.proxied import XCLIENT_NAMES, Client, is_among, parse_xclient, plain_ip, proxied_ip
+from relay.front.proxied import XCLIENT_NAMES, Client, is_among, is_loopback, parse_xclient, plain_ip, proxied_ip
 from relay.reply import PermanentError, RelayError, Reply
 
 _log = logging.getLogger("mailweir.front")
@@ -201,7 +200,7 @@ class Visit(Conversation):
     def _may_authenticate(self) -> bool:
         if self._tls_protocol or self._entrance.may_auth_in_clear:
             return True
-        return self.way.settings.auth_without_tls and _is_loopback(self.ip)
+        return self.way.settings.auth_without_tls and is_loopback(self.ip)
 
     def _blundered(self) -> None:
         if self._doors.erred(self) and not self.way.is_trusted(self.ip):
@@ -214,11 +213,3 @@ class Visit(Conversation):
             return self.way.account_of_ip(self.ip)
         credential = self.way.credential_of(self._credential)
         return None if credential is None or credential.is_revoked else self.way.account_of_name(self._account.name)
-
-
-def _is_loopback(ip: str) -> bool:
-    try:
-        address = ip_address(ip)
-    except ValueError:  # no peer name: the client has left already
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from relay.spool import index
+from relay.spool import idempotency, index
 from relay.spool.entry import SpooledMessage, SpooledRecipient, SpoolFull, message_row
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.segments import Segments
 
@@ -40,6 +41,7 @@ class Storing:
     recipients: list[SpooledRecipient]
     state: int
     done: asyncio.Future[None]
+    answered: Answered | None = None
 
 
 @dataclass(slots=True)
@@ -222,6 +224,10 @@ class Committer:
                 for recipient in item.recipients
             ],
         )
+        if answered := [item.answered for item in storing if item.answered]:
+            # this thread has no clock; what arrives last is late enough to tell what has expired
+            now_unix = max(item.message.received_at for item in storing).timestamp()
+            idempotency.remember(self._connection, answered, now_unix)
 
     def _lane(self, sender: str, destination: str) -> int:
         found = self._lanes.get((sender, destination))

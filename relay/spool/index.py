@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from relay.spool import idempotency
+
 QUEUED, HELD = 0, 1
 
 _SCHEMA = """
@@ -44,7 +46,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + idempotency.SCHEMA)
     return connection
 
 

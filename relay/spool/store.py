@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.events import Record, encode
-from relay.spool import index
+from relay.spool import idempotency, index
 from relay.spool.commit import ID_BLOCK, Call, Committer, Marks, Storing
 from relay.spool.entry import (
     CorruptEntry,
@@ -37,6 +37,7 @@ from relay.spool.entry import (
     SpoolFull,
     message_of,
 )
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.segments import Place, Segments
 
@@ -102,11 +103,19 @@ class Spool:
         return f"{self._node}.{number}"
 
     async def store(
-        self, message: SpooledMessage, content: bytes, addresses: Sequence[str], record: Record, *, is_held: bool
+        self,
+        message: SpooledMessage,
+        content: bytes,
+        addresses: Sequence[str],
+        record: Record,
+        *,
+        is_held: bool,
+        answered: Answered | None = None,
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        message.id comes from `reserve`. Raises SpoolFull: nothing was stored, a retry may help.
+        message.id comes from `reserve`. `answered` is kept with it, both or none.
+        Raises SpoolFull: nothing was stored, a retry may help.
         """
         message.crc = zlib.crc32(content)
         message.size_bytes = len(message.prefix) + len(content)
@@ -117,9 +126,13 @@ class Spool:
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
-        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done))
+        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done, answered))
         await done
         return recipients
+
+    def answered(self, account: str, key: str, now_unix: float) -> Answered | None:
+        """Return what was answered under a client's Idempotency-Key."""
+        return idempotency.find(self._reader, account, key, now_unix)
 
     def content(self, message: SpooledMessage) -> bytes:
         """Return a message's bytes below its prefix. Raises CorruptEntry when they are gone or altered."""
