@@ -92,6 +92,7 @@ class Submission:
     """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
+    `end_sender` is what the credential is bound to (Credential.end_sender).
     """
 
     account: Account
@@ -107,3 +108,4 @@ class Submission:
     auth_param: str = ""
     is_8bit: bool = False
     is_smtputf8: bool = False
+    end_sender: str = ""
