@@ -24,13 +24,14 @@ from relay.front.identity import Identity, identify
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
 from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
+from relay.policy.newcomers import NEWCOMER_SECONDS, Group
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
-from relay.tree import SenderId
+from relay.tree import NEWCOMERS_HELD, SenderId, newcomers_of
 
 _log = logging.getLogger("mailweir.reception")
 
@@ -207,30 +208,42 @@ class Receiver:
     def _judge(self, arrival: _Arrival) -> _Case:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
-        hops = _hops(arrival)
+        hops, state = _hops(arrival), self._state_of(sender.key)
+        # what strangers send through a forwarder, and who is held already, says nothing about the account's newcomers
+        is_apart = arrival.identity.is_forwarded or state.standing in _PARKING
+        group = "" if is_apart else newcomers_of(sender.account)
+        signal = self._observed(arrival, now.timestamp(), message_id, group, is_loop=hops >= _MAX_RECEIVED)
         inputs = Inputs(
             sender=sender,
             account=submission.account,
-            state=self._state_of(sender.key),
+            state=state,
             limit=arrival.limit,
-            signal=self._observed(arrival, now.timestamp(), message_id, is_loop=hops >= _MAX_RECEIVED),
+            signal=signal,
             score=result.score,
             error=result.error,
             reasons=tuple(result.reasons),
             model=result.model,
             base_limit=self._base_limit(submission),
+            group=self._group(group, signal, now.timestamp()),
         )
         verdict = _loop(hops) if hops >= _MAX_RECEIVED else judge(inputs, policy, now, message_id)
         return _Case(submission, arrival.number, message_id, arrival.content, result, inputs, verdict)
 
-    def _observed(self, arrival: _Arrival, now_unix: float, message_id: str, *, is_loop: bool) -> SignalState:
+    def _group(self, key: str, signal: SignalState, now_unix: float) -> Group | None:
+        if not key or now_unix - signal.first_seen_unix >= NEWCOMER_SECONDS:
+            return None
+        return Group(key, self._state_of(key), self._signals.group(key, now_unix, self._settings.policy))
+
+    def _observed(
+        self, arrival: _Arrival, now_unix: float, message_id: str, group: str, *, is_loop: bool
+    ) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
         # A client that retries what limit or standing refuse must not gain a history by it, nor a loop one spam by many
         if result is _UNREAD or is_loop:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
         recipients = len(arrival.submission.recipients)
-        return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients)
+        return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients, group)
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
         submission, sender, verdict = case.submission, case.inputs.sender, case.verdict
@@ -264,9 +277,18 @@ class Receiver:
         if is_held:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
-        elif self._state_of(sender.key).standing not in _PARKING:
+        elif not self._is_parked(case.inputs):
             self._courier.enqueue(recipients, case.content)
         return verdict.reply
+
+    def _is_parked(self, inputs: Inputs) -> bool:
+        """Tell whether a hold has come since the verdict; it has parked the message by its later commit."""
+        state, group = self._state_of(inputs.sender.key), inputs.group
+        if state.standing in _PARKING:
+            return True
+        if group is None or state.is_reinstated(self._clock.now()):
+            return False
+        return self._state_of(group.key).standing in _PARKING
 
     def _refuse(self, case: _Case) -> Reply:
         reply = case.verdict.reply
@@ -282,7 +304,9 @@ class Receiver:
     def _facts(self, case: _Case, decision: Decision | None) -> dict[str, Any]:
         """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
         submission, sender, result, verdict = case.submission, case.inputs.sender, case.result, case.verdict
-        in_force = decision or case.inputs.state.decision
+        group = case.inputs.group
+        of_group = group.state.decision if group and verdict.rule == NEWCOMERS_HELD else None
+        in_force = decision or of_group or case.inputs.state.decision
         return {
             **self._journal.stamp(),
             "message_id": case.message_id,

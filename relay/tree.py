@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 NEWCOMERS = "newcomers"  # the kind of the key that all new senders of an account share
+NEWCOMER_SPAM_RATE, NEWCOMERS_HELD = "newcomer_spam_rate", "newcomers_held"
+GROUP_RULES = (NEWCOMER_SPAM_RATE, NEWCOMERS_HELD)  # what parks a message under that key instead of its sender's
 _GROUP_END = f"|{NEWCOMERS}|"
 
 
