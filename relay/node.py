@@ -30,6 +30,7 @@ from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
 from relay.events import AuthFailure, Bounce, Delivery, Record
 from relay.front.auth import Authenticator
+from relay.front.lockdown import Lockdown
 from relay.front.server import Doors
 from relay.front.session import Doorway
 from relay.front.tls import ensure_certificate
@@ -202,6 +203,7 @@ def _wire(core: _Core) -> _Parts:
         courier=courier,
         limits=SlidingLimits(),
         signals=core.signals,
+        lockdown=Lockdown(settings, clock),
         state_of=lambda sender: state.state_of(sender, clock.now()),
         decide=commands.apply,
         signers=core.signers,

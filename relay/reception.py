@@ -21,17 +21,19 @@ from relay.delivery.headers import received_line, reference
 from relay.envelope import Submission
 from relay.events import Action, Features, Rcpt, Reception, Rejection, TraceStep
 from relay.front.identity import Identity, identify
+from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
+from relay.policy.group import Newcomers
 from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
-from relay.policy.newcomers import NEWCOMER_SECONDS, Group
+from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
-from relay.tree import NEWCOMERS_HELD, SenderId, newcomers_of
+from relay.tree import NEWCOMERS_HELD, SenderId
 
 _log = logging.getLogger("mailweir.reception")
 
@@ -41,7 +43,6 @@ _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 _DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
-_PARKING = (Standing.HELD, *_REFUSING)
 _UNREAD = ContentResult(
     score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
 )
@@ -57,6 +58,7 @@ class _Arrival:
     content: bytes
     limit: LimitUse
     result: ContentResult
+    lockdown: LockdownResult
     began: float
 
 
@@ -87,6 +89,7 @@ class Receiver:
         courier: Courier,
         limits: SlidingLimits,
         signals: Signals,
+        lockdown: Lockdown,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
         signers: list[Signer],
@@ -96,7 +99,8 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._reference_key, self._metrics = reference_key, metrics
+        self._reference_key, self._metrics, self._lockdown = reference_key, metrics, lockdown
+        self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
     async def receive(self, submission: Submission) -> Reply:
@@ -106,14 +110,16 @@ class Receiver:
         number = self._spool.reserve(len(submission.recipients))
         limit = self._reserve(identity.sender, submission, began)
         try:
+            self._lockdown.prefetch(_domain(submission.mail_from))  # DNS answers while the content is read
             result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
+            lockdown = await self._checked(identity.sender, submission, result)
         except asyncio.CancelledError:  # the client left before anything was kept; it will come again
             self._limits.give_back(identity.sender.key, len(submission.recipients), began)
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
         concluding = asyncio.create_task(
-            self._conclude(_Arrival(submission, identity, number, content, limit, result, began))
+            self._conclude(_Arrival(submission, identity, number, content, limit, result, lockdown, began))
         )
         self._concluding.add(concluding)
         concluding.add_done_callback(self._concluding.discard)
@@ -205,13 +211,17 @@ class Receiver:
             )
         )
 
+    async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
+        if result is _UNREAD:
+            return NOT_ASKED
+        author = result.features.from_domain or _domain(result.header_from)
+        return await self._lockdown.check((_domain(submission.mail_from), author), sender.account, sender.key)
+
     def _judge(self, arrival: _Arrival) -> _Case:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
         hops, state = _hops(arrival), self._state_of(sender.key)
-        # what strangers send through a forwarder, and who is held already, says nothing about the account's newcomers
-        is_apart = arrival.identity.is_forwarded or state.standing in _PARKING
-        group = "" if is_apart else newcomers_of(sender.account)
+        group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
         signal = self._observed(arrival, now.timestamp(), message_id, group, is_loop=hops >= _MAX_RECEIVED)
         inputs = Inputs(
             sender=sender,
@@ -224,22 +234,19 @@ class Receiver:
             reasons=tuple(result.reasons),
             model=result.model,
             base_limit=self._base_limit(submission),
-            group=self._group(group, signal, now.timestamp()),
+            lockdown=arrival.lockdown,
+            group=self._newcomers.group(group, signal, now.timestamp()),
         )
         verdict = _loop(hops) if hops >= _MAX_RECEIVED else judge(inputs, policy, now, message_id)
         return _Case(submission, arrival.number, message_id, arrival.content, result, inputs, verdict)
-
-    def _group(self, key: str, signal: SignalState, now_unix: float) -> Group | None:
-        if not key or now_unix - signal.first_seen_unix >= NEWCOMER_SECONDS:
-            return None
-        return Group(key, self._state_of(key), self._signals.group(key, now_unix, self._settings.policy))
 
     def _observed(
         self, arrival: _Arrival, now_unix: float, message_id: str, group: str, *, is_loop: bool
     ) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
-        # A client that retries what limit or standing refuse must not gain a history by it, nor a loop one spam by many
-        if result is _UNREAD or is_loop:
+        # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
+        # loop one spam by many
+        if result is _UNREAD or is_loop or not arrival.lockdown.is_passed:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
         recipients = len(arrival.submission.recipients)
@@ -277,18 +284,9 @@ class Receiver:
         if is_held:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
-        elif not self._is_parked(case.inputs):
+        elif not self._newcomers.is_parked(sender.key, case.inputs.group, self._clock.now()):
             self._courier.enqueue(recipients, case.content)
         return verdict.reply
-
-    def _is_parked(self, inputs: Inputs) -> bool:
-        """Tell whether a hold has come since the verdict; it has parked the message by its later commit."""
-        state, group = self._state_of(inputs.sender.key), inputs.group
-        if state.standing in _PARKING:
-            return True
-        if group is None or state.is_reinstated(self._clock.now()):
-            return False
-        return self._state_of(group.key).standing in _PARKING
 
     def _refuse(self, case: _Case) -> Reply:
         reply = case.verdict.reply
@@ -356,6 +354,11 @@ def _identified(submission: Submission) -> tuple[Identity, bytes]:
         kept.append(content[start:begin])
         start = stop
     return identity, b"".join([*kept, content[start:]]) if kept else content
+
+
+def _domain(address: str) -> str:
+    """The domain of `a@b` or `Name <a@b>`."""
+    return address.rpartition("@")[2].partition(">")[0]
 
 
 def _hops(arrival: _Arrival) -> int:

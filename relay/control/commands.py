@@ -28,7 +28,7 @@ from relay.control.views import (
     Stopped,
 )
 from relay.events import DecisionLogged, Dropped, Held, Released
-from relay.policy.decision import STANDING_OF, Decision, Effect, Proposal, Standing
+from relay.policy.decision import PARKED, STANDING_OF, Decision, Effect, Proposal
 from relay.policy.signals import Signals
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 # What is spooled already is parked too: spec 2.5
 _PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
-_PARKED = frozenset({Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED})
 
 
 class Commands:
@@ -218,7 +217,7 @@ class Commands:
         found, now = self._spool.held(sender, None, -1), self._clock.now()
         if not is_group(sender):
             return found
-        return [message for message in found if self._state.state_of(message.sender, now).standing not in _PARKED]
+        return [message for message in found if self._state.state_of(message.sender, now).standing not in PARKED]
 
     def _journal_released(
         self, principal: Principal, freed: Sequence[HeldMessage], decision_id: str, order: ReleaseOrder

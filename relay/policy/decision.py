@@ -38,6 +38,8 @@ class Standing(StrEnum):
     SUSPENDED = "suspended"
 
 
+PARKED = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)  # whose spooled mail does not move
+
 STANDING_OF = {
     Effect.WATCH: Standing.WATCH,
     Effect.THROTTLE: Standing.THROTTLED,

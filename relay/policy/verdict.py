@@ -9,11 +9,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 from relay.envelope import Account
 from relay.events import Action, TraceStep
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.decision import PARKED, Decision, Effect, Proposal, Standing, State
 from relay.policy.limits import LimitUse
+from relay.policy.lockdown import NOT_ASKED, Lock, LockdownResult
 from relay.policy.newcomers import Group, group_alarm
 from relay.policy.triggers import Alarm, SignalState, alarms
 from relay.policy.why import facts
@@ -22,7 +24,6 @@ from relay.settings import Policy
 from relay.tree import NEWCOMERS_HELD, SenderId
 
 TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this long, then the author gets a bounce
-_PARKED = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)  # newcomers are parked, whichever it is
 REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5)
 
 
@@ -45,6 +46,7 @@ class Inputs:
     model: str = ""
     base_limit: int = 0
     group: Group | None = None
+    lockdown: LockdownResult = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,28 @@ def _over_limit(case: _Case) -> _Match | str:
     return _Match(Action.DEFER, "rate_limit", f"{numbers}, next={following}", _reply(451, "4.7.1", text))
 
 
+def _lockdown(case: _Case) -> _Match | str:
+    found = case.inputs.lockdown
+    domain, record = printable(found.domain, 120), printable(found.record, 300)
+    match found.lock:
+        case Lock.NOT_ASKED:
+            return "not asked"
+        case Lock.OPEN:
+            return f"the owner of {domain} restricts nobody"
+        case Lock.ALLOWED:
+            return f"allowed by {record}"
+        case Lock.REFUSED:
+            text = f"[DL] sender {_sender(case)} may not use the domain {domain}: its owner's record names others"
+            return _Match(Action.REJECT, "lockdown", f"not named by {record}", _reply(550, "5.7.1", text))
+        case Lock.UNKNOWN:
+            text = (
+                f"[DL] whether sender {_sender(case)} may use the domain {domain} cannot be told now; try again later"
+            )
+            return _Match(Action.DEFER, "lockdown", printable(found.error, 300), _reply(451, "4.4.3", text))
+        case _:
+            assert_never(found.lock)
+
+
 def _sender_held(case: _Case) -> _Match | str:
     if case.inputs.state.standing is not Standing.HELD:
         return "not held"
@@ -172,7 +196,7 @@ def _newcomers(case: _Case) -> _Match | str:
         return "not a new sender"
     if case.inputs.state.is_reinstated(case.now):
         return "a new sender that a person has released"
-    if group.state.standing in _PARKED:
+    if group.state.standing in PARKED:
         decision = group.state.decision
         return _Match(Action.HOLD, NEWCOMERS_HELD, facts(decision, case.now) if decision else "new senders are held")
     signal, alarm = group.signal, group_alarm(group.signal, case.policy)
@@ -229,6 +253,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("sender_suspended", _sender_suspended),
     ("sender_blocked", _sender_blocked),
     ("rate_limit", _over_limit),
+    ("lockdown", _lockdown),
     ("sender_held", _sender_held),
     ("trigger", _trigger),
     ("newcomers", _newcomers),
