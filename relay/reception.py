@@ -34,6 +34,7 @@ from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
 from relay.tree import NEWCOMERS_HELD, SenderId
+from relay.unnamed import UnnamedMail
 
 _log = logging.getLogger("mailweir.reception")
 
@@ -100,6 +101,7 @@ class Receiver:
         self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
         self._reference_key, self._metrics, self._lockdown = reference_key, metrics, lockdown
+        self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
@@ -221,6 +223,7 @@ class Receiver:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
         hops, state = _hops(arrival), self._state_of(sender.key)
+        self._unnamed.note(submission.account, arrival.identity, now.timestamp())
         group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
         signal = self._observed(arrival, now.timestamp(), message_id, group, is_loop=hops >= _MAX_RECEIVED)
         inputs = Inputs(

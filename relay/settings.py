@@ -57,6 +57,13 @@ class Content(_Section):
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
 
 
+class Identity(_Section):
+    """Mail of shared hosts that names no end user: it shares one key, which its operator should know."""
+
+    unnamed_alarm: int = Field(20, ge=1, description="an alarm from so many messages without an end user in an hour on")
+    unnamed_share: float = Field(0.05, ge=0, lt=1, description="if they are more than this share of the account's mail")
+
+
 class Lockdown(_Section):
     """Domain owners' TXT records that say who may send with their domain (spec 2.2)."""
 
@@ -157,6 +164,7 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     limits: Limits = Limits()
     content: Content = Content()
+    identity: Identity = Identity()
     lockdown: Lockdown = Lockdown()
     policy: Policy = Policy()
     delivery: Delivery = Delivery()
