@@ -112,7 +112,6 @@ class Receiver:
         number = self._spool.reserve(len(submission.recipients))
         limit = self._reserve(identity.sender, submission, began)
         try:
-            self._lockdown.prefetch(_domain(submission.mail_from))  # DNS answers while the content is read
             result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
             lockdown = await self._checked(identity.sender, submission, result)
         except asyncio.CancelledError:  # the client left before anything was kept; it will come again
@@ -201,6 +200,7 @@ class Receiver:
         standing = self._state_of(sender.key).standing
         if not limit.is_allowed or submission.account.is_suspended or standing in _REFUSING:
             return _UNREAD  # refused whatever it says: a flood costs no content work
+        self._lockdown.prefetch(_domain(submission.mail_from))  # DNS answers while the content is read
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
         return await self._content.assess(
             ContentRequest(
@@ -223,7 +223,6 @@ class Receiver:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
         hops, state = _hops(arrival), self._state_of(sender.key)
-        self._unnamed.note(submission.account, arrival.identity, now.timestamp())
         group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
         signal = self._observed(arrival, now.timestamp(), message_id, group, is_loop=hops >= _MAX_RECEIVED)
         inputs = Inputs(
@@ -252,6 +251,7 @@ class Receiver:
         if result is _UNREAD or is_loop or not arrival.lockdown.is_passed:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
+        self._unnamed.note(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
         return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients, group)
 

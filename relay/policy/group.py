@@ -37,4 +37,6 @@ class Newcomers:
         state = self._state_of(sender)
         if state.standing in PARKED:
             return True
-        return group is not None and not state.is_reinstated(now) and self._state_of(group.key).standing in PARKED
+        if group is None or state.is_reinstated(now) or not self._signals.is_newcomer(sender, now.timestamp()):
+            return False
+        return self._state_of(group.key).standing in PARKED

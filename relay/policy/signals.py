@@ -98,8 +98,11 @@ class Signals:
         return known is None or now_unix - known.first_seen_unix < NEWCOMER_SECONDS
 
     def newcomers(self, account: str, now_unix: float) -> list[str]:
-        """Name an account's new senders, those set apart too. Looks at all: for the rare decision only."""
-        begin, since = f"{account}|", now_unix - NEWCOMER_SECONDS
+        """Name an account's new senders, those set apart too. Looks at all: for the rare decision only.
+
+        And those of a minute more: a message that was judged as a newcomer's just before must not be left over.
+        """
+        begin, since = f"{account}|", now_unix - NEWCOMER_SECONDS - MINUTE_SECONDS
         return [
             name
             for name, known in self._senders.items()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.policy.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.group import Newcomers
 from relay.policy.newcomers import Group, GroupSignal, group_alarm
 from relay.policy.signals import Signals
 from relay.policy.verdict import Verdict, judge
@@ -121,7 +122,7 @@ def test_a_newcomer_is_who_was_first_seen_within_a_day_or_never() -> None:
     assert not signals.is_newcomer("shop|x|a", NOON + DAY)
     assert signals.is_newcomer("shop|x|nobody", NOON)
     assert signals.newcomers("shop", NOON + 1) == ["shop|x|a"]
-    assert signals.newcomers("sho", NOON + 1) == signals.newcomers("shop", NOON + DAY) == []
+    assert signals.newcomers("sho", NOON + 1) == signals.newcomers("shop", NOON + DAY + 61) == []
 
 
 def test_all_of_it_survives_a_restart() -> None:
@@ -159,6 +160,19 @@ def test_setting_all_apart_leaves_nothing_of_them(steps: list[tuple[int, float, 
     assert signals.group(GROUP, now, POLICY).senders == ()
     told(signals, "p", "q", "r", at=now)
     assert signals.group(GROUP, now, POLICY).seen == 3
+
+
+def test_a_message_judged_as_a_newcomers_is_parked_by_a_hold_that_comes_before_it_is_stored() -> None:
+    signals, states = Signals(), {GROUP: held()}
+    told(signals, "a", score=0.1, at=NOW.timestamp())
+    newcomers = Newcomers(signals, lambda key: states.get(key, CLEAN), POLICY)
+    group = Group(GROUP, CLEAN, GroupSignal())
+
+    assert newcomers.is_parked("shop|x|a", group, NOW)
+    assert not newcomers.is_parked("shop|x|a", None, NOW)
+    assert not newcomers.is_parked("shop|x|a", group, NOW + timedelta(days=1))
+    states["shop|x|a"] = State(Standing.OK, reinstated_at=NOW)
+    assert not newcomers.is_parked("shop|x|a", group, NOW)
 
 
 # ---- the verdict ----
