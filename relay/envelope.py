@@ -109,6 +109,7 @@ class Submission:
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
     `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
+    `end_sender` is what the credential is bound to (Credential.end_sender).
     """
 
     account: Account
@@ -127,3 +128,4 @@ class Submission:
     dsn: str = ""
     rcpt_dsns: tuple[str, ...] = ()
     once: Once | None = None
+    end_sender: str = ""

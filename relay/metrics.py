@@ -17,6 +17,8 @@ class Metrics:
         self.refused = self._counter("refused", "Messages answered 4yz or 5yz", "rule")
         self.outcomes = self._counter("outcomes", "Recipients by outcome of an attempt", "outcome")
         self.auth_failures = self._counter("auth_failures", "Refused logins")
+        self.unnamed = self._counter("unnamed", "Messages of shared hosts that name no end user")
+        self.alarms = self._counter("alarms", "Alarms raised", "condition")
         self.decisions = self._counter("decisions", "Decisions in force", "effect")
         self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250")
         self.delivery_seconds = self._histogram("delivery_seconds", "250 to the next hop's 250")

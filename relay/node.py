@@ -34,6 +34,7 @@ from relay.events import AuthFailure, Bounce, Delivery, Record
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances, inherited_sockets
+from relay.front.lockdown import Lockdown
 from relay.front.server import Doors
 from relay.front.tls import CertificateWatch, ensure_certificate
 from relay.front.web import PublicWeb
@@ -215,6 +216,7 @@ def _wire(core: _Core) -> _Parts:
         courier=courier,
         limits=SlidingLimits(),
         signals=core.signals,
+        lockdown=Lockdown(settings, clock),
         state_of=lambda sender: state.state_of(sender, clock.now()),
         decide=commands.apply,
         signers=core.signers,

@@ -8,7 +8,7 @@ import os
 import tomllib
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -81,6 +81,24 @@ class Content(_Section):
     model: str = Field("shipped", description="name of a folder in data/models, or a path; 'none': no scoring")
     workers: int = Field(0, ge=0, le=64, description="0: one per core")
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
+
+
+class Identity(_Section):
+    """Mail of shared hosts that names no end user: it shares one key, which its operator should know."""
+
+    unnamed_alarm: int = Field(20, ge=1, description="an alarm from so many messages without an end user in an hour on")
+    unnamed_share: float = Field(0.05, ge=0, lt=1, description="if they are more than this share of the account's mail")
+
+
+class Lockdown(_Section):
+    """Domain owners' TXT records that say who may send with their domain (spec 2.2)."""
+
+    mode: Literal["auto", "on", "off"] = Field(
+        "auto", description="obey TXT records that name who may use a domain; auto: where delivery.mode is direct"
+    )
+    labels: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")]] = Field(
+        ["_mailweir", "_mailchannels"], description="such a record stands at label.domain"
+    )
 
 
 class Policy(_Section):
@@ -185,6 +203,8 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     limits: Limits = Limits()
     content: Content = Content()
+    identity: Identity = Identity()
+    lockdown: Lockdown = Lockdown()
     policy: Policy = Policy()
     delivery: Delivery = Delivery()
     route: list[Route] = []
@@ -210,6 +230,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings
+
+    @property
+    def is_lockdown_on(self) -> bool:
+        """Whether DNS is asked about lockdown; without DNS nothing could be delivered directly either."""
+        return self.lockdown.mode == "on" or (self.lockdown.mode == "auto" and self.delivery.mode == "direct")
 
     @property
     def journal_dir(self) -> Path:

@@ -13,7 +13,7 @@ from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
 from relay.policy.decision import STANDING_OF, Decision
 from relay.policy.why import facts, sentence, undo
 from relay.spool.store import HeldMessage, Spool
-from relay.tree import Principal, Role
+from relay.tree import GROUP_RULES, Principal, Role, newcomers_of
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
@@ -136,7 +136,10 @@ class Questions:
         return sees(principal, account, self._state.reseller_of(account))
 
     def _held_view(self, message: HeldMessage) -> HeldView:
-        decision = self._state.state_of(message.sender, self._clock.now()).decision
+        now = self._clock.now()
+        decision = self._state.state_of(message.sender, now).decision
+        if decision is None and message.rule in GROUP_RULES:
+            decision = self._state.state_of(newcomers_of(message.account), now).decision
         return HeldView(
             message_id=message.message_id,
             account=message.account,

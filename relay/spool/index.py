@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from relay.spool import idempotency
+from relay.tree import GROUP_RULES, NEWCOMERS
 
 QUEUED, HELD = 0, 1
 
@@ -36,6 +37,10 @@ _MESSAGE_COLUMNS = (
     "m.id, m.rcpts, m.segment, m.place, m.length, m.record_length, m.crc, m.account, m.reseller, m.sender, "
     "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule"
 )
+
+# What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
+_GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
+_IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
 
 Row = tuple[object, ...]
 
@@ -131,6 +136,13 @@ def hold_sender(connection: sqlite3.Connection, sender: str) -> list[int]:
     return sorted({int(row[0]) for row in rows})
 
 
+def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str) -> list[int]:
+    """Park every queued recipient of these senders under a group, which `rule` stands for; return their message ids."""
+    ids = sorted({message for sender in senders for message in hold_sender(connection, sender)})
+    connection.executemany("UPDATE message SET rule = ? WHERE id = ?", [(rule, message) for message in ids])
+    return ids
+
+
 def release(connection: sqlite3.Connection, messages: Iterable[int]) -> None:
     """Make the held recipients of these messages due now."""
     connection.executemany(
@@ -146,21 +158,24 @@ def drop(connection: sqlite3.Connection, messages: Iterable[int]) -> None:
 
 
 def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
-    """Message columns of what has a held recipient, newest first."""
+    """Message columns of what has a held recipient, newest first. A group's key finds what is parked under it."""
     return connection.execute(
         f"SELECT {_MESSAGE_COLUMNS} FROM message m WHERE"  # noqa: S608
         " m.id IN (SELECT message FROM recipient WHERE state = 1)"
-        " AND (?1 IS NULL OR m.sender = ?1) AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
+        f" AND (?1 IS NULL OR m.sender = ?1 OR {_IN_GROUP} AND {_GROUP_KEY} = ?1)"
+        " AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
         (sender, account, limit),
     ).fetchall()
 
 
 def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """sender -> held messages."""
+    """sender -> held messages; what is parked under a group counts for the group's key too."""
     return dict(
         connection.execute(
-            "SELECT sender, count(*) FROM message WHERE id IN (SELECT message FROM recipient WHERE state = 1)"
-            " GROUP BY sender"
+            "WITH held AS (SELECT sender, account, rule FROM message"  # noqa: S608
+            " WHERE id IN (SELECT message FROM recipient WHERE state = 1))"
+            " SELECT sender, count(*) FROM held GROUP BY sender UNION ALL"
+            f" SELECT {_GROUP_KEY}, count(*) FROM held m WHERE {_IN_GROUP} GROUP BY account"
         ).fetchall()
     )
 

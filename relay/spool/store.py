@@ -191,8 +191,16 @@ class Spool:
 
         return await self._call(park)
 
+    async def hold_group(self, senders: Sequence[str], rule: str) -> list[HeldMessage]:
+        """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
+
+        def park(connection: sqlite3.Connection) -> list[HeldMessage]:
+            return self._as_held(connection, index.messages(connection, index.hold_group(connection, senders, rule)))
+
+        return await self._call(park)
+
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
-        """Parked messages, newest first."""
+        """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
         return self._as_held(self._reader, index.held(self._reader, sender, account, limit))
 
     def held_counts(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.front.bearer import bearer_of, login_of
+from relay.front.entrances import Entrance
 from relay.front.server import Doors
 from relay.reply import Reply, TransientError
 from tests.weblistener import ACME, BEARER, LETTER, OTHER_BEARER, Listener, opened, run
@@ -183,7 +184,7 @@ def test_a_lock_holds_for_both_doors(tmp_path: Path) -> None:
     async def story(listener: Listener) -> None:
         assert listener.way is not None
         doors = Doors(listener.way)
-        await doors.open([("127.0.0.1", 0)])
+        await doors.open(Entrance("127.0.0.1:0"))
         async with listener.client(authorization("srv1", "wrong")) as client:
             for _ in range(10):
                 await client.post("/v1/messages", json=LETTER)
