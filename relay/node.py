@@ -201,6 +201,7 @@ def _wire(core: _Core) -> _Parts:
         content=core.content,
         courier=courier,
         limits=SlidingLimits(),
+        limit_sets=state.limits,
         signals=core.signals,
         state_of=lambda sender: state.state_of(sender, clock.now()),
         decide=commands.apply,
@@ -208,13 +209,13 @@ def _wire(core: _Core) -> _Parts:
         reference_key=secret,
         metrics=metrics,
     )
-    doors = Doors(_doorway(core, receiver, metrics))
+    doors = Doors(_doorway(core, receiver, metrics, secret))
     return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
 
 
-def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
+def _doorway(core: _Core, receiver: Receiver, metrics: Metrics, secret: bytes) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
-    authenticator = Authenticator(state.credentials, core.clock)
+    authenticator = Authenticator(state.credentials, core.clock, secret=secret, on_success=state.note_use)
     core.stack.callback(authenticator.close)
 
     def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
@@ -231,7 +232,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         ),
         authenticator=authenticator,
         account_of_ip=state.account_of_ip,
-        account_of_name=state.accounts.get,
+        account_of_name=state.account_of_name,
         receive=receiver.receive,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
