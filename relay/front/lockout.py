@@ -89,6 +89,8 @@ class Lockout:
             kind, _, key = name.partition(" ")
             try:
                 table, hashed, (instant,) = tables[kind], bytes.fromhex(key), _unix.unpack(row)
+                if not hashed:
+                    raise ValueError(name)
             except (KeyError, ValueError, struct.error):
                 corrupt += 1
                 _log.warning("lock-out row unreadable name=%r", name)

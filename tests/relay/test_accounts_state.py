@@ -1,4 +1,4 @@
-"""The tree in the state, in SQLite and in a real PostgreSQL: the same after a restart, whole or not at all, migrated."""
+"""The tree in the state, in SQLite and in a real PostgreSQL: the same after a restart, whole or not at all."""
 
 import asyncio
 import itertools
