@@ -1,11 +1,11 @@
 """Commands on accounts. They need the state only, so they work before the first start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 
 from msgspec import UNSET
 
-from relay.control.access import require, require_sight, sees
+from relay.control.access import in_sight, require, require_sight, require_whole_tree, sees
 from relay.control.account_views import (
     AccountAdded,
     AccountChange,
@@ -22,7 +22,7 @@ from relay.control.credentials import generated, secret_of
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
 from relay.control.views import AuditDetail
-from relay.envelope import Account, IdentityRule, Level, LimitSet
+from relay.envelope import Account, Credential, IdentityRule, Level, LimitSet
 from relay.tree import Principal, Role
 
 _OWN_LEVELS = (Level.SENDERS, Level.DOMAINS, Level.ACCOUNT)  # those whose key is the account
@@ -40,11 +40,11 @@ class Accounts:
     def list(self, principal: Principal) -> list[AccountView]:
         require(principal, Role.VIEWER)
         seen = (known for known in self._state.accounts.values() if sees(principal, known.name, known.reseller))
-        return [view(self._state, account) for account in seen]
+        return _views(self._state, seen)
 
     def show(self, principal: Principal, name: str) -> AccountView:
         require(principal, Role.VIEWER)
-        return view(self._state, in_sight(self._state, principal, name))
+        return _view(self._state, in_sight(self._state.accounts, principal, name))
 
     async def add(self, principal: Principal, new: NewAccount) -> AccountAdded:
         require(principal, Role.ADMIN)
@@ -56,17 +56,17 @@ class Accounts:
         undo = shell("account", "rm", new.name)
         if new.dry_run:
             secret = secret_of(new.login, new.name, "", dry_run=True) if new.login else None
-            return AccountAdded(account=view(self._state, account), secret=secret, undo=undo, dry_run=True)
+            return AccountAdded(account=_view(self._state, account), secret=secret, undo=undo, dry_run=True)
         password = new.password or generated()
-        credential = await self._state.hashed(new.login, new.name, password) if new.login else None
+        credential = await self._state.new_credential(new.login, new.name, password) if new.login else None
         added = await self._state.add_account(account, principal, limits if limits != LimitSet() else None, credential)
         secret = secret_of(new.login, new.name, "" if new.password else password) if new.login else None
-        return AccountAdded(account=view(self._state, added), secret=secret, undo=undo)
+        return AccountAdded(account=_view(self._state, added), secret=secret, undo=undo)
 
     async def change(self, principal: Principal, name: str, change: AccountChange) -> AccountChanged:
         """Change what is given, and say how to change it back."""
         require(principal, Role.ADMIN)
-        before = in_sight(self._state, principal, name)
+        before = in_sight(self._state.accounts, principal, name)
         if change.reseller is not UNSET and change.reseller != before.reseller:
             require_whole_tree(principal, "move an account to another reseller")
         after = _changed(before, change)
@@ -75,7 +75,7 @@ class Accounts:
                 after, principal, Act("account.set", name, name, _differences(before, after))
             )
         undo = _undo_of_change(before, after)
-        return AccountChanged(account=view(self._state, after), undo=undo, dry_run=change.dry_run)
+        return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=change.dry_run)
 
     async def suspend(self, principal: Principal, name: str, order: Order) -> AccountChanged:
         """Refuse all new mail of an account, at once. What waits in the spool is still delivered."""
@@ -89,11 +89,10 @@ class Accounts:
     async def remove(self, principal: Principal, name: str, order: Order) -> AccountChanged:
         """End an account: logins revoked, networks forgotten. Its history stays, and so does mail in the spool."""
         require(principal, Role.ADMIN)
-        account = in_sight(self._state, principal, name)
-        if principal.scope.account is not None:
-            raise Forbidden(f"{principal.id} sees account {name} only, and may not end it")
-        waiting, held = (0, 0) if order.force else self._in_spool(name)
-        if waiting or held:
+        account = in_sight(self._state.accounts, principal, name)
+        _require_more_than(principal, name)
+        waiting, held = self._in_spool(name)
+        if (waiting or held) and not order.force:
             raise Conflict(
                 f"account {name!r} still has {waiting} messages to deliver and {held} held; wait, release or drop "
                 "them, or use --force: then what waits is delivered, and what is held stays until somebody decides"
@@ -101,7 +100,8 @@ class Accounts:
         if not order.dry_run:
             await self._state.remove_account(name, principal)
         undo = shell("account", "restore", name)
-        return AccountChanged(account=view(self._state, account), undo=undo, dry_run=order.dry_run)
+        seen = _view(self._state, account)
+        return AccountChanged(account=seen, waiting=waiting, held=held, undo=undo, dry_run=order.dry_run)
 
     async def restore(self, principal: Principal, name: str, order: Order) -> AccountChanged:
         """Bring a removed account back, without logins and networks."""
@@ -109,38 +109,23 @@ class Accounts:
         account = self._state.removed.get(name)
         if account is None or not sees(principal, name, account.reseller):
             raise NotFound(f"there is no removed account {name!r}")
+        _require_more_than(principal, name)
         if not order.dry_run:
             await self._state.restore_account(name, principal)
         undo = shell("account", "rm", name)
-        return AccountChanged(account=view(self._state, account), undo=undo, dry_run=order.dry_run)
+        return AccountChanged(account=_view(self._state, account), undo=undo, dry_run=order.dry_run)
 
     async def _stand(
         self, principal: Principal, name: str, order: Order, *, is_suspended: bool, undo: str
     ) -> AccountChanged:
         require(principal, Role.ADMIN)
-        before = in_sight(self._state, principal, name)
-        if principal.scope.account is not None:
-            raise Forbidden(f"{principal.id} sees account {name} only, and may not suspend or resume it")
+        before = in_sight(self._state.accounts, principal, name)
+        _require_more_than(principal, name)
         after = replace(before, is_suspended=is_suspended)
         if after != before and not order.dry_run:
             act = Act("account.suspend" if is_suspended else "account.resume", name, name)
             await self._state.change_account(after, principal, act)
-        return AccountChanged(account=view(self._state, after), undo=undo, dry_run=order.dry_run)
-
-
-def in_sight(state: State, principal: Principal, name: str) -> Account:
-    """The account of a name. Raises NotFound also for one outside the principal's scope."""
-    account = state.accounts.get(name)
-    if account is None:
-        raise NotFound(f"there is no account {name!r}; `mailweir account ls` names them all")
-    require_sight(principal, account.name, account.reseller, f"account {name!r}; `mailweir account ls` names them all")
-    return account
-
-
-def require_whole_tree(principal: Principal, what: str) -> None:
-    """Raise Forbidden for a principal that sees a part of the tree only."""
-    if principal.scope.reseller is not None or principal.scope.account is not None:
-        raise Forbidden(f"{principal.id} sees a part of this relay only, and may not {what}")
+        return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=order.dry_run)
 
 
 def limit_set(limits: Limits) -> LimitSet:
@@ -152,9 +137,35 @@ def limit_set(limits: Limits) -> LimitSet:
     return LimitSet(**values)
 
 
-def view(state: State, account: Account) -> AccountView:
-    """What anybody who sees the account may know of it."""
-    own, reseller = state.credentials_of(account.name), state.resellers.get(account.reseller)
+def rule_text(rule: IdentityRule) -> str:
+    """A rule the way it is written on the command line."""
+    pattern = f"~{rule.pattern}" if rule.pattern else ""
+    return f"{rule.kind}={rule.source}{pattern}{'' if rule.remove else '!keep'}"
+
+
+def _require_more_than(principal: Principal, name: str) -> None:
+    """Raise Forbidden for a principal of the account alone: nobody ends, stops or frees himself."""
+    if principal.scope.account is not None:
+        raise Forbidden(f"{principal.id} sees account {name} only, and may not say whether it is there or suspended")
+
+
+def _view(state: State, account: Account) -> AccountView:
+    return _views(state, [account])[0]
+
+
+def _views(state: State, accounts: Iterable[Account]) -> list[AccountView]:
+    """What anybody who sees the accounts may know of them; one walk through logins and networks for all."""
+    logins: dict[str, list[Credential]] = {}
+    for known in state.credentials.values():
+        logins.setdefault(known.account, []).append(known)
+    networks: dict[str, list[str]] = {}
+    for allowed in state.networks:
+        networks.setdefault(allowed.account, []).append(str(allowed.network))
+    return [_view_of(state, one, logins.get(one.name, []), networks.get(one.name, [])) for one in accounts]
+
+
+def _view_of(state: State, account: Account, logins: Sequence[Credential], networks: list[str]) -> AccountView:
+    reseller = state.resellers.get(account.reseller)
     return AccountView(
         name=account.name,
         reseller=account.reseller,
@@ -166,21 +177,15 @@ def view(state: State, account: Account) -> AccountView:
         identity_rules=[rule_text(rule) for rule in account.identity_rules],
         normalises_line_ends=account.normalises_line_ends,
         created_at=account.created_at,
-        logins=[known.login for known in own if not known.is_revoked],
-        revoked_logins=[known.login for known in own if known.is_revoked],
-        networks=[str(known.network) for known in state.networks if known.account == account.name],
+        logins=[known.login for known in logins if not known.is_revoked],
+        revoked_logins=[known.login for known in logins if known.is_revoked],
+        networks=networks,
         limits=[
             LimitView(level=level, key=account.name, account=account.name, **asdict(state.limits[level, account.name]))
             for level in _OWN_LEVELS
             if (level, account.name) in state.limits
         ],
     )
-
-
-def rule_text(rule: IdentityRule) -> str:
-    """A rule the way it is written on the command line."""
-    pattern = f"~{rule.pattern}" if rule.pattern else ""
-    return f"{rule.kind}={rule.source}{pattern}{'' if rule.remove else '!keep'}"
 
 
 def _checked(new: NewAccount) -> Account:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import msgspec
 from msgspec import UNSET
 
-from relay.control.access import require, require_sight, sees
+from relay.control.access import in_sight, require, require_sight, require_whole_tree, sees
 from relay.control.account_views import (
     LimitOrder,
     Limits,
@@ -17,12 +17,12 @@ from relay.control.account_views import (
     Order,
     ResellerView,
 )
-from relay.control.accounts import in_sight, limit_set, require_whole_tree
+from relay.control.accounts import limit_set
 from relay.control.checks import bound_network, checked_domain, checked_name, checked_network, shell
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
 from relay.envelope import AllowedNetwork, Level, LimitSet, Reseller
-from relay.tree import Principal, Role
+from relay.tree import Principal, Role, Scope
 
 _NAMES = LimitSet.__slots__
 
@@ -43,7 +43,7 @@ class Networks:
 
     async def allow(self, principal: Principal, account: str, new: NewNetwork) -> NetworkView:
         require(principal, Role.ADMIN)
-        in_sight(self._state, principal, account)
+        in_sight(self._state.accounts, principal, account)
         allowed = AllowedNetwork(checked_network(new.network), account)
         self._check_free(principal, allowed)
         if not new.dry_run:
@@ -54,7 +54,7 @@ class Networks:
     async def disallow(self, principal: Principal, order: NewNetwork) -> NetworkView:
         require(principal, Role.ADMIN)
         wanted = str(bound_network(order.network))
-        allowed = self._state.allowed(wanted)
+        allowed = self._state.allowlist.get(bound_network(order.network))
         if allowed is None or not self._is_seen(principal, allowed):
             raise NotFound(f"the network {wanted} is not allowed, so there is nothing to take away")
         if not order.dry_run:
@@ -63,14 +63,15 @@ class Networks:
         return NetworkView(network=wanted, account=allowed.account, undo=undo, dry_run=order.dry_run)
 
     def _check_free(self, principal: Principal, wanted: AllowedNetwork) -> None:
-        for known in self._state.networks:
-            if not _overlap(known, wanted):
-                continue
-            if not self._is_seen(principal, known):
-                # the narrower one wins: it would take over, or be taken for, a stranger's mail
-                raise Conflict(f"{wanted.network} overlaps a network that is not yours to divide")
-            if known.network == wanted.network:
-                raise Conflict(f"{wanted.network} belongs to account {known.account!r} already")
+        known = self._state.allowlist.get(wanted.network)
+        if known and self._is_seen(principal, known):
+            raise Conflict(f"{wanted.network} belongs to account {known.account!r} already")
+        if principal.scope == Scope():
+            return
+        # The narrower one wins: it would take over, or be taken for, a stranger's mail
+        overlapping = (known for known in self._state.allowlist if _overlap(known, wanted))
+        if any(not self._is_seen(principal, known) for known in overlapping):
+            raise Conflict(f"{wanted.network} overlaps a network that is not yours to divide")
 
     def _is_seen(self, principal: Principal, known: AllowedNetwork) -> bool:
         return sees(principal, known.account, self._state.reseller_of(known.account))
@@ -119,7 +120,7 @@ class LimitDesk:
                 raise NotFound(f"there is no reseller {key!r}")
             return
         account, *rest = key.split("|", 2)
-        in_sight(self._state, principal, account)
+        in_sight(self._state.accounts, principal, account)
         if principal.scope.account is not None:
             raise Forbidden(f"{principal.id} sees account {account} only, and may not set its limits")
         wanted = {Level.SENDER: 2, Level.DOMAIN: 1}.get(level, 0)

@@ -1,7 +1,7 @@
 """Networks whose clients need no password: found by one look-up per prefix length in use, however many there are."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from relay.envelope import AllowedNetwork
 
@@ -23,6 +23,11 @@ class Allowlist:
         for tables in self._by_prefix.values():
             for table in tables.values():
                 yield from table.values()
+
+    def get(self, network: IPv4Network | IPv6Network) -> AllowedNetwork | None:
+        """Exactly this network, if it is allowed."""
+        table = self._by_prefix[network.version].get(network.prefixlen, {})
+        return table.get(_leading(network.network_address, network.prefixlen))
 
     def add(self, allowed: AllowedNetwork) -> None:
         network = allowed.network

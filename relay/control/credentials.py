@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from relay.clock import Clock
-from relay.control.access import require, require_sight, sees
+from relay.control.access import in_sight, require, require_sight, sees
 from relay.control.account_views import CredentialView, NewCredential, Order, Rotation, Secret
 from relay.control.checks import bound_network, checked_end_sender, checked_login, checked_sender_domain, shell
 from relay.control.errors import Conflict, Invalid, NotFound
@@ -28,7 +28,7 @@ class Credentials:
         """Logins by account; those of one account if it is named."""
         require(principal, Role.VIEWER)
         if account is not None:
-            self._check_account(principal, account)
+            in_sight(self._state.accounts, principal, account)
         seen = [
             known
             for known in self._state.credentials.values()
@@ -38,7 +38,7 @@ class Credentials:
 
     async def add(self, principal: Principal, account: str, new: NewCredential) -> Secret:
         require(principal, Role.ADMIN)
-        self._check_account(principal, account)
+        in_sight(self._state.accounts, principal, account)
         if checked_login(new.login) in self._state.credentials:
             raise Conflict(f"there is a login {new.login!r} already; logins of all accounts differ")
         bindings, undo = _bindings(new), shell("cred", "revoke", new.login)
@@ -75,11 +75,6 @@ class Credentials:
             raise NotFound(f"there is no login {login!r}")
         require_sight(principal, known.account, self._reseller(known), f"login {login!r}")
         return known
-
-    def _check_account(self, principal: Principal, name: str) -> None:
-        known = self._state.accounts.get(name)
-        if known is None or not sees(principal, name, known.reseller):
-            raise NotFound(f"there is no account {name!r}; `mailweir account ls` names them all")
 
     def _reseller(self, known: Credential) -> str:
         return self._state.reseller_of(known.account)

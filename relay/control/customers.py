@@ -24,12 +24,12 @@ class Customers(Writer):
         super().__init__(database, node, clock)
         self.resellers, self.accounts, self.removed = tree.resellers, tree.accounts, tree.removed
         self.credentials, self.limits = tree.credentials, tree.limits
-        self._allowlist = Allowlist(tree.networks)
+        self.allowlist = Allowlist(tree.networks)
 
     @property
     def networks(self) -> list[AllowedNetwork]:
         """All allowed networks, the narrowest first."""
-        return sorted(self._allowlist, key=lambda allowed: (-allowed.network.prefixlen, str(allowed.network)))
+        return sorted(self.allowlist, key=lambda allowed: (-allowed.network.prefixlen, str(allowed.network)))
 
     def reseller_of(self, account: str) -> str:
         known = self.accounts.get(account) or self.removed.get(account)
@@ -49,7 +49,7 @@ class Customers(Writer):
 
     def account_of_ip(self, ip: str) -> Account | None:
         """The account a client address belongs to; the narrowest network wins."""
-        name = self._allowlist.account_of(ip)
+        name = self.allowlist.account_of(ip)
         return self.account_of_name(name) if name else None
 
     async def add_reseller(self, name: str, principal: Principal) -> Reseller:
@@ -131,28 +131,25 @@ class Customers(Writer):
     async def allow_network(self, allowed: AllowedNetwork, principal: Principal) -> None:
         """Let a network's clients be an account without a password. Raises Conflict, NotFound."""
         self.account(allowed.account)
-        if taken := self.allowed(str(allowed.network)):
+        if taken := self.allowlist.get(allowed.network):
             raise Conflict(f"{allowed.network} belongs to account {taken.account!r} already")
-        self._allowlist.add(allowed)
+        self.allowlist.add(allowed)
         await self._audited(
             lambda connection, now: rows.insert_network(connection, allowed, now),
             principal,
             Act("network.allow", allowed.account, str(allowed.network)),
-            lambda: self._allowlist.remove(allowed),
+            lambda: self.allowlist.remove(allowed),
         )
 
     async def disallow_network(self, allowed: AllowedNetwork, principal: Principal) -> None:
         """Ask this network's clients for a password again, from their next message on."""
-        self._allowlist.remove(allowed)
+        self.allowlist.remove(allowed)
         await self._audited(
             lambda connection, now: rows.delete_networks(connection, [allowed]),
             principal,
             Act("network.disallow", allowed.account, str(allowed.network)),
-            lambda: self._allowlist.add(allowed),
+            lambda: self.allowlist.add(allowed),
         )
-
-    def allowed(self, network: str) -> AllowedNetwork | None:
-        return next((known for known in self._allowlist if str(known.network) == network), None)
 
     async def put_limits(self, level: Level, key: str, limits: LimitSet | None, principal: Principal) -> None:
         """Put limits in force, from the next recipient on; None: none of their own any more."""

@@ -8,6 +8,7 @@ import contextlib
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ class Logins(Customers):
     def credentials_of(self, account: str) -> list[Credential]:
         return [known for known in self.credentials.values() if known.account == account]
 
-    async def hashed(self, login: str, account: str, password: str, bindings: Bindings = UNBOUND) -> Credential:
+    async def new_credential(self, login: str, account: str, password: str, bindings: Bindings = UNBOUND) -> Credential:
         """Make a credential of a new login; the password is hashed off the event loop. Raises Conflict."""
         hashed = await asyncio.to_thread(_hasher.hash, password)
         if login in self.credentials:  # looked at after the hash: somebody may have been quicker
@@ -66,7 +67,7 @@ class Logins(Customers):
     ) -> Credential:
         """Add a login. Raises Conflict, NotFound."""
         self.account(account)
-        credential = await self.hashed(login, account, password, bindings)
+        credential = await self.new_credential(login, account, password, bindings)
         self.account(account)  # it may have been removed meanwhile
         await self._audited(
             lambda connection, now: rows.insert_credential(connection, credential, now),
@@ -116,12 +117,12 @@ class Logins(Customers):
         """End an account: its logins are revoked, its networks forgotten, its name is kept for its history."""
         account = self.account(name)
         logins = [known for known in self.credentials_of(name) if not known.is_revoked]
-        networks = [allowed for allowed in self._allowlist if allowed.account == name]
+        networks = [allowed for allowed in self.allowlist if allowed.account == name]
         undos = [put(self.accounts, name, None), put(self.removed, name, account)]
         undos += [put(self.credentials, known.login, replace(known, is_revoked=True)) for known in logins]
         for allowed in networks:
-            self._allowlist.remove(allowed)
-            undos.append(lambda allowed=allowed: self._allowlist.add(allowed))  # type: ignore[misc]
+            self.allowlist.remove(allowed)
+            undos.append(partial(self.allowlist.add, allowed))
 
         def write(connection: Connection, now: datetime) -> None:
             rows.mark_account(connection, name, now)

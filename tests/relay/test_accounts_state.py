@@ -247,7 +247,7 @@ def test_a_failed_commit_takes_all_of_a_change_back(url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE audit RENAME TO lost"))
         engine.dispose()
-        credential = await state.hashed("web2", "new", "x")
+        credential = await state.new_credential("web2", "new", "x")
 
         for change in (
             state.add_account(Account("new", "third"), ADMIN, LimitSet(rcpts_per_hour=5), credential),
@@ -270,7 +270,7 @@ def test_a_failed_commit_takes_all_of_a_change_back(url: str) -> None:
 def test_every_change_has_its_audit_row_and_the_chain_holds(url: str) -> None:
     async def work(state: State, _clock: SteppedClock) -> None:
         await state.add_account(
-            Account("acme"), ADMIN, LimitSet(rcpts_per_hour=5), await state.hashed("web1", "acme", "x")
+            Account("acme"), ADMIN, LimitSet(rcpts_per_hour=5), await state.new_credential("web1", "acme", "x")
         )
         await state.rotate_credential("web1", "y", timedelta(hours=1), ADMIN)
         await state.add_reseller("isp", ADMIN)

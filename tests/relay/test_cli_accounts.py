@@ -58,7 +58,6 @@ def test_every_undo_line_takes_the_change_back(say: Say) -> None:
     for line in UNDONE:
         undo = say(line).splitlines()[-1]
         assert undo.startswith("undo: mailweir "), line
-        assert everything(say) != before, line
         say(undo.removeprefix("undo: mailweir "))
     assert _sorted(everything(say)) == _sorted(before)
 
