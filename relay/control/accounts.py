@@ -27,7 +27,9 @@ from relay.tree import Principal, Role
 
 _OWN_LEVELS = (Level.SENDERS, Level.DOMAINS, Level.ACCOUNT)  # those whose key is the account
 
-# How many of an account's messages wait in the spool, and how many are held. Raises Conflict where nobody can tell.
+_HIGHEST = 1_000_000_000  # fits the database's integers, and is no limit to anybody
+
+# How many of an account's messages wait in the spool, and how many are held.
 InSpool = Callable[[str], tuple[int, int]]
 
 
@@ -132,8 +134,8 @@ def limit_set(limits: Limits) -> LimitSet:
     """The limits as the relay keeps them. Raises Invalid."""
     values = {name: getattr(limits, name) for name in LimitSet.__slots__}
     for name, value in values.items():
-        if value is not None and value < 0:
-            raise Invalid(f"{name} = {value}: must be 1 or more, or 0 for no limit")
+        if value is not None and not 0 <= value <= _HIGHEST:
+            raise Invalid(f"{name} = {value}: must lie between 1 and {_HIGHEST}, or be 0 for no limit")
     return LimitSet(**values)
 
 

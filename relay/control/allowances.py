@@ -25,6 +25,7 @@ from relay.envelope import AllowedNetwork, Level, LimitSet, Reseller
 from relay.tree import Principal, Role, Scope
 
 _NAMES = LimitSet.__slots__
+_KEY_LENGTH = 640  # schema.limit_set.key
 
 
 class Networks:
@@ -119,6 +120,8 @@ class LimitDesk:
             if key not in self._state.resellers:
                 raise NotFound(f"there is no reseller {key!r}")
             return
+        if len(key) > _KEY_LENGTH:
+            raise Invalid(f"key {key[:40]!r}...: at most {_KEY_LENGTH} characters")
         account, *rest = key.split("|", 2)
         in_sight(self._state.accounts, principal, account)
         if principal.scope.account is not None:

@@ -70,7 +70,10 @@ def update_reseller(connection: Connection, reseller: Reseller) -> None:
 def insert_account(connection: Connection, account: Account, now: datetime) -> None:
     if account.reseller:
         insert_reseller(connection, account.reseller, now)
-    connection.execute(insert(schema.account).values(name=account.name, created_at=now, **_account_values(account)))
+    created_at = account.created_at or now
+    connection.execute(
+        insert(schema.account).values(name=account.name, created_at=created_at, **_account_values(account))
+    )
     _insert_domains(connection, account.name, account.domains, now)
 
 
@@ -96,7 +99,7 @@ def insert_credential(connection: Connection, credential: Credential, now: datet
             login=credential.login,
             account=credential.account,
             hash=credential.hash,
-            created_at=now,
+            created_at=credential.created_at or now,
             previous_hash="",
             networks=[str(network) for network in credential.networks],
             sender_domains=[*credential.sender_domains],

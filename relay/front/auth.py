@@ -100,7 +100,8 @@ class Authenticator:
                     if until is not None:
                         return Locked(until)
                     proven = await self._verify(pair, credential, password)
-        return self._conclude(address, hashed, client_ip, credential, proven)
+        current = self._credential(login, client_ip)  # revoked or rotated while its password was looked at?
+        return self._conclude(address, hashed, client_ip, current, proven)
 
     def is_usable(self, login: str, client_ip: str, now: datetime, proven_hash: str = "") -> bool:
         """Tell whether a session that logged in may go on: not revoked, in its networks, its password not replaced.
@@ -124,7 +125,7 @@ class Authenticator:
     def _conclude(
         self, address: bytes, hashed: bytes, client_ip: str, credential: Credential | None, proven: str
     ) -> Credential | None:
-        if not proven or credential is None:
+        if credential is None or proven not in self._good(credential):
             self.lockout.failed(address, hashed, self._clock.unix())
             return None
         self.lockout.succeeded(address, hashed, self._clock.unix())

@@ -228,6 +228,8 @@ def test_a_new_secret_is_told_once_with_its_http_key(tmp_path: Path) -> None:
         (LimitOrder(level=Level.ACCOUNT, key="nobody", rcpts_per_hour=1), 404, "'nobody'"),
         (LimitOrder(level=Level.RESELLER, key="nobody", rcpts_per_hour=1), 404, "'nobody'"),
         (LimitOrder(level=Level.ACCOUNT, key="acme", rcpts_per_hour=-1), 422, "0 for no limit"),
+        (LimitOrder(level=Level.ACCOUNT, key="acme", rcpts_per_hour=2**31), 422, "0 for no limit"),
+        (LimitOrder(level=Level.SENDER, key=f"acme|x|{'y' * 640}", rcpts_per_hour=1), 422, "at most 640"),
         (LimitOrder(level=Level.ACCOUNT, key="acme"), 422, "at least one"),
     ],
 )

@@ -333,6 +333,17 @@ def test_both_passwords_are_good_until_the_overlap_ends(place: Place) -> None:
     asyncio.run(story())
 
 
+def test_a_login_that_is_revoked_while_its_password_is_verified_is_not_let_in(place: Place) -> None:
+    async def story() -> None:
+        checking = asyncio.create_task(place.check("srv1", "secret-srv1"))
+        await asyncio.sleep(0)
+        place.change("srv1", is_revoked=True)
+
+        assert await checking is None
+
+    asyncio.run(story())
+
+
 def test_a_second_rotation_drops_the_oldest_password_at_once(place: Place) -> None:
     async def story() -> None:
         place.rotate("srv1", "second")
