@@ -205,7 +205,10 @@ def _good_hashes(credential: Credential, now: datetime) -> list[str]:
 
 def _network(client_ip: str) -> bytes:
     """Return the address, of IPv6 its /64: a customer has that many for nothing."""
-    address = ip_address(client_ip.partition("%")[0])
+    try:
+        address = ip_address(client_ip.partition("%")[0])
+    except ValueError:  # no peer name: the client has left already
+        return client_ip.encode()
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64)
     return str(address).encode()
