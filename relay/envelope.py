@@ -55,11 +55,19 @@ class Account:
     reseller: str = ""
     shared_host: bool = False
     contact: str = ""
-    rcpts_per_hour: int | None = None
     domains: tuple[str, ...] = ()
     is_suspended: bool = False
     identity_rules: tuple[IdentityRule, ...] = ()
     normalises_line_ends: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reseller:
+    """Who answers for accounts; while it is suspended they all are."""
+
+    name: str
+    is_suspended: bool = False
     created_at: datetime | None = None
 
 
@@ -80,6 +88,7 @@ class Credential:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     sender_domains: tuple[str, ...] = ()
     end_sender: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ def _wire(core: _Core) -> _Parts:
         content=core.content,
         courier=courier,
         limits=SlidingLimits(),
+        limit_sets=state.limits,
         signals=core.signals,
         lockdown=Lockdown(settings, clock),
         state_of=lambda sender: state.state_of(sender, clock.now()),
@@ -223,7 +224,7 @@ def _wire(core: _Core) -> _Parts:
         reference_key=secret,
         metrics=metrics,
     )
-    way = _doorway(core, receiver, metrics)
+    way = _doorway(core, receiver, metrics, secret)
     messages = Messages(way, settings.web, core.spool.answered)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
@@ -236,9 +237,9 @@ async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
         watch.refresh()
 
 
-def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
+def _doorway(core: _Core, receiver: Receiver, metrics: Metrics, secret: bytes) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
-    authenticator = Authenticator(state.credentials, core.clock)
+    authenticator = Authenticator(state.credentials, core.clock, secret=secret, on_success=state.note_use)
     core.stack.callback(authenticator.close)
 
     def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
@@ -255,7 +256,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         ),
         authenticator=authenticator,
         account_of_ip=state.account_of_ip,
-        account_of_name=state.accounts.get,
+        account_of_name=state.account_of_name,
         credential_of=state.credentials.get,
         is_trusted=authenticator.is_trusted,
         receive=receiver.receive,

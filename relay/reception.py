@@ -7,7 +7,7 @@ is given only after spool.store has returned.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
 from relay.delivery.courier import Courier
 from relay.delivery.headers import received_line, reference
-from relay.envelope import Submission
+from relay.envelope import Level, LimitSet, Submission
 from relay.events import Action, Features, Rcpt, Reception, Rejection, TraceStep
 from relay.front.identity import Identity, identify
 from relay.front.lockdown import Lockdown
@@ -45,6 +45,7 @@ _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 _DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
+_NO_LIMIT = 1_000_000_000  # above what any spool holds
 _UNREAD = ContentResult(
     score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
 )
@@ -90,6 +91,7 @@ class Receiver:
         content: ContentPool | BareContent,
         courier: Courier,
         limits: SlidingLimits,
+        limit_sets: Mapping[tuple[Level, str], LimitSet],
         signals: Signals,
         lockdown: Lockdown,
         state_of: Callable[[str], State],
@@ -101,7 +103,8 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._reference_key, self._metrics, self._lockdown = reference_key, metrics, lockdown
+        self._limit_sets, self._lockdown = limit_sets, lockdown
+        self._reference_key, self._metrics = reference_key, metrics
         self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
@@ -193,7 +196,10 @@ class Receiver:
         return self._limits.take(sender.key, len(submission.recipients), limit, now_unix)
 
     def _base_limit(self, submission: Submission) -> int:
-        return submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
+        own = self._limit_sets.get((Level.SENDERS, submission.account.name))
+        if own is None or own.rcpts_per_hour is None:
+            return self._settings.limits.rcpts_per_hour
+        return own.rcpts_per_hour or _NO_LIMIT
 
     async def _assess(
         self, sender: SenderId, submission: Submission, content: bytes, message_id: str, limit: LimitUse

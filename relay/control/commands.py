@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
-from relay.control.accounts import Accounts
 from relay.control.audit import Act
+from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
 from relay.control.questions import Questions
 from relay.control.state import State
@@ -49,7 +49,7 @@ class Commands:
     ) -> None:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
-        self.accounts = Accounts(state)
+        self.desk = Desk(state, clock, self._in_spool)
         self.questions = Questions(state, spool, courier, clock)
 
     async def apply(self, proposal: Proposal) -> Decision:
@@ -160,6 +160,11 @@ class Commands:
         require(principal, Role.OPERATOR)
         self.questions.account_of(principal, outcome.sender)
         self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
+
+    def _in_spool(self, account: str) -> tuple[int, int]:
+        """How many messages of an account wait, and how many are held."""
+        held = len(self._spool.held(None, account, -1))
+        return self._spool.messages_of(account) - held, held
 
     async def _enact(self, proposal: Proposal, principal: Principal | None) -> tuple[Decision, int]:
         is_parking = proposal.effect in _PARKING and proposal.starts_at <= self._clock.now()

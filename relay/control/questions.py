@@ -81,7 +81,7 @@ class Questions:
     def account_of(self, principal: Principal, sender: str) -> str:
         """The account in a sender's key. Raises NotFound unless there is one in scope."""
         account = sender.split("|", 1)[0]
-        if sender.count("|") < 2 or account not in self._state.accounts:
+        if sender.count("|") < 2 or not self._state.has_known(account):
             raise NotFound(f"there is no sender {sender!r}; a sender is written account|kind|value, as `held ls` shows")
         require_sight(principal, account, self._state.reseller_of(account), f"sender {sender!r}")
         return account

@@ -168,6 +168,11 @@ def held(connection: sqlite3.Connection, sender: str | None, account: str | None
     ).fetchall()
 
 
+def messages_of(connection: sqlite3.Connection, account: str) -> int:
+    """How many messages an account has, waiting or held."""
+    return int(connection.execute("SELECT count(*) FROM message WHERE account = ?", (account,)).fetchone()[0])
+
+
 def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """sender -> held messages; what is parked under a group counts for the group's key too."""
     return dict(

@@ -203,6 +203,10 @@ class Spool:
         """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
         return self._as_held(self._reader, index.held(self._reader, sender, account, limit))
 
+    def messages_of(self, account: str) -> int:
+        """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
+        return index.messages_of(self._reader, account)
+
     def held_counts(self) -> dict[str, int]:
         """How many parked messages each sender has; senders without any are absent."""
         return index.held_counts(self._reader)
