@@ -17,8 +17,8 @@ Start = Callable[[int, Path], AbstractContextManager[MailServer]]
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(debian_exim, id="exim", marks=pytest.mark.xdist_group("exim")),
-        pytest.param(postfix, id="postfix", marks=pytest.mark.xdist_group("postfix")),
+        pytest.param(debian_exim, id="exim"),
+        pytest.param(postfix, id="postfix"),
     ],
 )
 def kind(request: pytest.FixtureRequest) -> Start:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import ROOT, free_port, until
-from tests.interop.servers import HOSTNAME, PASSWORD, listens
+from tests.interop.servers import HOSTNAME, PASSWORD, end, listens
 
 _UNIX_USER = "alice"
 _UNPACKED = ROOT / ".ci/cache/exim/usr/sbin/exim4"  # where .ci/run puts it
@@ -81,7 +81,7 @@ def running(configure: Callable[[Exim, Path], None]) -> Iterator[Exim]:
     """
     program = _program()
     # not below tmp_path: Exim gives up root, and must still reach its spool
-    with tempfile.TemporaryDirectory(prefix="mailweir-exim-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="mailweir-exim-", dir="/var/tmp", ignore_cleanup_errors=True) as name:
         server = Exim(Path(name), free_port())
         _lay_out(server.folder, program)
         configure(server, program.resolve().parents[2])
@@ -124,5 +124,4 @@ def _daemon(server: Exim) -> Iterator[None]:
             until(lambda: listens(server.port), 30, lambda: (server.folder / "start.log").read_text())
             yield
         finally:
-            process.terminate()
-            process.wait(20)
+            end(process)

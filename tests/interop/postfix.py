@@ -15,7 +15,7 @@ import pytest
 from tests.builders import free_port, until
 from tests.interop.dovecot import dovecot
 from tests.interop.pages import adapted, blocks
-from tests.interop.servers import HOSTNAME, listens
+from tests.interop.servers import HOSTNAME, end
 
 _UNIX_USER = 1001
 
@@ -68,12 +68,12 @@ class Postfix:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: listens(self.port), 30, lambda: (self.folder / "start.log").read_text())
+        # not its port: that is open before it knows what SIGHUP means
+        until(lambda: "daemon started" in self.log(), 30, lambda: (self.folder / "start.log").read_text())
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
+            end(self._process)
             self._process = None
 
     def rewrite(self, file: str, change: dict[str, str]) -> None:
@@ -110,7 +110,8 @@ class Postfix:
         return self._run("postqueue", "-p")
 
     def log(self) -> str:
-        return (self.folder / "mail.log").read_text(errors="replace")
+        path = self.folder / "mail.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def postconf(self, name: str) -> str:
         return self._run("postconf", "-h", name).strip()
@@ -146,7 +147,10 @@ def postfix(relay_port: int, certificate: Path, main: dict[str, str] | None = No
     if os.geteuid() != 0:
         pytest.skip("Postfix is started by root only")
     # not below tmp_path: Postfix gives up root, and must still reach its queue
-    with tempfile.TemporaryDirectory(prefix="mailweir-postfix-", dir="/var/tmp") as name, dovecot() as auth_port:
+    with (
+        tempfile.TemporaryDirectory(prefix="mailweir-postfix-", dir="/var/tmp", ignore_cleanup_errors=True) as name,
+        dovecot() as auth_port,
+    ):
         server = Postfix(Path(name), free_port())
         _lay_out(server.folder, Path(program).parent)
         _configure(server, relay_port, certificate, auth_port, main or {})

@@ -2,6 +2,7 @@
 
 import smtplib
 import socket
+import subprocess
 from typing import Protocol
 
 HOSTNAME = "web1.hosting.example"
@@ -43,3 +44,14 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process; SIGTERM must be enough."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise

@@ -1,7 +1,6 @@
 """The relay as the mail servers of these tests see it, with the sink behind it."""
 
 import json
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from relay.control.views import NewDecision
 from relay.envelope import Account
 from relay.policy.decision import Effect
 from tests.builders import Installation, until
-from tests.interop.servers import LOGIN, PASSWORD
+from tests.interop.servers import LOGIN, PASSWORD, end
 from tests.sink import Received, Sink
 
 ACCOUNT = "web1"
@@ -44,8 +43,7 @@ class Smarthost:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            end(self._process)
             self._process = None
 
     def suspend(self, identity: str, reason: str) -> None:

@@ -15,8 +15,6 @@ from tests.interop.smarthost import Smarthost, sender_key
 
 _MAIL = b"Subject: hello\n\nHello\n"
 
-pytestmark = pytest.mark.xdist_group("exim")
-
 
 @pytest.fixture(scope="module")
 def kind() -> Start:

@@ -18,8 +18,6 @@ from tests.interop.smarthost import Smarthost, sender_key
 _AUTHOR = f"author@{DKIM_DOMAIN}"
 _MAIL = f"From: {_AUTHOR}\nTo: x@dest.example\nSubject: hello\nX-AuthUser: ceo@site.example\n\nHello\n".encode()
 
-pytestmark = pytest.mark.xdist_group("panels")
-
 
 @pytest.fixture(scope="module", params=[pytest.param(cpanel, id="cpanel"), pytest.param(directadmin, id="directadmin")])
 def kind(request: pytest.FixtureRequest) -> Start:

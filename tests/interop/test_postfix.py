@@ -11,8 +11,6 @@ from tests.interop.smarthost import Smarthost
 _AUTHOR = "author@customer.example"
 _MAIL = b"From: author@customer.example\nSubject: hello\n\nHello\n"
 
-pytestmark = pytest.mark.xdist_group("postfix")
-
 
 @pytest.fixture(scope="module")
 def kind() -> Start:
