@@ -64,6 +64,14 @@ def test_the_signature_of_the_customers_domain_stays_valid(server: Exim, relay: 
     assert dkim.verify(message.content, dnsfunc=lambda name, timeout=5: record)
 
 
+def test_a_long_line_goes_out_and_arrives_folded(server: Exim, relay: Smarthost) -> None:
+    server.send(_MAIL + b"x" * 2_000 + b"\n", _AUTHOR, "folded@dest.example")
+
+    message = relay.arrival("folded@dest.example", explain=server.log)
+    assert max(map(len, message.content.split(b"\r\n"))) <= 998
+    assert message.content.replace(b"\r\n ", b"").count(b"x" * 2_000) == 1
+
+
 def test_plesks_page_sets_what_postfixs_page_sets() -> None:
     wanted = dict(line.split(" = ", 1) for line in blocks("postfix.md")["/etc/postfix/main.cf"].splitlines())
 
