@@ -54,13 +54,13 @@ class Installation:
     def settings(self) -> Settings:
         return load(self.config)
 
-    def write(self, sink_port: int, more: str = "", *, model: str = "shipped") -> None:
+    def write(self, sink_port: int, more: str = "", *, model: str = "shipped", hostname: str = "relay.example") -> None:
         """Write settings that send everything to a sink."""
         self.data.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             f"""dir = "{self.data}"
 [node]
-hostname = "relay.example"
+hostname = "{hostname}"
 [smtp]
 listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
