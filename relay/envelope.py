@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
+from relay.spool.large import LargeFile
+
 
 class Level(StrEnum):
     """What a limit is about; the key that goes with it stands behind each."""
@@ -89,7 +91,8 @@ class AllowedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
+    """One message as a door received it. `content` is the message unstuffed, CRLF line ends only; of a large message
+    the header block only, whose body is in `large`: the receiver seals or closes that file.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
     """
@@ -107,3 +110,4 @@ class Submission:
     auth_param: str = ""
     is_8bit: bool = False
     is_smtputf8: bool = False
+    large: LargeFile | None = None

@@ -233,6 +233,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         account_of_ip=state.account_of_ip,
         account_of_name=state.accounts.get,
         receive=receiver.receive,
+        open_large=core.spool.open_large,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
     )

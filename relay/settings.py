@@ -40,6 +40,7 @@ class Smtp(_Section):
     max_recipients: int = Field(100, ge=100, le=10_000, description="per message; more: 452 4.5.3")
     max_connections_per_address: int = Field(100, ge=1, description="beyond: 421 4.7.0")
     timeout_seconds: float = Field(300, ge=1, description="per command (RFC 5321 4.5.3.2.7)")
+    min_bytes_per_second: int = Field(100, ge=0, description="slower in DATA, over timeout_seconds: 421 4.4.2")
     stop_seconds: float = Field(10, ge=0, description="running transactions may finish within, at SIGTERM")
 
 

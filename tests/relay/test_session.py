@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from argon2 import PasswordHasher
@@ -23,6 +23,7 @@ from relay.front.session import Doorway
 from relay.front.tls import ensure_certificate
 from relay.reply import Reply
 from relay.settings import Smtp
+from relay.spool.large import LargeFiles
 
 T = TypeVar("T")
 ACME = Account("acme")
@@ -41,9 +42,12 @@ class Place:
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> AsyncIterator[Place]:
+async def opened(
+    tmp_path: Path, *, allowed: str = "", account: Account = ACME, **settings: object
+) -> AsyncIterator[Place]:
     clock = SystemClock()
     place: Place
+    files = LargeFiles(tmp_path / "large", ())
 
     async def receive(submission: Submission) -> Reply:
         place.received.append(submission)
@@ -55,9 +59,10 @@ async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> As
         clock=clock,
         tls=ensure_certificate(None, None, tmp_path / "tls", "relay.example"),
         authenticator=Authenticator({"srv1": Credential("srv1", "acme", _HASH)}, clock),
-        account_of_ip=lambda ip: ACME if allowed and ip_address(ip) in ip_network(allowed) else None,
-        account_of_name={"acme": ACME}.get,
+        account_of_ip=lambda ip: account if allowed and ip_address(ip) in ip_network(allowed) else None,
+        account_of_name={"acme": account}.get,
         receive=receive,
+        open_large=files.open,
         on_refusal=lambda stage, reply, submission: place.refusals.append((stage, reply.code, submission)),
         on_auth_failure=lambda ip, login, mechanism: place.failures.append(login),
     )
@@ -68,9 +73,10 @@ async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> As
         yield place
     finally:
         await doors.close(0.5)
+        files.close()
 
 
-def run(tmp_path: Path, client: Callable[[Place], T], **settings: object) -> tuple[T, Place]:
+def run(tmp_path: Path, client: Callable[[Place], T], **settings: Any) -> tuple[T, Place]:
     """Open a door, run a blocking client in a thread, and return its result."""
 
     async def story() -> tuple[T, Place]:
