@@ -260,6 +260,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics, secret: bytes) -
         credential_of=state.credentials.get,
         is_trusted=authenticator.is_trusted,
         receive=receiver.receive,
+        open_large=core.spool.open_large,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
     )

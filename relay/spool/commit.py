@@ -22,6 +22,7 @@ from relay.spool import idempotency, index
 from relay.spool.entry import SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
+from relay.spool.large import LARGE_FROM, LargeFile, LargeFiles
 from relay.spool.segments import Segments
 
 _log = logging.getLogger("mailweir.spool")
@@ -42,6 +43,7 @@ class Storing:
     state: int
     done: asyncio.Future[None]
     answered: Answered | None = None
+    large: LargeFile | None = None  # where the content is on disk already; then `content` is empty
 
 
 @dataclass(slots=True)
@@ -84,11 +86,14 @@ class Committer:
         self,
         connection: sqlite3.Connection,
         segments: Segments,
+        large_files: LargeFiles,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._connection, self._segments, self._journal = connection, segments, journal
+        self._large_files = large_files
+        self._large = index.large_messages(connection, LARGE_FROM)
         self._loop, self._on_failure = loop, on_failure
         self._queue: SimpleQueue[Storing | Call | Marks | None] = SimpleQueue()
         self._kept = Marks()
@@ -163,11 +168,18 @@ class Committer:
             self._is_failing = False
         for item in batch.storing:
             self._journal.append_encoded(item.record)
-        if batch.storing:
-            place = batch.storing[-1].message.place
-            self._handed_over = index.position(place.segment, place.offset)
+        self._note_places(batch.storing)
         self._loop.call_soon_threadsafe(_resolve, batch.storing, list(zip(batch.calls, results, strict=True)))
+        self._remove_large(batch)
         self._reclaim()
+
+    def _note_places(self, storing: list[Storing]) -> None:
+        for item in storing:
+            if item.large is None:
+                self._handed_over = index.position(item.message.place.segment, item.message.place.offset)
+            else:
+                # not in the order of writing: the records of all that are in the spool are written again at a start
+                self._large[item.message.id] = item.message.place.segment
 
     def _commit(self, batch: _Batch) -> list[Any]:
         self._write_contents(batch.storing)
@@ -199,10 +211,16 @@ class Committer:
     def _write_contents(self, storing: list[Storing]) -> None:
         if not storing:
             return
-        places = self._segments.append([piece for item in storing for piece in (item.content, item.record)])
-        for item, place in zip(storing, places[::2], strict=True):
-            item.message.place = place
+        small = [item for item in storing if item.large is None]
+        if small:
+            places = self._segments.append([piece for item in small for piece in (item.content, item.record)])
+            for item, place in zip(small, places[::2], strict=True):
+                item.message.place = place
+        for item in storing:
             item.message.record_length = len(item.record)
+            if item.large is not None:
+                item.large.append_record(item.record)
+                item.message.place = item.large.place
 
     def _insert(self, storing: list[Storing]) -> None:
         if not storing:
@@ -246,6 +264,17 @@ class Committer:
         if highest > self._reserved - ID_BLOCK // 2:
             self._reserved = highest + ID_BLOCK
             index.set_meta(self._connection, "next_id", self._reserved)
+
+    def _remove_large(self, batch: _Batch) -> None:
+        """Delete the segments of large messages whose row has gone in this batch."""
+        if not self._large:
+            return
+        left = {message for _, message in batch.marks.finished} & self._large.keys()
+        if batch.calls:  # of people: they may have dropped any
+            left |= self._large.keys()
+        for message in left:
+            if not index.messages(self._connection, [message]):
+                self._large_files.remove(self._large.pop(message))
 
     def _reclaim(self) -> None:
         """Delete segments that no row names; looked for when a segment has just been filled."""

@@ -223,6 +223,11 @@ def segments_in_use(connection: sqlite3.Connection) -> dict[int, tuple[int, int]
     return {segment: (count, end) for segment, count, end in rows}
 
 
+def large_messages(connection: sqlite3.Connection, first: int) -> dict[int, int]:
+    """message -> segment, of those in segments from number `first` on: each has one of its own."""
+    return dict(connection.execute("SELECT id, segment FROM message WHERE segment >= ?", (first,)).fetchall())
+
+
 def counts(connection: sqlite3.Connection) -> tuple[int, int, int, float | None, int]:
     """(messages, recipients, held messages, oldest received, bytes)."""
     messages_, oldest, size = connection.execute(

@@ -44,10 +44,13 @@ class Segments:
         """All segments on disk; foreign files are left alone."""
         return sorted(int(name[:8]) for name in os.listdir(self._folder) if _NAME.fullmatch(name))
 
+    def path(self, number: int) -> Path:
+        return self._folder / f"{number:08d}.seg"
+
     def size_of(self, number: int) -> int:
         """Bytes on disk, 0 when the file is gone."""
         try:
-            return self._path(number).stat().st_size
+            return self.path(number).stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -76,7 +79,7 @@ class Segments:
         file = self._readers.get(place.segment)
         if file is None:
             try:
-                file = os.open(self._path(place.segment), os.O_RDONLY)
+                file = os.open(self.path(place.segment), os.O_RDONLY)
             except FileNotFoundError:
                 return b""
             self._readers[place.segment] = file
@@ -85,7 +88,7 @@ class Segments:
     def rotate(self) -> None:
         """Start a new segment; returns after its directory entry is on disk."""
         self._close()
-        path = self._path(self._number + 1)
+        path = self.path(self._number + 1)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         self._number += 1
         self._size = 0
@@ -100,7 +103,7 @@ class Segments:
         reader = self._readers.pop(number, None)
         if reader is not None:
             os.close(reader)
-        self._path(number).unlink(missing_ok=True)
+        self.path(number).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._close()
@@ -123,9 +126,6 @@ class Segments:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.seg"
 
 
 def _write_rest(file: int, data: bytes, offset: int) -> int:

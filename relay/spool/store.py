@@ -39,7 +39,9 @@ from relay.spool.entry import (
 )
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
+from relay.spool.large import LARGE_FROM, LargeFile, LargeFiles
 from relay.spool.segments import Place, Segments
+from relay.spool.stored import StoredContent
 
 __all__ = [
     "CorruptEntry",
@@ -75,7 +77,9 @@ class Spool:
         index.set_meta(self._writer, "next_id", self._next_id + ID_BLOCK)
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
-        self._committer = Committer(self._writer, self._segments, journal, self._loop, on_failure)
+        in_use = index.large_messages(self._writer, LARGE_FROM).values()
+        self._large_files = LargeFiles(folder, in_use)
+        self._committer = Committer(self._writer, self._segments, self._large_files, journal, self._loop, on_failure)
         self._marks = Marks()
         self._flush_scheduled = False
 
@@ -89,6 +93,7 @@ class Spool:
         """Return when everything handed in is committed."""
         self._flush()
         await asyncio.to_thread(self._committer.stop)
+        await asyncio.to_thread(self._large_files.close)
         self._segments.close()
         self._reader.close()
         self._writer.close()
@@ -102,10 +107,14 @@ class Spool:
     def message_id(self, number: int) -> str:
         return f"{self._node}.{number}"
 
+    async def open_large(self, hole: int) -> LargeFile:
+        """Begin the segment of a large message whose header block will have up to `hole` bytes. Raises SpoolFull."""
+        return await self._large_files.open(hole)
+
     async def store(
         self,
         message: SpooledMessage,
-        content: bytes,
+        content: bytes | LargeFile,
         addresses: Sequence[str],
         record: Record,
         *,
@@ -114,11 +123,13 @@ class Spool:
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        message.id comes from `reserve`. `answered` is kept with it, both or none.
+        message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none.
         Raises SpoolFull: nothing was stored, a retry may help.
         """
-        message.crc = zlib.crc32(content)
-        message.size_bytes = len(message.prefix) + len(content)
+        large = content if isinstance(content, LargeFile) else None
+        data = content if isinstance(content, bytes) else b""
+        message.crc = large.crc if large else zlib.crc32(data)
+        message.size_bytes = len(message.prefix) + (large.place.length if large else len(data))
         recipients = [
             SpooledRecipient(message.id + number, message, address, _domain(address))
             for number, address in enumerate(addresses)
@@ -126,8 +137,15 @@ class Spool:
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
-        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done, answered))
-        await done
+        if large:
+            large.hand_over()
+        self._committer.put(Storing(message, data, encode(record) + b"\n", recipients, state, done, answered, large))
+        try:
+            await done
+        except SpoolFull:
+            if large:
+                large.take_back()
+            raise
         return recipients
 
     def answered(self, account: str, key: str, now_unix: float) -> Answered | None:
@@ -136,12 +154,35 @@ class Spool:
 
     def content(self, message: SpooledMessage) -> bytes:
         """Return a message's bytes below its prefix. Raises CorruptEntry when they are gone or altered."""
-        content = self._segments.read(message.place)
+        content = self._read(message.place)
         if len(content) != message.place.length or zlib.crc32(content) != message.crc:
             raise CorruptEntry(
                 f"message {message.message_id}: its bytes in segment {message.place.segment} are damaged"
             )
         return content
+
+    async def open(self, message: SpooledMessage) -> StoredContent:
+        """Return a large message's bytes below its prefix, to be read in pieces and closed by the caller.
+
+        They have been read once, in a thread. Raises CorruptEntry when they are gone or altered, OSError.
+        """
+        damaged = CorruptEntry(f"message {message.message_id}: its segment {message.place.segment} is damaged")
+        try:
+            content = self._opened(message.place)
+        except FileNotFoundError:
+            raise damaged from None
+        try:
+            if not await self._large_files.checked(content, message.crc):
+                raise damaged
+        except BaseException:
+            content.close()
+            raise
+        return content
+
+    def beginning(self, message: SpooledMessage, count: int) -> bytes:
+        """Return up to `count` bytes of a message below its prefix, unchecked; b"" when they are gone."""
+        place = message.place
+        return self._read(Place(place.segment, place.offset, min(count, place.length)))
 
     def finish(self, recipient: SpooledRecipient, record: Record) -> None:
         """Take a recipient out of the spool, after `record` is fsynced."""
@@ -299,7 +340,7 @@ class Spool:
             message = message_of(row, self._node)
             place = message.place
             try:
-                record = self._segments.read(Place(place.segment, place.offset + place.length, message.record_length))
+                record = self._read(Place(place.segment, place.offset + place.length, message.record_length))
             except OSError as error:  # owned by somebody else, say: the rest must start
                 _log.error("reception record not read message=%s: %s", message.message_id, error)
                 continue
@@ -308,10 +349,24 @@ class Spool:
         if rows:
             _log.info("reception records written again count=%d", len(rows))
 
+    def _read(self, place: Place) -> bytes:
+        if place.segment < LARGE_FROM:
+            return self._segments.read(place)
+        # opened for this once: the descriptors of thousands of segments would not go away with them
+        try:
+            with self._opened(place) as content:
+                return content.piece(0, place.length)
+        except FileNotFoundError:
+            return b""
+
+    def _opened(self, place: Place) -> StoredContent:
+        files = self._segments if place.segment < LARGE_FROM else self._large_files
+        return StoredContent(files.path(place.segment), place.offset, place.length)
+
     def _audit(self) -> None:
         """Report segments that are shorter than their committed end; delivery will find their messages corrupt."""
         for number, (count, end) in index.segments_in_use(self._reader).items():
-            size = self._segments.size_of(number)
+            size = self._segments.size_of(number) if number < LARGE_FROM else self._large_files.size_of(number)
             if size < end:
                 _log.error("segment damaged segment=%d bytes=%d expected=%d messages=%d", number, size, end, count)
 
