@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay.admission import Admission
 
 
 class Level(StrEnum):
@@ -92,6 +96,7 @@ class Submission:
     """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
+    `admission` is what the door reserved for the recipients; None: nothing, they are counted when the message is whole.
     """
 
     account: Account
@@ -107,3 +112,4 @@ class Submission:
     auth_param: str = ""
     is_8bit: bool = False
     is_smtputf8: bool = False
+    admission: "Admission | None" = field(default=None, repr=False, compare=False)

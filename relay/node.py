@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import relay
+from relay.admission import Gate
 from relay.clock import Clock, SystemClock
 from relay.content.bare import BareContent
 from relay.content.protocol import Signer
@@ -34,8 +35,8 @@ from relay.front.server import Doors
 from relay.front.session import Doorway
 from relay.front.tls import ensure_certificate
 from relay.metrics import Metrics
-from relay.policy.counters import Counters
-from relay.policy.limits import SlidingLimits
+from relay.policy.counters import Counters, Table
+from relay.policy.ledger import KEPT_SECONDS, Ledger
 from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.refusals import Refusals
@@ -46,6 +47,8 @@ from relay.spool.store import Spool, SpooledRecipient
 _log = logging.getLogger("mailweir.node")
 
 _SECRET_BYTES = 32
+_SENDERS = 100_000  # whose signals are in memory
+_SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
 
 
 class StartFailure(Exception):
@@ -62,6 +65,7 @@ class _Core:
     spool: Spool
     journal: Journal
     signals: Signals
+    ledger: Ledger
     content: ContentPool | BareContent
     signers: list[Signer]
     stack: contextlib.AsyncExitStack
@@ -168,14 +172,15 @@ async def _start_core(
             "put a copy of the file back, or move the folder away to start with an empty one"
         ) from error
     stack.push_async_callback(spool.stop)
-    signals = Signals()
-    counters = Counters(settings.dir / "counters.sqlite", signals, clock)
+    signals, ledger = Signals(_SENDERS), Ledger()
+    tables = [Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS), Table("usage", ledger, KEPT_SECONDS)]
+    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
     await counters.start()
     stack.push_async_callback(counters.stop)
     content, signers = _content(settings)
     await content.start()
     stack.push_async_callback(content.stop)
-    return _Core(settings, clock, state, spool, journal, signals, content, signers, stack)
+    return _Core(settings, clock, state, spool, journal, signals, ledger, content, signers, stack)
 
 
 def _wire(core: _Core) -> _Parts:
@@ -193,6 +198,7 @@ def _wire(core: _Core) -> _Parts:
     commands = Commands(
         state=state, spool=core.spool, courier=courier, journal=journal, signals=core.signals, clock=clock
     )
+    gate = _gate(core, secret)
     receiver = Receiver(
         settings=settings,
         clock=clock,
@@ -200,7 +206,7 @@ def _wire(core: _Core) -> _Parts:
         spool=core.spool,
         content=core.content,
         courier=courier,
-        limits=SlidingLimits(),
+        gate=gate,
         signals=core.signals,
         state_of=lambda sender: state.state_of(sender, clock.now()),
         decide=commands.apply,
@@ -208,11 +214,30 @@ def _wire(core: _Core) -> _Parts:
         reference_key=secret,
         metrics=metrics,
     )
-    doors = Doors(_doorway(core, receiver, metrics))
+    doors = Doors(_doorway(core, receiver, gate, metrics))
     return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
 
 
-def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
+def _gate(core: _Core, secret: bytes) -> Gate:
+    state, signals, clock, policy = core.state, core.signals, core.clock, core.settings.policy
+
+    def age_of(sender: str, now_unix: float) -> float:
+        known = signals.state(sender, now_unix, policy)
+        return now_unix - known.first_seen_unix if known else 0.0
+
+    return Gate(
+        settings=core.settings.limits,
+        clock=clock,
+        ledger=core.ledger,
+        sets=getattr(state, "limits", {}),
+        state_of=lambda sender: state.state_of(sender, clock.now()),
+        is_newcomer=signals.is_newcomer,
+        age_of=age_of,
+        key=secret,
+    )
+
+
+def _doorway(core: _Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
     authenticator = Authenticator(state.credentials, core.clock)
     core.stack.callback(authenticator.close)
@@ -235,6 +260,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         receive=receiver.receive,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
+        admit=gate.admit,
     )
 
 

@@ -9,8 +9,10 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from relay.admission import Gate
 from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer
@@ -23,13 +25,13 @@ from relay.events import Action, Features, Rcpt, Reception, Rejection, TraceStep
 from relay.front.identity import Identity, identify
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
-from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
+from relay.policy.ledger import Taking
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
-from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
+from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient, SpoolFull
 from relay.tree import SenderId
 
 _log = logging.getLogger("mailweir.reception")
@@ -54,7 +56,7 @@ class _Arrival:
     identity: Identity
     number: int
     content: bytes
-    limit: LimitUse
+    taking: Taking
     result: ContentResult
     began: float
 
@@ -67,6 +69,7 @@ class _Case:
     number: int
     message_id: str
     content: bytes
+    taking: Taking
     result: ContentResult
     inputs: Inputs
     verdict: Verdict
@@ -84,7 +87,7 @@ class Receiver:
         spool: Spool,
         content: ContentPool | BareContent,
         courier: Courier,
-        limits: SlidingLimits,
+        gate: Gate,
         signals: Signals,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
@@ -93,7 +96,7 @@ class Receiver:
         metrics: Metrics,
     ) -> None:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
-        self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
+        self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
         self._reference_key, self._metrics = reference_key, metrics
         self._concluding: set[asyncio.Task[Reply]] = set()
@@ -103,16 +106,16 @@ class Receiver:
         began = self._clock.unix()
         identity, content = _identified(submission)
         number = self._spool.reserve(len(submission.recipients))
-        limit = self._reserve(identity.sender, submission, began)
+        taking = self._gate.settle(submission, identity.sender, began)
         try:
-            result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
+            result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), taking)
         except asyncio.CancelledError:  # the client left before anything was kept; it will come again
-            self._limits.give_back(identity.sender.key, len(submission.recipients), began)
+            self._gate.give_back(taking, is_abuse=False)
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
         concluding = asyncio.create_task(
-            self._conclude(_Arrival(submission, identity, number, content, limit, result, began))
+            self._conclude(_Arrival(submission, identity, number, content, taking, result, began))
         )
         self._concluding.add(concluding)
         concluding.add_done_callback(self._concluding.discard)
@@ -132,7 +135,7 @@ class Receiver:
             if case.verdict.action in (Action.ACCEPT, Action.HOLD):
                 return await self._keep(case, decision, arrival.began)
         except (SpoolFull, StateFailure) as error:
-            self._limits.give_back(case.inputs.sender.key, len(case.submission.recipients), arrival.began)
+            self._gate.give_back(case.taking, is_abuse=False)
             self._metrics.refused.labels("disk_full").inc()
             raise TransientError(_DISK_FULL) from error
         return self._refuse(case)
@@ -176,21 +179,11 @@ class Receiver:
         recipients = await self._spool.store(message, report, [to], record, is_held=False)
         self._courier.enqueue(recipients, report)
 
-    def _reserve(self, sender: SenderId, submission: Submission, now_unix: float) -> LimitUse:
-        base, multiplier, age = self._base_limit(submission), self._state_of(sender.key).multiplier, 0.0
-        if multiplier > 1 and (signal := self._signals.state(sender.key, now_unix, self._settings.policy)):
-            age = now_unix - signal.first_seen_unix
-        limit = effective_limit(base, multiplier, age)
-        return self._limits.take(sender.key, len(submission.recipients), limit, now_unix)
-
-    def _base_limit(self, submission: Submission) -> int:
-        return submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
-
     async def _assess(
-        self, sender: SenderId, submission: Submission, content: bytes, message_id: str, limit: LimitUse
+        self, sender: SenderId, submission: Submission, content: bytes, message_id: str, taking: Taking
     ) -> ContentResult:
         standing = self._state_of(sender.key).standing
-        if not limit.is_allowed or submission.account.is_suspended or standing in _REFUSING:
+        if not taking.use.is_allowed or submission.account.is_suspended or standing in _REFUSING:
             return _UNREAD  # refused whatever it says: a flood costs no content work
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
         return await self._content.assess(
@@ -212,16 +205,15 @@ class Receiver:
             sender=sender,
             account=submission.account,
             state=self._state_of(sender.key),
-            limit=arrival.limit,
+            limit=arrival.taking.use,
             signal=self._observed(arrival, now.timestamp(), message_id, is_loop=hops >= _MAX_RECEIVED),
             score=result.score,
             error=result.error,
             reasons=tuple(result.reasons),
             model=result.model,
-            base_limit=self._base_limit(submission),
         )
         verdict = _loop(hops) if hops >= _MAX_RECEIVED else judge(inputs, policy, now, message_id)
-        return _Case(submission, arrival.number, message_id, arrival.content, result, inputs, verdict)
+        return _Case(submission, arrival.number, message_id, arrival.content, arrival.taking, result, inputs, verdict)
 
     def _observed(self, arrival: _Arrival, now_unix: float, message_id: str, *, is_loop: bool) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
@@ -235,6 +227,7 @@ class Receiver:
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
         submission, sender, verdict = case.submission, case.inputs.sender, case.verdict
         is_held = verdict.action is Action.HOLD
+        due_unix = None if is_held else case.taking.use.due_unix
         flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
             Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
         )
@@ -257,19 +250,31 @@ class Receiver:
             **self._facts(case, decision),
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - began,
+            due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
         )
-        recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
+        recipients = await self._spool.store(
+            message, case.content, submission.recipients, record, is_held=is_held, due_unix=due_unix
+        )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - began)
         if is_held:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
         elif self._state_of(sender.key).standing not in _PARKING:
-            self._courier.enqueue(recipients, case.content)
+            self._send(recipients, case)
         return verdict.reply
+
+    def _send(self, recipients: list[SpooledRecipient], case: _Case) -> None:
+        if case.taking.use.due_unix is None:
+            self._courier.enqueue(recipients, case.content)
+            return
+        self._courier.expect(recipients)
+        self._metrics.delayed.inc()
+        _log.info("delayed message=%s sender=%s rule=%s score=%s", *_brief(case))
 
     def _refuse(self, case: _Case) -> Reply:
         reply = case.verdict.reply
+        self._gate.give_back(case.taking, is_abuse=case.verdict.rule == "content")
         self._journal.append(
             Rejection(
                 **self._facts(case, None), stage="data", code=reply.code, enhanced=reply.enhanced, text=reply.text
@@ -313,8 +318,8 @@ class Receiver:
             "spam_count": case.inputs.signal.spam_count,
             "spam_seen": case.inputs.signal.seen,
             "spam_certainty": case.inputs.signal.certainty,
-            "hour_used": case.inputs.limit.used,
-            "hour_limit": case.inputs.limit.limit,
+            "hour_used": case.taking.hour_used,
+            "hour_limit": case.taking.hour_limit,
             "multiplier": case.inputs.state.multiplier,
             "policy_version": version_of(self._settings.policy),
             "decision_id": in_force.id if in_force else "",

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from relay.admission import Admission
 from relay.clock import Clock
 from relay.envelope import Account, Submission
 from relay.front.address import decode_xtext, parse_path
@@ -48,6 +49,7 @@ class Doorway:
     receive: Callable[[Submission], Awaitable[Reply]]
     on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
     on_auth_failure: Callable[[str, bytes, str], None]
+    admit: Callable[[Submission], Admission] | None = None  # None: no limits at RCPT
 
 
 class House(Protocol):
@@ -76,6 +78,7 @@ class Door(Conversation):
     _auth_param: str
     _is_8bit: bool
     is_in_transaction: bool
+    _admission: Admission | None = None
 
     def serve(self, way: Doorway, doors: House) -> None:
         """Make this session the template of all others."""
@@ -109,6 +112,7 @@ class Door(Conversation):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._doors.leave(self)
+        self._end_admission()
         super().connection_lost(error)
 
     # ---- commands ----
@@ -239,7 +243,19 @@ class Door(Conversation):
             raise PermanentError(Reply(555, "5.5.4", "RCPT parameter not recognized"))
         _check_ascii(address, is_smtputf8=self.envelope.smtp_utf8)
         if address not in self.envelope.rcpt_tos:
+            self._reserve(address)
             self.envelope.rcpt_tos.append(address)
+
+    def _reserve(self, recipient: str) -> None:
+        if self._admission is None and self.way.admit is not None:
+            self._admission = self.way.admit(self._submission(b""))
+        if self._admission is not None:
+            self._admission.add(recipient)
+
+    def _end_admission(self) -> None:
+        if self._admission is not None:
+            self._admission.close()
+            self._admission = None
 
     async def smtp_RSET(self, arg: str | None) -> None:
         self._set_rset_state()  # type: ignore[no-untyped-call]
@@ -247,6 +263,7 @@ class Door(Conversation):
 
     def _set_post_data_state(self) -> None:
         super()._set_post_data_state()  # type: ignore[no-untyped-call]
+        self._end_admission()
         self.is_in_transaction = False
 
     async def smtp_DATA(self, arg: str | None) -> None:
@@ -313,6 +330,7 @@ class Door(Conversation):
             auth_param=self._auth_param,
             is_8bit=self._is_8bit,
             is_smtputf8=self.envelope.smtp_utf8,
+            admission=self._admission,
         )
 
     def _sender_account(self) -> Account | None:

@@ -23,6 +23,7 @@ MINUTE_SECONDS, MINUTE_SLOTS, MINUTE_WIDTH = 60, 60, 3  # slot, bad, seen
 DAY_SECONDS, DAY_SLOTS, DAY_WIDTH = 10_800, 56, 4  # slot of 3 h, seen, hard bounces, complaints: 7 days
 HARD_BOUNCE_SLOTS = 8  # 24 h
 BAD_MESSAGES = 10  # ids kept as evidence
+NEWCOMER_SECONDS = 86_400.0  # spec 2.3
 
 OutcomeKind = Literal["hard_bounce", "complaint"]
 
@@ -121,6 +122,11 @@ class Signals:
         """Look at a sender without counting anything; None when nothing is known of it."""
         known = self._senders.get(sender)
         return None if known is None else _state(known, now_unix, policy)
+
+    def is_newcomer(self, sender: str, now_unix: float) -> bool:
+        """Tell whether a sender was first seen in the last 24 hours, or never."""
+        known = self._senders.get(sender)
+        return known is None or now_unix - known.first_seen_unix < NEWCOMER_SECONDS
 
     def forgive(self, sender: str, now_unix: float) -> None:
         """Forget what is held against a sender; its history and age stay."""

@@ -3,6 +3,7 @@
 The legal states of one recipient, and the single step between two (each one SQLite transaction, see commit.py):
 
   (none)  --store-->    QUEUED fresh (due NULL; lives in the courier's memory)
+  (none)  --store-->    QUEUED due   (taken over a limit: not before its due time)
   (none)  --store-->    HELD         (the verdict held the message)
   QUEUED  --defer-->    QUEUED due   (due time and attempts on disk)
   QUEUED  --hold_sender--> HELD      (a decision parked the sender's undelivered mail)
@@ -102,16 +103,25 @@ class Spool:
         return f"{self._node}.{number}"
 
     async def store(
-        self, message: SpooledMessage, content: bytes, addresses: Sequence[str], record: Record, *, is_held: bool
+        self,
+        message: SpooledMessage,
+        content: bytes,
+        addresses: Sequence[str],
+        record: Record,
+        *,
+        is_held: bool,
+        due_unix: float | None = None,
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
+
+        `due_unix`: not to be delivered before; the courier hears of it by `expect`.
 
         message.id comes from `reserve`. Raises SpoolFull: nothing was stored, a retry may help.
         """
         message.crc = zlib.crc32(content)
         message.size_bytes = len(message.prefix) + len(content)
         recipients = [
-            SpooledRecipient(message.id + number, message, address, _domain(address))
+            SpooledRecipient(message.id + number, message, address, _domain(address), due_unix=due_unix)
             for number, address in enumerate(addresses)
         ]
         done = self._loop.create_future()
