@@ -145,7 +145,7 @@ class Gate:
 class Admission:
     """One transaction's reservation, from its first recipient to its settlement or its end."""
 
-    __slots__ = ("_count", "_gate", "_most", "_own", "_parents", "_recipients", "_submission", "_takings")
+    __slots__ = ("_count", "_gate", "_hashes", "_most", "_own", "_parents", "_submission", "_takings")
 
     def __init__(self, gate: Gate, submission: Submission) -> None:
         self._gate, self._submission = gate, submission
@@ -153,7 +153,7 @@ class Admission:
         self._most = gate.most(submission.account, self._parents)
         self._own: tuple[Claim, ...] | None = None
         self._count = 0
-        self._recipients: list[str] = []
+        self._hashes: list[bytes] = []
         self._takings: list[Taking] = []
 
     def add(self, recipient: str) -> None:
@@ -174,12 +174,12 @@ class Admission:
         self._takings.clear()
 
     def _reserve(self, recipient: str) -> None:
-        recipients = (*self._recipients, recipient)
-        ask = Ask(1, self._gate.hashes(self._parents, recipients), is_final=False)
+        hashes = self._gate.hashes(self._parents, (recipient,))
+        ask = Ask(1, [*self._hashes, *hashes] if hashes else (), is_final=False)
         taking = self._gate.ledger.take(self._parents, ask, self._gate.clock.unix())
         if not taking.use.is_allowed:
             raise TransientError(refusal(taking.use))
-        self._recipients.append(recipient)
+        self._hashes += hashes
         self._takings.append(taking)
 
     def _look(self, now_unix: float) -> None:

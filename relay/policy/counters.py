@@ -18,7 +18,7 @@ _log = logging.getLogger("mailweir.policy")
 
 FLUSH_SECONDS = 1.0
 
-_Rows = list[tuple[str, bytes]]
+_Rows = dict[str, bytes]
 
 
 class Source(Protocol):
@@ -65,7 +65,7 @@ class Counters:
             _log.error("counters set aside file=%s error=%s", aside, error)
             found = await asyncio.to_thread(_read, self._path, self._tables, now)
         for table in self._tables:
-            table.source.load(found[table.name])
+            table.source.load(found[table.name].items())
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -124,9 +124,9 @@ def _read_table(connection: sqlite3.Connection, table: Table, now_unix: float) -
     oldest = now_unix - table.keep_seconds
     connection.execute(f"DELETE FROM {table.name} WHERE written_unix < ?", (oldest,))  # noqa: S608 - names are ours
     if table.newest is None:
-        return connection.execute(f"SELECT key, row FROM {table.name}").fetchall()  # noqa: S608
+        return dict(connection.execute(f"SELECT key, row FROM {table.name}"))  # noqa: S608
     newest = f"SELECT key, row FROM {table.name} ORDER BY written_unix DESC LIMIT ?"  # noqa: S608
-    return connection.execute(newest, (table.newest,)).fetchall()[::-1]
+    return dict(connection.execute(newest, (table.newest,)).fetchall()[::-1])
 
 
 def _write(path: Path, tables: dict[str, dict[str, bytes]], now_unix: float) -> None:

@@ -10,7 +10,6 @@ import struct
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from relay.envelope import Level
 from relay.policy import windows
@@ -47,13 +46,14 @@ class Ledger:
 
     def __init__(self, capacity: int = 1_000_000) -> None:
         self._usages: OrderedDict[str, Usage | bytes] = OrderedDict()
+        self._loaded: dict[str, bytes] = {}  # of the file, and not heard of since
         self._dirty: set[str] = set()
         self._gone: set[str] = set()
         self._capacity = capacity
         self._last = self._offset = self._crowded_until = 0.0
 
     def __len__(self) -> int:
-        return len(self._usages)
+        return len(self._usages) + len(self._loaded)
 
     def is_crowded(self, now_unix: float) -> bool:
         """Tell whether a sender was refused that may still have no room; else nobody needs to be looked at early."""
@@ -100,25 +100,30 @@ class Ledger:
             self._dirty.add(claim.row)
 
     def dirty(self) -> list[tuple[str, bytes]]:
-        """Return the rows changed since the last call, as bytes for `load`; empty: the row is gone."""
+        """Return the rows changed since the last call, as bytes for `load`; empty: the row is gone.
+
+        They stay encoded until their key is heard of again: a third less memory, and nothing for the garbage collector
+        to walk over (0.6 s for a million objects).
+        """
         if not self._dirty and not self._gone:
             return []
         rows = [(row, b"") for row in self._gone]
         for row in self._dirty:
             usage = self._usages[row]
-            rows.append((row, usage if isinstance(usage, bytes) else usage.encoded()))
+            data = self._usages[row] = usage if isinstance(usage, bytes) else usage.encoded()
+            rows.append((row, data))
         self._gone.clear()
         self._dirty.clear()
         return [*rows, (_CLOCK, _instant.pack(self._last))]
 
     def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
-        """Take rows back in; what is unreadable is logged when its key is heard of, so none is counted here."""
-        self._usages.update(rows)
-        clock = self._usages.pop(_CLOCK, b"")
-        if isinstance(clock, bytes) and len(clock) == _instant.size:
+        """Take rows back in. What is unreadable is logged when its key is heard of, so none is counted here."""
+        self._loaded.update(rows)
+        clock = self._loaded.pop(_CLOCK, b"")
+        if len(clock) == _instant.size:
             self._last = max(self._last, *_instant.unpack(clock))  # a run whose clock was ahead: go on from there
-        while len(self._usages) > self._capacity:
-            self._usages.popitem(last=False)
+        while len(self._loaded) > self._capacity:
+            self._loaded.popitem()
         return 0
 
     def _advanced(self, now_unix: float) -> float:
@@ -132,28 +137,28 @@ class Ledger:
 
     def _usage(self, row: str) -> Usage:
         usage = self._usages.get(row)
+        if isinstance(usage, Usage):
+            return usage
         if usage is None:
+            usage = self._loaded.pop(row, None)
             self._sweep()
-            usage = self._usages[row] = Usage()
             self._gone.discard(row)
-        elif isinstance(usage, bytes):
-            usage = self._usages[row] = Usage.decoded(usage)
-        return usage
+        known = self._usages[row] = Usage() if usage is None else Usage.decoded(usage)
+        return known
 
     def _sweep(self) -> None:
-        """Forget up to two idle keys per new one: the table shrinks faster than it can grow, and no call pays for all.
+        """Forget idle keys, up to two per new one: the table shrinks faster than it can grow, and no call pays for all.
 
         Keys in use go to the end, so that each is looked at in its turn.
         """
-        for row in list(islice(self._usages, 2)):
-            usage = self._usages[row]
+        for _ in range(min(2, len(self))):
+            row, usage = self._loaded.popitem() if self._loaded else self._usages.popitem(last=False)
             known = Usage.decoded(usage) if isinstance(usage, bytes) else usage
-            if known.is_idle(self._last) or len(self._usages) >= self._capacity:
-                del self._usages[row]
+            if known.is_idle(self._last) or len(self) >= self._capacity - 1:
                 self._dirty.discard(row)
                 self._gone.add(row)
             else:
-                self._usages.move_to_end(row)
+                self._usages[row] = usage
 
     def _hour(self, claim: Claim, now: float) -> tuple[int, int]:
         limit, window = claim.limits.rcpts_per_hour or 0, self._usage(claim.row).hour
