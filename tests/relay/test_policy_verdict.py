@@ -123,8 +123,9 @@ def test_a_message_in_the_band_is_taken_and_told_when_it_leaves() -> None:
     assert verdict_on(limit=WAITS) == (
         "accept",
         "rate_delay",
-        "250 2.0.0 queued as mw1.42 (delayed until 2026-11-24T12:12:00Z, [RATE] sender shop|x-authuser|bob@site.example "
-        "over rcpts_per_hour: limit=200, used=200, asked=2, base=200 x 1, next=2026-11-24T12:12:00Z)",
+        "250 2.0.0 queued as mw1.42 (delayed until 2026-11-24T12:12:00Z, "
+        "[RATE] sender shop|x-authuser|bob@site.example over rcpts_per_hour: "
+        "limit=200, used=200, asked=2, base=200 x 1, next=2026-11-24T12:12:00Z)",
     )
     trace = judge(replace(USUAL, limit=WAITS), POLICY, NOW, "mw1.42").trace
     assert [step.detail for step in trace if step.rule == "rate_limit"] == [
