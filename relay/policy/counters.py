@@ -18,7 +18,7 @@ _log = logging.getLogger("mailweir.policy")
 
 FLUSH_SECONDS = 1.0
 
-_Rows = dict[str, bytes]
+_Rows = list[tuple[str, bytes]]
 
 
 class Source(Protocol):
@@ -35,7 +35,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table and whose rows it keeps. Rows not written for `keep_seconds` are deleted at start.
+    """One table and whose rows it keeps. Rows not written for `keep_seconds` are not read back, but deleted.
 
     `newest`: only so many are read back, the latest last; None: all of them, in no order.
     """
@@ -65,7 +65,7 @@ class Counters:
             _log.error("counters set aside file=%s error=%s", aside, error)
             found = await asyncio.to_thread(_read, self._path, self._tables, now)
         for table in self._tables:
-            table.source.load(found[table.name].items())
+            table.source.load(found[table.name])
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -77,10 +77,14 @@ class Counters:
             _log.error("counters not written error=%s", error)
 
     async def _run(self) -> None:
+        is_old_there = True
         while True:
             await self._clock.sleep(FLUSH_SECONDS)
             try:
                 await self._flush()
+                if is_old_there:
+                    await asyncio.to_thread(_forget, self._path, self._tables, self._clock.unix())
+                    is_old_there = False
             except sqlite3.Error as error:  # a full disk: the counts stay in memory, the next flush has the newest
                 _log.error("counters not written error=%s", error)
 
@@ -121,12 +125,23 @@ def _read(path: Path, tables: Sequence[Table], now_unix: float) -> dict[str, _Ro
 
 
 def _read_table(connection: sqlite3.Connection, table: Table, now_unix: float) -> _Rows:
+    query = f"SELECT key, row FROM {table.name} WHERE written_unix >= ?"  # noqa: S608 - names are ours
     oldest = now_unix - table.keep_seconds
-    connection.execute(f"DELETE FROM {table.name} WHERE written_unix < ?", (oldest,))  # noqa: S608 - names are ours
     if table.newest is None:
-        return dict(connection.execute(f"SELECT key, row FROM {table.name}"))  # noqa: S608
-    newest = f"SELECT key, row FROM {table.name} ORDER BY written_unix DESC LIMIT ?"  # noqa: S608
-    return dict(connection.execute(newest, (table.newest,)).fetchall()[::-1])
+        return connection.execute(query, (oldest,)).fetchall()
+    newest = f"{query} ORDER BY written_unix DESC LIMIT ?"
+    return connection.execute(newest, (oldest, table.newest)).fetchall()[::-1]
+
+
+def _forget(path: Path, tables: Sequence[Table], now_unix: float) -> None:
+    """Delete what was not read back: nobody would ever delete it later."""
+    connection = _connect(path, [table.name for table in tables])
+    try:
+        for table in tables:
+            oldest = now_unix - table.keep_seconds
+            connection.execute(f"DELETE FROM {table.name} WHERE written_unix < ?", (oldest,))  # noqa: S608
+    finally:
+        connection.close()
 
 
 def _write(path: Path, tables: dict[str, dict[str, bytes]], now_unix: float) -> None:

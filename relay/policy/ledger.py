@@ -118,7 +118,7 @@ class Ledger:
 
     def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
         """Take rows back in. What is unreadable is logged when its key is heard of, so none is counted here."""
-        self._loaded.update(rows)
+        self._loaded = dict(rows)
         clock = self._loaded.pop(_CLOCK, b"")
         if len(clock) == _instant.size:
             self._last = max(self._last, *_instant.unpack(clock))  # a run whose clock was ahead: go on from there
