@@ -114,9 +114,8 @@ class Spool:
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        `due_unix`: not to be delivered before; the courier hears of it by `expect`.
-
-        message.id comes from `reserve`. Raises SpoolFull: nothing was stored, a retry may help.
+        message.id comes from `reserve`. `due_unix`: not to be delivered before; the courier hears of it by `expect`.
+        Raises SpoolFull: nothing was stored, a retry may help.
         """
         message.crc = zlib.crc32(content)
         message.size_bytes = len(message.prefix) + len(content)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,25 @@ def test_migrations_run_once(tmp_path: Path) -> None:
 
         assert done[0] == {"number": 1, "name": "0001_warehouse.sql"}
         assert len(done) == len({row["number"] for row in done})
+
+
+def test_a_warehouse_of_before_delays_keeps_its_messages_and_learns_due_at(tmp_path: Path) -> None:
+    schema = resources.files("analytics").joinpath("schema")
+    (tmp_path / "0001_warehouse.sql").write_text(schema.joinpath("0001_warehouse.sql").read_text())
+    connection = duckdb.connect()
+    migrate(connection, tmp_path)
+    required = connection.sql(
+        "SELECT column_name, column_type FROM (DESCRIBE message) WHERE \"null\" = 'NO'"
+    ).fetchall()
+    values = ", ".join(
+        f"CAST('{'2026-01-01' if 'TIME' in kind else 1}' AS {kind}) AS {name}" for name, kind in required
+    )
+    connection.execute(f"INSERT INTO message BY NAME SELECT {values or '1 AS message_id'}")
+
+    migrate(connection)
+
+    assert connection.sql("SELECT due_at FROM message").fetchall() == [(None,)]
+    connection.close()
 
 
 def test_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
