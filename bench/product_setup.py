@@ -44,6 +44,10 @@ max_size_bytes = 30000000
 max_recipients = 1000
 [limits]
 rcpts_per_hour = {_EVERYTHING}
+rcpts_per_day = {_EVERYTHING}
+unique_rcpts_per_hour = 0
+new_unique_rcpts_per_hour = 0
+newcomer_rcpts_per_hour = {_EVERYTHING}
 [content]
 model = "{"none" if is_plain else "shipped"}"
 [delivery]

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay.admission import Admission
 
 from relay.reply import Reply
 from relay.spool.large import LargeFile
@@ -121,6 +125,7 @@ class Submission:
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
     `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
     `end_sender` is what the credential is bound to (Credential.end_sender).
+    `admission` is what the door reserved for the recipients; None: nothing, they are counted when the message is whole.
     """
 
     account: Account
@@ -141,3 +146,4 @@ class Submission:
     once: Once | None = None
     end_sender: str = ""
     large: LargeFile | None = None
+    admission: "Admission | None" = field(default=None, repr=False, compare=False)

@@ -136,10 +136,11 @@ class Judged(Attributed, frozen=True, kw_only=True):
 
 
 class Reception(Judged, frozen=True, kw_only=True, tag="Reception"):
-    """The message is ours (250 was or will be given): action is accept or hold."""
+    """The message is ours (250 was or will be given): action is accept or hold. Over a limit it leaves at `due_at`."""
 
     received_at: datetime
     accept_seconds: float = 0.0
+    due_at: datetime | None = None
 
 
 class Rejection(Judged, frozen=True, kw_only=True, tag="Rejection"):

@@ -14,6 +14,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.accepted = self._counter("accepted", "Messages answered 250, held ones included")
         self.held = self._counter("held", "Messages parked by a verdict", "rule")
+        self.delayed = self._counter("delayed", "Messages taken over a limit, to leave when there is room")
         self.refused = self._counter("refused", "Messages answered 4yz or 5yz", "rule")
         self.outcomes = self._counter("outcomes", "Recipients by outcome of an attempt", "outcome")
         self.auth_failures = self._counter("auth_failures", "Refused logins")

@@ -35,6 +35,13 @@ class Reply:
 DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
 
 
+def printable(text: str, length: int) -> str:
+    """Make foreign text fit for a reply: printable ASCII, at most `length` characters."""
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 class RelayError(Exception):
     """A failure with a reply fit for the peer; the cause goes to the log."""
 

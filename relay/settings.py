@@ -71,9 +71,25 @@ class Smtp(_Section):
 
 
 class Limits(_Section):
-    """Sender limits; an account may carry its own."""
+    """Limits of each end sender (spec 2.3), 0: none; senders, domains, accounts and resellers may carry their own."""
 
-    rcpts_per_hour: int = Field(200, ge=1, description="recipients per end sender in any 60 minutes")
+    rcpts_per_hour: int = Field(200, ge=0, description="recipients per end sender in any 60 minutes; 0: no limit")
+    rcpts_per_day: int = Field(1000, ge=0, description="recipients per end sender in any 24 hours; 0: no limit")
+    unique_rcpts_per_hour: int = Field(
+        500, ge=0, description="different recipients per end sender in any 60 minutes; 0: no limit"
+    )
+    new_unique_rcpts_per_hour: int = Field(
+        100, ge=0, description="the same in a sender's first 24 hours, when a list of strangers is most likely stolen"
+    )
+    messages_per_hour: int = Field(0, ge=0, description="messages per end sender in any 60 minutes; 0: no limit")
+    newcomer_rcpts_per_hour: int = Field(
+        200,
+        ge=0,
+        description="recipients of all end senders of an account that are younger than 24 hours, together; 0: no limit",
+    )
+    onboarding_factor: float = Field(
+        20, ge=1, description="times newcomer_rcpts_per_hour in an account's first 24 hours, when all are new"
+    )
 
 
 class Content(_Section):

@@ -22,6 +22,13 @@ from relay.tree import Principal, Role
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Principal("test", Role.ADMIN)
+NO_LIMITS = """[limits]
+rcpts_per_hour = 0
+rcpts_per_day = 0
+unique_rcpts_per_hour = 0
+new_unique_rcpts_per_hour = 0
+newcomer_rcpts_per_hour = 0
+"""
 
 
 def free_port() -> int:

@@ -73,6 +73,7 @@ class Delivering:
         prefix: bytes = PREFIX,
         flags: Flags = Flags.NONE,
         is_held: bool = False,
+        due_unix: float | None = None,
     ) -> list[SpooledRecipient]:
         """Put a message into the spool only."""
         number = self.spool.reserve(len(addresses))
@@ -101,7 +102,7 @@ class Delivering:
             rule="ok",
             received_at=message.received_at,
         )
-        return await self.spool.store(message, content, addresses, record, is_held=is_held)
+        return await self.spool.store(message, content, addresses, record, is_held=is_held, due_unix=due_unix)
 
     async def send(self, *addresses: str, keep: bool = True, **about: Any) -> list[SpooledRecipient]:
         """Store a message and have it delivered. keep False: its content is read from the spool again."""

@@ -135,6 +135,12 @@ class Courier:
         for pool, members in grouped.items():
             self._queue(pool, members, content)
 
+    def expect(self, recipients: Sequence[SpooledRecipient]) -> None:
+        """Deliver recipients that were stored with a due time, when it has come."""
+        for recipient in recipients:
+            assert recipient.due_unix is not None
+            self._pager.note(recipient, recipient.due_unix)
+
     def forget(self, sender: str) -> None:
         """Take a sender's waiting mail out of memory, once spool.hold_sender has parked it; what is in flight ends."""
         for pool in self._pools.values():

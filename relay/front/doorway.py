@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from relay.admission import Admission
 from relay.clock import Clock
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
@@ -35,6 +36,7 @@ class Doorway:
     open_large: OpenLarge
     on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
     on_auth_failure: Callable[[str, bytes, str], None]
+    admit: Callable[[Submission], Admission] | None = None  # None: no limits at RCPT
 
 
 class House(Protocol):

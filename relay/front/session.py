@@ -5,6 +5,7 @@ Never logs per command; never echoes input.
 
 from typing import Any, Self
 
+from relay.admission import Admission
 from relay.envelope import Submission
 from relay.front.address import decode_xtext, parse_path
 from relay.front.doorway import CLOSING
@@ -30,10 +31,11 @@ class Door(Transfer):
     _dsn: str
     _rcpt_dsns: list[str]
     _is_8bit: bool
+    _admission: Admission | None = None
 
     def cloned(self) -> Self:
         door = super().cloned()
-        door._refusals = 0
+        door._refusals, door._admission = 0, None
         door._auth_param, door._is_8bit = "", False
         door._dsn, door._rcpt_dsns = "", []
         return door
@@ -103,8 +105,20 @@ class Door(Transfer):
         dsn = rcpt_options(parameters) if parameters else ""
         _check_ascii(address, is_smtputf8=self.envelope.smtp_utf8)
         if address not in self.envelope.rcpt_tos:
+            self._reserve(address)
             self.envelope.rcpt_tos.append(address)
             self._rcpt_dsns.append(dsn)
+
+    def _reserve(self, recipient: str) -> None:
+        if self._admission is None and self.way.admit is not None:
+            self._admission = self.way.admit(self._submission(b""))
+        if self._admission is not None:
+            self._admission.add(recipient)
+
+    def _end_admission(self) -> None:
+        if self._admission is not None:
+            self._admission.close()
+            self._admission = None
 
     async def smtp_RSET(self, arg: str | None) -> None:
         self._set_rset_state()  # type: ignore[no-untyped-call]
@@ -112,8 +126,13 @@ class Door(Transfer):
 
     def _set_post_data_state(self) -> None:
         super()._set_post_data_state()
+        self._end_admission()
         self.is_in_transaction = False
         self._dsn, self._rcpt_dsns = "", []
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end_admission()
+        super().connection_lost(error)
 
     def _message_ended(self) -> None:
         if self._doors.is_closing:
@@ -151,6 +170,7 @@ class Door(Transfer):
             is_smtputf8=self.envelope.smtp_utf8,
             dsn=self._dsn,
             rcpt_dsns=tuple(self._rcpt_dsns) if any(self._rcpt_dsns) else (),
+            admission=self._admission,
         )
 
 

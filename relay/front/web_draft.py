@@ -15,8 +15,7 @@ from relay.front.canonical import canonical
 from relay.front.compose import Letter, compose, decoded, listed
 from relay.front.mailbox import Mailbox, clean, parse_address, parse_mailbox
 from relay.front.web_answers import Fate, RecipientResult, WebRefusal
-from relay.policy.verdict import printable
-from relay.reply import PermanentError, RelayError, Reply
+from relay.reply import PermanentError, RelayError, Reply, printable
 from relay.settings import Smtp
 
 _decode = msgspec.json.Decoder(Letter).decode

@@ -1,4 +1,4 @@
-"""The counters' file: rows of signals, written each second so that kill -9 costs at most a second of counts.
+"""The counters' file: named tables of rows, written each second so that kill -9 costs at most a second of counts.
 
 SQLite with synchronous NORMAL: losing a second of counts is allowed, losing the file is not. Must never be read on the
 hot path: memory decides, the file only remembers.
@@ -7,34 +7,65 @@ hot path: memory decides, the file only remembers.
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from relay.clock import Clock
-from relay.policy.signals import Signals
 
 _log = logging.getLogger("mailweir.policy")
 
 FLUSH_SECONDS = 1.0
 
+_Rows = list[tuple[str, bytes]]
+
+
+class Source(Protocol):
+    """What is remembered: signals, limits."""
+
+    def dirty(self) -> list[tuple[str, bytes]]:
+        """Return the rows changed since the last call; an empty row is deleted from the file."""
+        ...
+
+    def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
+        """Take rows back in; return how many were unreadable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table and whose rows it keeps. Rows not written for `keep_seconds` are not read back, but deleted.
+
+    `newest`: only so many are read back, the latest last; None: all of them, in no order.
+    """
+
+    name: str
+    source: Source
+    keep_seconds: float
+    newest: int | None = None
+
 
 class Counters:
-    """Keeps `signals` in a file from `start` to `stop`."""
+    """Keeps tables in a file from `start` to `stop`."""
 
-    def __init__(self, path: Path, signals: Signals, clock: Clock) -> None:
-        self._path, self._signals, self._clock = path, signals, clock
+    def __init__(self, path: Path, tables: Sequence[Table], clock: Clock) -> None:
+        self._path, self._tables, self._clock = path, tables, clock
         self._task: asyncio.Task[None] | None = None
-        self._unwritten: dict[str, bytes] = {}
+        self._unwritten: dict[str, dict[str, bytes]] = {table.name: {} for table in tables}
 
     async def start(self) -> None:
         """Read back what an earlier run knew. A file that cannot be read is set aside: counts are not worth a stop."""
+        now = self._clock.unix()
         try:
-            rows = await asyncio.to_thread(_read, self._path)
+            found = await asyncio.to_thread(_read, self._path, self._tables, now)
         except sqlite3.DatabaseError as error:
-            aside = self._path.with_suffix(f".corrupt-{self._clock.unix():.0f}")
+            aside = self._path.with_suffix(f".corrupt-{now:.0f}")
             self._path.rename(aside)
             _log.error("counters set aside file=%s error=%s", aside, error)
-            rows = await asyncio.to_thread(_read, self._path)
-        self._signals.load(rows)
+            found = await asyncio.to_thread(_read, self._path, self._tables, now)
+        for table in self._tables:
+            table.source.load(found[table.name])
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -46,50 +77,82 @@ class Counters:
             _log.error("counters not written error=%s", error)
 
     async def _run(self) -> None:
+        is_old_there = True
         while True:
             await self._clock.sleep(FLUSH_SECONDS)
             try:
                 await self._flush()
+                if is_old_there:
+                    await asyncio.to_thread(_forget, self._path, self._tables, self._clock.unix())
+                    is_old_there = False
             except sqlite3.Error as error:  # a full disk: the counts stay in memory, the next flush has the newest
                 _log.error("counters not written error=%s", error)
 
     async def _flush(self) -> None:
-        self._unwritten.update(self._signals.dirty())
-        if self._unwritten:
-            rows, self._unwritten = self._unwritten, {}
+        for table in self._tables:
+            self._unwritten[table.name].update(table.source.dirty())
+        if any(self._unwritten.values()):
+            rows, self._unwritten = self._unwritten, {table.name: {} for table in self._tables}
             try:
                 await asyncio.to_thread(_write, self._path, rows, self._clock.unix())
             except sqlite3.Error:
-                self._unwritten = rows | self._unwritten  # what was counted meanwhile is newer
+                # what was counted meanwhile is newer
+                self._unwritten = {name: rows[name] | newer for name, newer in self._unwritten.items()}
                 raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, names: Iterable[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS signal"
-        " (sender TEXT PRIMARY KEY, row BLOB NOT NULL, written_unix REAL NOT NULL) WITHOUT ROWID"
-    )
+    for name in names:
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {name}"
+            " (key TEXT PRIMARY KEY, row BLOB NOT NULL, written_unix REAL NOT NULL) WITHOUT ROWID"
+        )
+        if any(column[1] == "sender" for column in connection.execute(f"PRAGMA table_info({name})")):
+            # a file of before there was more than one table
+            connection.execute(f"ALTER TABLE {name} RENAME COLUMN sender TO key")
     return connection
 
 
-def _read(path: Path) -> list[tuple[str, bytes]]:
-    connection = _connect(path)
+def _read(path: Path, tables: Sequence[Table], now_unix: float) -> dict[str, _Rows]:
+    connection = _connect(path, [table.name for table in tables])
     try:
-        return connection.execute("SELECT sender, row FROM signal ORDER BY written_unix").fetchall()
+        return {table.name: _read_table(connection, table, now_unix) for table in tables}
     finally:
         connection.close()
 
 
-def _write(path: Path, rows: dict[str, bytes], now_unix: float) -> None:
-    connection = _connect(path)
+def _read_table(connection: sqlite3.Connection, table: Table, now_unix: float) -> _Rows:
+    query = f"SELECT key, row FROM {table.name} WHERE written_unix >= ?"  # noqa: S608 - names are ours
+    oldest = now_unix - table.keep_seconds
+    if table.newest is None:
+        return connection.execute(query, (oldest,)).fetchall()
+    newest = f"{query} ORDER BY written_unix DESC LIMIT ?"
+    return connection.execute(newest, (oldest, table.newest)).fetchall()[::-1]
+
+
+def _forget(path: Path, tables: Sequence[Table], now_unix: float) -> None:
+    """Delete what was not read back: nobody would ever delete it later."""
+    connection = _connect(path, [table.name for table in tables])
+    try:
+        for table in tables:
+            oldest = now_unix - table.keep_seconds
+            connection.execute(f"DELETE FROM {table.name} WHERE written_unix < ?", (oldest,))  # noqa: S608
+    finally:
+        connection.close()
+
+
+def _write(path: Path, tables: dict[str, dict[str, bytes]], now_unix: float) -> None:
+    connection = _connect(path, tables)
     try:
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            "INSERT OR REPLACE INTO signal VALUES (?, ?, ?)", [(sender, row, now_unix) for sender, row in rows.items()]
-        )
+        for name, rows in tables.items():
+            kept = [(key, row, now_unix) for key, row in rows.items() if row]
+            connection.executemany(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?)", kept)  # noqa: S608
+            gone = [(key,) for key, row in rows.items() if not row]
+            connection.executemany(f"DELETE FROM {name} WHERE key = ?", gone)  # noqa: S608
         connection.execute("COMMIT")
     finally:
         connection.close()

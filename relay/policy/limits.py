@@ -1,26 +1,60 @@
-"""Sliding limits: how many units a key used in the last hour, and when the next ones are free.
+"""Limits as values: what a claim asks for, what it met, and the words for both (spec 2.3).
 
-One-minute slots. A unit counts in its own slot and the 60 after it, so no window of 60 minutes, wherever it begins,
-ever holds more than the limit; the price is a refusal at most one slot early. Must never ask a clock itself.
+Pure: counting is ledger.py's, which limits apply to whom is admission.py's.
 """
 
-from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from datetime import UTC, datetime
 
-SLOT_SECONDS = 60
-SLOTS_AFTER = 60  # 61 slots in all: with 60 a unit of the last second of its slot would be forgotten after 59 minutes
+from relay.envelope import Level, LimitSet
+from relay.reply import Reply, printable
 
 MULTIPLIER_LOW, MULTIPLIER_HIGH = 0.1, 4.0  # spec 2.3
 GROWN_UP_SECONDS = 7 * 86_400  # a younger sender's multiplier never exceeds 1 (spec 2.3)
+REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5)
+
+_BAND_FLOOR = 200  # spec 2.1: accept and hold up to max(200, 2 x hourly limit)
+MULTIPLIED = ("rcpts_per_hour", "rcpts_per_day", "unique_rcpts_per_hour")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One key that must have room: `row` is its name in the ledger, `whose` the one for readers.
+
+    In `limits` None and 0 are no limit; they are `base` x `multiplier`. `band`: recipients that may be booked ahead
+    when there is no room now; 0: none, refuse.
+    """
+
+    level: Level
+    row: str
+    whose: str
+    limits: LimitSet
+    base: LimitSet
+    multiplier: float = 1.0
+    band: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a message asks for. `recipients` are hashed, empty where nobody limits unique ones.
+
+    Not `is_final`: a reservation at RCPT, which counts recipients only; the message, and who is written to, are
+    counted at DATA.
+    """
+
+    amount: int
+    recipients: Sequence[bytes] = ()
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """What a request for `asked` units met: `used` includes them when they were allowed.
+    """What a message met at the claim that decides: the one it was refused or delayed by, else its end sender's.
 
-    `next_unix` is when the same request fits (for one above the limit itself: when the whole limit is free);
-    the time of the request when it was allowed.
+    `used` includes it when it was allowed now. `next_unix`: when the same message fits (one above the limit itself:
+    when the whole limit is free); the time of the request when it was allowed. `due_unix`: allowed, but not before.
+    `band` is the cap when the band is full.
     """
 
     used: int
@@ -28,97 +62,63 @@ class LimitUse:
     is_allowed: bool
     next_unix: float
     asked: int = 1
-
-
-class _Usage:
-    __slots__ = ("counts", "slots", "total")
-
-    def __init__(self) -> None:
-        self.slots: list[int] = []
-        self.counts: list[int] = []
-        self.total = 0
-
-    def advance(self, slot: int) -> None:
-        """Forget slots out of the window; where the clock went back, count what lies ahead of it as used now."""
-        slots, counts = self.slots, self.counts
-        while slots and slots[0] < slot - SLOTS_AFTER:
-            slots.pop(0)
-            self.total -= counts.pop(0)
-        ahead = 0
-        while slots and slots[-1] > slot:
-            slots.pop()
-            ahead += counts.pop()
-        if ahead:
-            self._add(slot, ahead)
-
-    def take(self, slot: int, amount: int) -> None:
-        self._add(slot, amount)
-        self.total += amount
-
-    def give_back(self, slot: int, amount: int) -> None:
-        """Remove units of `slot` only: units of another would then be free too early."""
-        if slot in self.slots:
-            index = self.slots.index(slot)
-            part = min(amount, self.counts[index])
-            self.counts[index] -= part
-            self.total -= part
-
-    def free_slot(self, wanted: int) -> int:
-        """Return the slot in which `wanted` more units than now have become free."""
-        for slot, count in zip(self.slots, self.counts, strict=True):
-            wanted -= count
-            if wanted <= 0:
-                return slot + SLOTS_AFTER + 1
-        return self.slots[-1] + SLOTS_AFTER + 1 if self.slots else 0
-
-    def _add(self, slot: int, amount: int) -> None:
-        if self.slots and self.slots[-1] == slot:
-            self.counts[-1] += amount
-        else:
-            self.slots.append(slot)
-            self.counts.append(amount)
-
-
-class SlidingLimits:
-    """Units used per key in the last hour, exactly, in memory. Keys idle for an hour are forgotten on the way."""
-
-    def __init__(self) -> None:
-        self._usages: OrderedDict[str, _Usage] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._usages)
-
-    def take(self, key: str, amount: int, limit: int, now_unix: float) -> LimitUse:
-        """Take `amount` units at once, or none of them."""
-        slot = int(now_unix // SLOT_SECONDS)
-        usage = self._usages.get(key)
-        if usage is None:
-            self._forget_idle(slot)
-            usage = self._usages[key] = _Usage()
-        else:
-            self._usages.move_to_end(key)
-            usage.advance(slot)
-        if usage.total + amount <= limit:
-            usage.take(slot, amount)
-            return LimitUse(usage.total, limit, True, now_unix, amount)
-        next_slot = usage.free_slot(usage.total + min(amount, limit) - limit)
-        return LimitUse(usage.total, limit, False, max(now_unix, float(next_slot * SLOT_SECONDS)), amount)
-
-    def give_back(self, key: str, amount: int, taken_unix: float) -> None:
-        """Return units of a transaction that came to nothing. `taken_unix` is the time that was given to `take`."""
-        usage = self._usages.get(key)
-        if usage is not None:
-            usage.give_back(int(taken_unix // SLOT_SECONDS), amount)
-
-    def _forget_idle(self, slot: int) -> None:
-        # two per new key: the table shrinks faster than it can grow, and no call pays for all
-        for key, usage in list(islice(self._usages.items(), 2)):
-            if usage.slots and usage.slots[-1] >= slot - SLOTS_AFTER:
-                return
-            del self._usages[key]
+    name: str = "rcpts_per_hour"
+    whose: str = ""
+    base: int = 0
+    multiplier: float = 1.0
+    due_unix: float | None = None
+    booked: int = 0
+    band: int = 0
 
 
 def effective_limit(base: int, multiplier: float, age_seconds: float) -> int:
     """Return the limit in force: base x multiplier, at least 1, never above base for a sender younger than 7 days."""
     high = MULTIPLIER_HIGH if age_seconds >= GROWN_UP_SECONDS else 1.0
     return max(1, round(base * min(max(multiplier, MULTIPLIER_LOW), high)))
+
+
+def in_force(base: LimitSet, multiplier: float, age_seconds: float) -> LimitSet:
+    """Multiply those limits that reputation moves; what is not limited stays so."""
+    if multiplier == 1:
+        return base
+    hour, day, unique = (
+        effective_limit(limit, multiplier, age_seconds) if (limit := getattr(base, name)) else limit
+        for name in MULTIPLIED
+    )
+    return LimitSet(hour, day, unique, base.rcpts_per_message, base.messages_per_hour)
+
+
+def band_of(limits: LimitSet) -> int:
+    """How many recipients of one sender may wait for room (spec 2.1)."""
+    return max(_BAND_FLOOR, 2 * (limits.rcpts_per_hour or 0))
+
+
+def numbers(use: LimitUse) -> str:
+    """Say limit, use and the next free time."""
+    text = f"limit={use.limit}, used={use.used}, asked={use.asked}, base={use.base or use.limit} x {use.multiplier:g}"
+    if use.band:
+        text += f", waiting={use.booked} of {use.band}"
+    return f"{text}, next={_instant(use.next_unix)}"
+
+
+def refusal(use: LimitUse) -> Reply:
+    """The reply to a message, or a recipient, that finds no room."""
+    if use.name == "rcpts_per_message":
+        text = f"[RATE] {use.whose} over rcpts_per_message: limit={use.limit}, asked={use.asked}; send the rest apart"
+        return Reply(452, "4.5.3", printable(text, REPLY_TEXT_LENGTH))
+    advice = "; one message asks for more than the limit itself, split it" if use.asked > use.limit else ""
+    text = f"[RATE] {use.whose} over {use.name}: {numbers(use)}{advice}"
+    return Reply(451, "4.7.1", printable(text, REPLY_TEXT_LENGTH))
+
+
+def delay(use: LimitUse, queue_id: str) -> Reply:
+    """The reply to a message that is taken, and leaves when there is room."""
+    text = (
+        f"queued as {queue_id} (delayed until {_instant(use.due_unix or use.next_unix)}, "
+        f"[RATE] {use.whose} over {use.name}: {numbers(use)})"
+    )
+    return Reply(250, "2.0.0", printable(text, REPLY_TEXT_LENGTH))
+
+
+def _instant(unix: float) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%SZ}"

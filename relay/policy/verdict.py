@@ -8,31 +8,30 @@ import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from relay.envelope import Account
 from relay.events import Action, TraceStep
 from relay.policy.decision import PARKED, Decision, Effect, Proposal, Standing, State
-from relay.policy.limits import LimitUse
+from relay.policy.limits import REPLY_TEXT_LENGTH, LimitUse, delay, numbers, refusal
 from relay.policy.lockdown import NOT_ASKED, Lock, LockdownResult
 from relay.policy.newcomers import Group, group_alarm
 from relay.policy.triggers import Alarm, SignalState, alarms
 from relay.policy.why import facts
-from relay.reply import Reply
+from relay.reply import Reply, printable
 from relay.settings import Policy
 from relay.tree import NEWCOMERS_HELD, SenderId
 
 TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this long, then the author gets a bounce
-REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
-    `error` says why there is no `score`; neither: a relay without a model. `base_limit` is the
-    limit before the multiplier, 0 when they are the same. `group`: the account's newcomers, where the sender is one.
+    `error` says why there is no `score`; neither: a relay without a model. `group`: the account's newcomers, where the
+    sender is one.
     """
 
     sender: SenderId
@@ -44,7 +43,6 @@ class Inputs:
     error: str = ""
     reasons: Sequence[str] = ()
     model: str = ""
-    base_limit: int = 0
     group: Group | None = None
     lockdown: LockdownResult = NOT_ASKED
 
@@ -100,13 +98,6 @@ def version_of(policy: Policy) -> str:
     return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:10]
 
 
-def printable(text: str, length: int) -> str:
-    """Make foreign text fit for a reply: printable ASCII, at most `length` characters."""
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
 def _account_suspended(case: _Case) -> _Match | str:
     account = case.inputs.account
     if not account.is_suspended:
@@ -138,14 +129,11 @@ def _sender_blocked(case: _Case) -> _Match | str:
 
 def _over_limit(case: _Case) -> _Match | str:
     limit = case.inputs.limit
-    if limit.is_allowed:
-        return f"{limit.used} of {limit.limit} recipients used in 60 min"
-    base, multiplier = case.inputs.base_limit or limit.limit, case.inputs.state.multiplier
-    numbers = f"limit={limit.limit}, used={limit.used}, asked={limit.asked}, base={base} x {multiplier:g}"
-    following = f"{datetime.fromtimestamp(limit.next_unix, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    advice = "; one message asks for more than the limit itself, split it" if limit.asked > limit.limit else ""
-    text = f"[RATE] sender {_sender(case)} over recipients per hour: {numbers}, next={following}{advice}"
-    return _Match(Action.DEFER, "rate_limit", f"{numbers}, next={following}", _reply(451, "4.7.1", text))
+    if not limit.is_allowed:
+        return _Match(Action.DEFER, "rate_limit", f"{limit.whose} over {limit.name}: {numbers(limit)}", refusal(limit))
+    if limit.due_unix is not None:
+        return f"{limit.whose} over {limit.name}, delayed: {numbers(limit)}"
+    return f"{limit.used} of {limit.limit} recipients used in 60 min" if limit.limit else "no limit"
 
 
 def _lockdown(case: _Case) -> _Match | str:
@@ -242,7 +230,10 @@ def _content_held(case: _Case) -> _Match | str:
 
 
 def _accept(case: _Case) -> _Match | str:
-    return _Match(Action.ACCEPT, "accept", "nothing speaks against it")
+    if case.inputs.limit.due_unix is None:
+        return _Match(Action.ACCEPT, "accept", "nothing speaks against it")
+    detail = "nothing speaks against it but the limit: it leaves when there is room"
+    return _Match(Action.ACCEPT, "rate_delay", detail, delay(case.inputs.limit, case.queue_id))
 
 
 # The order is the policy. What concerns the sender stands before what concerns the message, so that a held sender's

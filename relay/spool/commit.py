@@ -234,7 +234,7 @@ class Committer:
                     item.message.id,
                     self._lane(item.message.sender, recipient.destination),
                     recipient.address,
-                    None,
+                    None if item.state == index.HELD else recipient.due_unix,
                     0,
                     item.state,
                 )

@@ -3,6 +3,7 @@
 The legal states of one recipient, and the single step between two (each one SQLite transaction, see commit.py):
 
   (none)  --store-->    QUEUED fresh (due NULL; lives in the courier's memory)
+  (none)  --store-->    QUEUED due   (taken over a limit: not before its due time)
   (none)  --store-->    HELD         (the verdict held the message)
   QUEUED  --defer-->    QUEUED due   (due time and attempts on disk)
   QUEUED  --hold_sender--> HELD      (a decision parked the sender's undelivered mail)
@@ -120,18 +121,20 @@ class Spool:
         *,
         is_held: bool,
         answered: Answered | None = None,
+        due_unix: float | None = None,
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none.
-        Raises SpoolFull: nothing was stored, a retry may help.
+        message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none. `due_unix`:
+        not to be delivered before; the courier hears of it by `expect`. Raises SpoolFull: nothing was stored, a retry
+        may help.
         """
         large = content if isinstance(content, LargeFile) else None
         data = content if isinstance(content, bytes) else b""
         message.crc = large.crc if large else zlib.crc32(data)
         message.size_bytes = len(message.prefix) + (large.place.length if large else len(data))
         recipients = [
-            SpooledRecipient(message.id + number, message, address, _domain(address))
+            SpooledRecipient(message.id + number, message, address, _domain(address), due_unix=due_unix)
             for number, address in enumerate(addresses)
         ]
         done = self._loop.create_future()

@@ -32,6 +32,24 @@ def test_a_warehouse_of_the_first_version_gets_its_alarms(tmp_path: Path) -> Non
     migrate(connection)
 
     assert connection.sql("SELECT condition, account, evidence FROM alarm").fetchall() == []
+
+
+def test_a_warehouse_of_before_delays_keeps_its_messages_and_learns_due_at(tmp_path: Path) -> None:
+    schema = resources.files("analytics").joinpath("schema")
+    (tmp_path / "0001_warehouse.sql").write_text(schema.joinpath("0001_warehouse.sql").read_text())
+    connection = duckdb.connect()
+    migrate(connection, tmp_path)
+    required = connection.sql(
+        "SELECT column_name, column_type FROM (DESCRIBE message) WHERE \"null\" = 'NO'"
+    ).fetchall()
+    values = ", ".join(
+        f"CAST('{'2026-01-01' if 'TIME' in kind else 1}' AS {kind}) AS {name}" for name, kind in required
+    )
+    connection.execute(f"INSERT INTO message BY NAME SELECT {values or '1 AS message_id'}")
+
+    migrate(connection)
+
+    assert connection.sql("SELECT due_at FROM message").fetchall() == [(None,)]
     connection.close()
 
 

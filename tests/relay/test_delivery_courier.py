@@ -31,6 +31,27 @@ def _closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# ---- due times ----
+
+
+@story
+async def test_mail_stored_with_a_due_time_is_delivered_then_and_not_before(sink: Sink, tmp_path: Path) -> None:
+    clock = SteppedClock(NOON)
+    async with delivering(delivery_settings(tmp_path, sink.port), clock=clock) as room:
+        room.courier.expect(await room.store("late@example.net", due_unix=clock.unix() + 600))
+        await room.send("now@example.net")
+        await room.until(1)
+        clock.advance(599)
+        await room.send("then@example.net")
+        await room.until(2)
+        assert set(room.summary()) == {"now@example.net", "then@example.net"}
+
+        clock.advance(1)
+
+        await room.until(3)
+        assert room.summary()["late@example.net"] == ["Delivery"]
+
+
 # ---- retries ----
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from relay.envelope import Account
 from relay.front.data import canonical
-from tests.builders import Installation, until
+from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 
 LOGIN = b"AUTH PLAIN " + base64.b64encode(b"\0s\0secret") + b"\r\n"
@@ -120,7 +120,7 @@ class Client:
 def install(folder: Path, sink: Sink, more: str = "", model: str = "none", smtp: str = "") -> Installation:
     folder.mkdir(parents=True, exist_ok=True)
     site = Installation(folder)
-    site.write(sink.port, f"[limits]\nrcpts_per_hour = 100000\n{more}", model=model)
+    site.write(sink.port, f"{NO_LIMITS}{more}", model=model)
     smtp = f"[smtp]\nerrors_per_minute = 100000\nmax_connections_per_address = 399\n{smtp}\n"
     site.config.write_text(site.config.read_text().replace("[smtp]\n", smtp))
     site.add_account(Account("acme"), "s")

@@ -13,7 +13,8 @@ from relay.events import Action
 from relay.policy.decision import Decision, Effect, Proposal, Standing, State
 from relay.policy.limits import LimitUse
 from relay.policy.triggers import SignalState, spam_certainty
-from relay.policy.verdict import STEPS, Inputs, judge, printable, version_of
+from relay.policy.verdict import STEPS, Inputs, judge, version_of
+from relay.reply import printable
 from relay.settings import Policy
 from relay.tree import SenderId
 
@@ -46,12 +47,13 @@ USUAL = Inputs(
     sender=BOB,
     account=Account("shop"),
     state=State(Standing.OK),
-    limit=LimitUse(3, 200, True, NOW.timestamp()),
+    limit=LimitUse(3, 200, True, NOW.timestamp(), whose=f"sender {BOB.key}"),
     signal=CALM,
     score=0.02,
     model="m1",
 )
-FULL = LimitUse(200, 200, False, NOW.timestamp() + 720, 2)
+FULL = LimitUse(200, 200, False, NOW.timestamp() + 720, 2, whose=f"sender {BOB.key}")
+WAITS = replace(FULL, is_allowed=True, due_unix=FULL.next_unix)
 
 
 def verdict_on(**changes: Any) -> tuple[str, str, str]:
@@ -103,13 +105,11 @@ def test_a_blocked_sender_may_retry_for_15_minutes_only(minutes: int, code: str)
 
 
 def test_over_the_limit_the_reply_names_limit_used_multiplier_and_next_time() -> None:
-    action, rule, reply = verdict_on(
-        limit=replace(FULL, limit=50, used=49), base_limit=200, state=State(Standing.OK, multiplier=0.25)
-    )
+    action, rule, reply = verdict_on(limit=replace(FULL, limit=50, used=49, base=200, multiplier=0.25))
 
     assert (action, rule) == ("defer", "rate_limit")
     assert reply == (
-        "451 4.7.1 [RATE] sender shop|x-authuser|bob@site.example over recipients per hour: "
+        "451 4.7.1 [RATE] sender shop|x-authuser|bob@site.example over rcpts_per_hour: "
         "limit=50, used=49, asked=2, base=200 x 0.25, next=2026-11-24T12:12:00Z"
     )
 
@@ -117,6 +117,33 @@ def test_over_the_limit_the_reply_names_limit_used_multiplier_and_next_time() ->
 def test_a_message_larger_than_the_limit_itself_is_told_to_split() -> None:
     assert "split it" in verdict_on(limit=replace(FULL, asked=300))[2]
     assert "split it" not in verdict_on(limit=FULL)[2]
+
+
+def test_a_message_in_the_band_is_taken_and_told_when_it_leaves() -> None:
+    assert verdict_on(limit=WAITS) == (
+        "accept",
+        "rate_delay",
+        "250 2.0.0 queued as mw1.42 (delayed until 2026-11-24T12:12:00Z, "
+        "[RATE] sender shop|x-authuser|bob@site.example over rcpts_per_hour: "
+        "limit=200, used=200, asked=2, base=200 x 1, next=2026-11-24T12:12:00Z)",
+    )
+    trace = judge(replace(USUAL, limit=WAITS), POLICY, NOW, "mw1.42").trace
+    assert [step.detail for step in trace if step.rule == "rate_limit"] == [
+        f"sender {BOB.key} over rcpts_per_hour, delayed: limit=200, used=200, asked=2, base=200 x 1, "
+        "next=2026-11-24T12:12:00Z"
+    ]
+
+
+def test_what_speaks_against_a_message_in_the_band_is_still_heard() -> None:
+    assert verdict_on(limit=WAITS, score=0.95) == ("hold", "content", "250 2.0.0 queued as mw1.42 (held)")
+    assert verdict_on(limit=WAITS, score=0.999)[0] == "reject"
+
+
+def test_a_full_band_is_refused_with_how_many_wait() -> None:
+    reply = verdict_on(limit=replace(FULL, booked=400, band=400))[2]
+
+    assert reply.startswith("451 4.7.1 [RATE]")
+    assert "waiting=400 of 400" in reply
 
 
 def test_a_held_senders_mail_is_parked_whatever_its_score() -> None:

@@ -11,10 +11,11 @@ import pytest
 from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
 from relay.envelope import Account
-from relay.node import _Parts, _prepare, _relay
+from relay.node import _prepare, _relay
 from relay.reply import Reply
-from relay.settings import Content, Control, Delivery, Settings, Smtp
+from relay.settings import Content, Control, Delivery, Settings, Smtp, Web
 from relay.settings import Lockdown as LockdownSettings
+from relay.wiring import Parts
 from tests.builders import ADMIN
 from tests.delivering import eventually, story
 from tests.relay.test_identity import SERVER
@@ -41,12 +42,13 @@ def sink() -> Iterator[Sink]:
 
 
 @asynccontextmanager
-async def started(tmp_path: Path, sink: Sink, model: str = "shipped", **more: Any) -> AsyncIterator[_Parts]:
+async def started(tmp_path: Path, sink: Sink, model: str = "shipped", **more: Any) -> AsyncIterator[Parts]:
     delivery = {"mode": "sink", "smarthost": f"127.0.0.1:{sink.port}"} | more.pop("delivery", {})
     settings = Settings(
         dir=tmp_path,
         smtp=Smtp(listen=[], submission=[], tls_listen=[], stop_seconds=2),
         control=Control(listen="127.0.0.1:0"),
+        web=Web(listen=""),
         content=Content(model=model, workers=1, timeout_seconds=20),
         delivery=Delivery(**delivery),
         **more,
@@ -57,7 +59,7 @@ async def started(tmp_path: Path, sink: Sink, model: str = "shipped", **more: An
         yield parts
 
 
-async def send(parts: _Parts, who: str, body: str, mail_from: str = "", author: str = "") -> Reply:
+async def send(parts: Parts, who: str, body: str, mail_from: str = "", author: str = "") -> Reply:
     content = (HEAD.format(who=who, author=author or f"{who}@site.example") + body).encode()
     submission = replace(
         SERVER,
@@ -69,7 +71,7 @@ async def send(parts: _Parts, who: str, body: str, mail_from: str = "", author: 
     return await parts.receiver.receive(submission)
 
 
-def known_for_long(parts: _Parts, who: str) -> None:
+def known_for_long(parts: Parts, who: str) -> None:
     signals, clock = parts.core.signals, parts.core.clock
     signals.observe(f"hosting|x-authuser|{who}", 0.01, clock.unix() - 200_000, parts.core.settings.policy)
 

@@ -44,6 +44,7 @@ async def put(
     sender: str = "acme|mailfrom|a@acme.example",
     to: tuple[str, ...] = ("x@dest.example",),
     is_held: bool = False,
+    due_unix: float | None = None,
 ) -> list[SpooledRecipient]:
     number = spool.reserve(len(to))
     message = SpooledMessage(
@@ -73,7 +74,7 @@ async def put(
         rule="accept",
         received_at=message.received_at,
     )
-    return await spool.store(message, content, to, record, is_held=is_held)
+    return await spool.store(message, content, to, record, is_held=is_held, due_unix=due_unix)
 
 
 def delivered(journal: Journal, recipient: SpooledRecipient) -> Delivery:
@@ -148,6 +149,30 @@ def test_deferral_keeps_due_time_and_attempts_over_a_restart(tmp_path: Path) -> 
             assert lane.due_unix == 2e9
             assert spool.page(lane.id, 1e9) == []
             assert [recipient.attempts for recipient in spool.page(lane.id, 3e9)] == [1]
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+def test_mail_with_a_due_time_keeps_it_over_a_restart_and_is_parked_like_the_rest(tmp_path: Path) -> None:
+    late = "acme|x-authuser|late"
+
+    async def first() -> None:
+        async with opened(tmp_path) as (spool, journal):
+            await put(spool, journal, b"\r\nlate\r\n", sender=late, due_unix=2e9)
+            await put(spool, journal, b"\r\nheld\r\n", sender=late, due_unix=3e9, is_held=True)
+
+    async def second() -> None:
+        async with opened(tmp_path) as (spool, _):
+            (lane,) = spool.waiting()
+            assert (lane.sender, lane.due_unix) == (late, 2e9)
+            assert spool.page(lane.id, 2e9 - 1) == []
+            assert [row.attempts for row in spool.page(lane.id, 2e9)] == [0]
+
+            await spool.hold_sender(late)
+
+            assert spool.waiting() == []
+            assert len(await spool.release(late)) == 2
 
     asyncio.run(first())
     asyncio.run(second())

@@ -1,0 +1,173 @@
+"""One message on its way through reception, as values: what came, what was found, what was decided, what is recorded.
+
+Nothing here awaits, asks a clock or touches the disk.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from relay.content.protocol import ContentResult
+from relay.delivery.headers import received_line
+from relay.envelope import Submission
+from relay.events import Action, Rcpt, TraceStep
+from relay.front.identity import Identity, identify
+from relay.policy.decision import Decision
+from relay.policy.ledger import Taking
+from relay.policy.lockdown import LockdownResult
+from relay.policy.verdict import Inputs, Verdict, version_of
+from relay.reply import Reply
+from relay.settings import Settings
+from relay.spool.idempotency import Answered
+from relay.spool.store import Flags, SpooledMessage
+
+MAX_RECEIVED = 100  # RFC 5321 section 6.3: not below 100
+
+_HEADER_BYTES = 512 * 1024  # front/canonical.py lets no longer header in
+_received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE).findall
+_LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message before it is judged, and what was found in it. `content` is without identity headers, of a large
+    message the header block only. `began` is in Unix seconds."""
+
+    submission: Submission
+    identity: Identity
+    number: int
+    message_id: str
+    content: bytes
+    taking: Taking
+    result: ContentResult
+    lockdown: LockdownResult
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A judged message."""
+
+    arrival: Arrival
+    inputs: Inputs
+    verdict: Verdict
+
+    @property
+    def brief(self) -> tuple[str, str, str, float | None]:
+        """Message id, sender, rule and score, for a log line."""
+        return self.arrival.message_id, self.inputs.sender.key, self.verdict.rule, self.inputs.score
+
+
+def identified(submission: Submission) -> tuple[Identity, bytes]:
+    """Who it is, and the content without the headers that said so."""
+    content = submission.content
+    end = content.find(b"\r\n\r\n")
+    identity = identify(submission, content[: end + 2] if end >= 0 else content)
+    start, kept = 0, []
+    for begin, stop in identity.spans:
+        kept.append(content[start:begin])
+        start = stop
+    return identity, b"".join([*kept, content[start:]]) if kept else content
+
+
+def hops(arrival: Arrival) -> int:
+    """How many hops the message has behind it, counted here when no worker could."""
+    if arrival.result.error:
+        content = arrival.content
+        end = content.find(b"\r\n\r\n", 0, _HEADER_BYTES)
+        return len(_received_fields(content, 0, end if end >= 0 else _HEADER_BYTES))
+    return arrival.result.features.received_headers
+
+
+def loop_verdict(count: int) -> Verdict:
+    """The verdict on a message that has come round MAX_RECEIVED times."""
+    step = TraceStep("mail_loop", True, f"{count} Received headers, refused from {MAX_RECEIVED}")
+    return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
+
+
+def domain_of(address: str) -> str:
+    """The domain of `a@b` or `Name <a@b>`."""
+    return address.rpartition("@")[2].partition(">")[0]
+
+
+def answer_of(case: Case) -> Answered | None:
+    """What is kept under the client's Idempotency-Key, where it gave one."""
+    once, account = case.arrival.submission.once, case.arrival.submission.account.name
+    if once is None:
+        return None
+    return Answered(account, once.key, once.digest, once.answer(case.verdict.reply), once.until.timestamp())
+
+
+def spooled(case: Case, hostname: str) -> SpooledMessage:
+    """The message as the spool keeps it."""
+    arrival, sender = case.arrival, case.inputs.sender
+    submission = arrival.submission
+    flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
+        Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
+    )
+    return SpooledMessage(
+        id=arrival.number,
+        message_id=arrival.message_id,
+        rcpts=len(submission.recipients),
+        account=sender.account,
+        reseller=submission.account.reseller,
+        sender=sender.key,
+        mail_from=submission.mail_from,
+        received_at=submission.received_at,
+        flags=flags,
+        prefix=received_line(submission, hostname, arrival.message_id) + arrival.result.prefix,
+        subject=arrival.result.subject,
+        score=arrival.result.score,
+        rule=case.verdict.rule,
+    )
+
+
+def facts(case: Case, decision: Decision | None, settings: Settings) -> dict[str, Any]:
+    """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
+    arrival, inputs, verdict = case.arrival, case.inputs, case.verdict
+    submission, sender, result = arrival.submission, inputs.sender, arrival.result
+    in_force = decision or inputs.state.decision
+    return {
+        "message_id": arrival.message_id,
+        "account": sender.account,
+        "reseller": submission.account.reseller,
+        "sender": sender.key,
+        "sender_kind": sender.kind,
+        "script": sender.script,
+        "mail_from": submission.mail_from,
+        "recipients": [Rcpt(arrival.number + n, address) for n, address in enumerate(submission.recipients)],
+        "client_ip": submission.client_ip,
+        "helo": submission.helo,
+        "tls": submission.tls,
+        "credential": submission.credential,
+        "door": submission.door,
+        "size_bytes": _size_bytes(arrival),
+        "header_from": result.header_from,
+        "subject": result.subject,
+        "header_message_id": result.header_message_id,
+        "action": verdict.action,
+        "rule": verdict.rule,
+        "trace": verdict.trace,
+        "standing": inputs.state.standing,
+        "score": result.score,
+        "model": result.model,
+        "reasons": result.reasons,
+        "features": result.features,
+        "spam_count": inputs.signal.spam_count,
+        "spam_seen": inputs.signal.seen,
+        "spam_certainty": inputs.signal.certainty,
+        "hour_used": arrival.taking.hour_used,
+        "hour_limit": arrival.taking.hour_limit,
+        "multiplier": inputs.state.multiplier,
+        "policy_version": version_of(settings.policy),
+        "decision_id": in_force.id if in_force else "",
+        "demo": settings.demo,
+    }
+
+
+def _size_bytes(arrival: Arrival) -> int:
+    large = arrival.submission.large
+    if large is None:
+        return len(arrival.content)
+    # unsealed: refused unread, its header block is not in the file
+    return large.place.length + (0 if large.is_sealed else len(arrival.content))

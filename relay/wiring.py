@@ -1,0 +1,298 @@
+"""Puts the parts of one relay together: what owns files, threads or processes, and what holds none of its own."""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import Route
+
+import relay
+from relay.admission import Gate
+from relay.clock import Clock
+from relay.content.bare import BareContent
+from relay.content.protocol import Signer
+from relay.content.workers import ContentPool
+from relay.control.commands import Commands
+from relay.control.errors import StateFailure
+from relay.control.state import State
+from relay.delivery.courier import Courier
+from relay.delivery.dkim import ensure_key
+from relay.events import AuthFailure, Bounce, Delivery, Record
+from relay.front.auth import Authenticator
+from relay.front.doorway import Doorway
+from relay.front.entrances import entrances
+from relay.front.lockdown import Lockdown
+from relay.front.server import Doors
+from relay.front.tls import ensure_certificate
+from relay.front.web import PublicWeb
+from relay.front.web_messages import Messages
+from relay.metrics import Metrics
+from relay.policy.counters import Counters, Table
+from relay.policy.ledger import KEPT_SECONDS, Ledger
+from relay.policy.signals import Signals
+from relay.reception import Receiver
+from relay.refusals import Refusals
+from relay.reporting import Reporting
+from relay.settings import Settings
+from relay.spool.journal import Journal
+from relay.spool.store import Spool, SpooledRecipient
+
+_SECRET_BYTES = 32
+_SENDERS = 100_000  # whose signals are in memory
+_SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
+_LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
+
+
+class StartFailure(Exception):
+    """The relay cannot start; the text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What owns files, threads or processes; started before and stopped after everything else."""
+
+    settings: Settings
+    clock: Clock
+    state: State
+    spool: Spool
+    journal: Journal
+    authenticator: Authenticator
+    signals: Signals
+    ledger: Ledger
+    content: ContentPool | BareContent
+    signers: list[Signer]
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A running relay."""
+
+    core: Core
+    started_at: datetime
+    courier: Courier
+    receiver: Receiver
+    doors: Doors
+    messages: Messages
+    web: PublicWeb
+    metrics: Metrics
+    commands: Commands
+
+    def status(self) -> dict[str, Any]:
+        """What GET /v1/status shows."""
+        settings = self.core.settings
+        return {
+            "node": settings.node.name,
+            "version": relay.__version__,
+            "demo": settings.demo,
+            "pid": os.getpid(),
+            "started_at": self.started_at,
+            "smtp": [entrance.address for entrance in entrances(settings.smtp)],
+            "sessions": self.doors.sessions,
+            "spool": self.core.spool.counts(),
+            "content": self.core.content.stats(),
+            "model": settings.content.model,
+            "senders_known": len(self.core.signals),
+        }
+
+
+async def start_core(
+    settings: Settings, clock: Clock, fail: Callable[[BaseException], None], stack: contextlib.AsyncExitStack
+) -> Core:
+    """Start what must run before everything else; `stack` stops it again. Raises StartFailure, ModelError, OSError."""
+    journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
+    journal.start()
+    stack.callback(journal.close)
+    try:
+        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+    except (StateFailure, sqlite3.Error) as error:
+        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
+    stack.push_async_callback(state.close)
+    try:
+        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
+        spool.start()
+    except sqlite3.Error as error:
+        raise StartFailure(
+            f"{settings.dir}/spool/index.sqlite cannot be used: {error}. Nothing in {settings.dir}/spool was changed; "
+            "put a copy of the file back, or move the folder away to start with an empty one"
+        ) from error
+    stack.push_async_callback(spool.stop)
+    secret = _secret(settings.dir / "secret.key")
+    authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
+    stack.callback(authenticator.close)
+    signals, ledger = Signals(_SENDERS), Ledger()
+    tables = [
+        Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
+        Table("usage", ledger, KEPT_SECONDS),
+        Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
+    ]
+    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
+    await counters.start()
+    stack.push_async_callback(counters.stop)
+    content, signers = _content(settings)
+    await content.start()
+    stack.push_async_callback(content.stop)
+    return Core(
+        settings=settings,
+        clock=clock,
+        state=state,
+        spool=spool,
+        journal=journal,
+        authenticator=authenticator,
+        signals=signals,
+        ledger=ledger,
+        content=content,
+        signers=signers,
+        secret=secret,
+    )
+
+
+def wire(core: Core) -> Parts:
+    """Put together what holds no resource of its own."""
+    settings, clock, state, journal = core.settings, core.clock, core.state, core.journal
+    metrics = Metrics()
+    courier = Courier(
+        spool=core.spool,
+        journal=journal,
+        settings=settings,
+        clock=clock,
+        on_outcome=_outcome_counter(metrics, core.signals, clock),
+        submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
+    )
+    reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
+    commands = Commands(
+        state=state, spool=core.spool, courier=courier, journal=journal, signals=core.signals, clock=clock
+    )
+    gate = _gate(core)
+    receiver = Receiver(
+        settings=settings,
+        clock=clock,
+        journal=journal,
+        spool=core.spool,
+        content=core.content,
+        courier=courier,
+        gate=gate,
+        signals=core.signals,
+        lockdown=Lockdown(settings, clock),
+        state_of=lambda sender: state.state_of(sender, clock.now()),
+        decide=commands.apply,
+        signers=core.signers,
+        reference_key=core.secret,
+        metrics=metrics,
+    )
+    way = _doorway(core, receiver, gate, metrics)
+    messages = Messages(way, settings.web, core.spool.answered)
+    routes = [Route("/v1/messages", messages.post, methods=["POST"])]
+    web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
+    parts = Parts(core, clock.now(), courier, receiver, Doors(way), messages, web, metrics, commands)
+    _show_gauges(parts)
+    return parts
+
+
+def _gate(core: Core) -> Gate:
+    state, signals, clock, policy = core.state, core.signals, core.clock, core.settings.policy
+
+    def age_of(sender: str, now_unix: float) -> float:
+        known = signals.state(sender, now_unix, policy)
+        return now_unix - known.first_seen_unix if known else 0.0
+
+    return Gate(
+        settings=core.settings.limits,
+        clock=clock,
+        ledger=core.ledger,
+        sets=state.limits,
+        state_of=lambda sender: state.state_of(sender, clock.now()),
+        is_newcomer=signals.is_newcomer,
+        age_of=age_of,
+        key=core.secret,
+    )
+
+
+def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Doorway:
+    settings, state, journal = core.settings, core.state, core.journal
+    authenticator = core.authenticator
+
+    def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
+        metrics.auth_failures.inc()
+        hashed = authenticator.login_hash(login)
+        journal.append(AuthFailure(**journal.stamp(), client_ip=client_ip, login_hash=hashed, mechanism=mechanism))
+
+    return Doorway(
+        settings=settings.smtp,
+        hostname=settings.node.hostname,
+        clock=core.clock,
+        tls=ensure_certificate(
+            settings.smtp.tls_certificate, settings.smtp.tls_key, settings.dir / "tls", settings.node.hostname
+        ),
+        authenticator=authenticator,
+        account_of_ip=state.account_of_ip,
+        account_of_name=state.account_of_name,
+        credential_of=state.credentials.get,
+        is_trusted=authenticator.is_trusted,
+        receive=receiver.receive,
+        open_large=core.spool.open_large,
+        on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
+        on_auth_failure=on_auth_failure,
+        admit=gate.admit,
+    )
+
+
+def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callable[[SpooledRecipient, Record], None]:
+    def count(recipient: SpooledRecipient, record: Record) -> None:
+        metrics.outcomes.labels(type(record).__name__.lower()).inc()
+        if isinstance(record, Delivery):
+            metrics.delivery_seconds.observe(record.queued_seconds)
+        elif isinstance(record, Bounce) and record.is_hard:
+            signals.outcome(recipient.message.sender, "hard_bounce", clock.unix())
+
+    return count
+
+
+def _show_gauges(parts: Parts) -> None:
+    gauge, spool = parts.metrics.gauge, parts.core.spool
+    gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
+    gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
+    gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
+    gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
+    gauge("spool_held", "Held messages", lambda: spool.counts().held)
+    gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
+
+
+def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer]]:
+    keys: dict[str, bytes] = {}
+    signers: list[Signer] = []
+    dkim = settings.dkim
+    if dkim.domain:
+        path = dkim.key or settings.dir / "dkim" / f"{dkim.domain}.{dkim.selector}.pem"
+        key_id = f"{dkim.selector}.{dkim.domain}"
+        keys[key_id] = ensure_key(path)
+        signers.append(Signer(domain=dkim.domain, selector=dkim.selector, key_id=key_id))
+    if settings.content.model == "none" and not signers:
+        return BareContent(), signers
+    pool = ContentPool(
+        model=settings.content.model,
+        keys=keys,
+        workers=settings.content.workers or len(os.sched_getaffinity(0)),
+        timeout_seconds=settings.content.timeout_seconds,
+    )
+    return pool, signers
+
+
+def _secret(path: Path) -> bytes:
+    """The node's key for references and keyed hashes; made once, whole or not at all."""
+    secret = path.read_bytes() if path.exists() else b""
+    if len(secret) < _SECRET_BYTES:  # a full disk left it empty, and an empty key would sign for everybody
+        secret, draft = secrets.token_bytes(_SECRET_BYTES), path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    return secret
