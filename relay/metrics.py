@@ -1,9 +1,12 @@
 """What the relay counts for Prometheus. One registry of its own, so that tests may make several relays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from relay.spool.entry import CommitTimes
+
+_DISK_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600, 14400)
 
 
@@ -20,10 +23,19 @@ class Metrics:
         self.decisions = self._counter("decisions", "Decisions in force", "effect")
         self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250")
         self.delivery_seconds = self._histogram("delivery_seconds", "250 to the next hop's 250")
+        self.commit_seconds = self._histogram("commit_seconds", "One commit of the spool", _DISK_SECONDS)
+        self.fsync_seconds = self._histogram("fsync_seconds", "The fdatasync of its contents", _DISK_SECONDS)
+        self.commit_wait_seconds = self._histogram("commit_wait_seconds", "Wait for the commit before", _DISK_SECONDS)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what `read` returns whenever metrics are asked for."""
         Gauge(f"mailweir_{name}", text, registry=self._registry).set_function(read)
+
+    def committed(self, times: CommitTimes) -> None:
+        """Take in one commit of the spool: `spool.on_commit(metrics.committed)`."""
+        self.commit_seconds.observe(times.seconds)
+        self.fsync_seconds.observe(times.fsync_seconds)
+        self.commit_wait_seconds.observe(times.waited_seconds)
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""
@@ -32,5 +44,5 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"mailweir_{name}", text, labels, registry=self._registry)
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(f"mailweir_{name}", text, buckets=_SECONDS, registry=self._registry)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+        return Histogram(f"mailweir_{name}", text, buckets=buckets, registry=self._registry)

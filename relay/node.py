@@ -41,7 +41,7 @@ from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
-from relay.spool.store import Spool, SpooledRecipient
+from relay.spool.store import Spool, SpoolCounts, SpooledRecipient
 
 _log = logging.getLogger("mailweir.node")
 
@@ -160,7 +160,14 @@ async def _start_core(
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
     try:
-        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
+        spool = Spool(
+            settings.dir / "spool",
+            settings.node.name,
+            journal,
+            fail,
+            clock=clock,
+            longest_wait_seconds=max(settings.delivery.max_retry_seconds, 3600.0),
+        )
         spool.start()
     except sqlite3.Error as error:
         raise StartFailure(
@@ -255,7 +262,17 @@ def _show_gauges(parts: _Parts) -> None:
     gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
     gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
     gauge("spool_held", "Held messages", lambda: spool.counts().held)
+    gauge("spool_quarantined", "Messages whose bytes are damaged", lambda: spool.counts().quarantined)
+    gauge("spool_bytes", "Bytes that messages take in segments", lambda: spool.counts().bytes)
+    gauge("spool_oldest_seconds", "Age of the oldest message", lambda: _age(spool.counts(), parts.core.clock))
+    spool.on_commit(parts.metrics.committed)
+    spool.on_rescheduled(parts.courier.wake)
     gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
+
+
+def _age(counts: SpoolCounts, clock: Clock) -> float:
+    since = counts.oldest_received_at
+    return 0.0 if since is None else max((clock.now() - since).total_seconds(), 0.0)
 
 
 async def _open_doors(parts: _Parts) -> None:

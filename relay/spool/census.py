@@ -1,0 +1,77 @@
+"""What people ask of the index: held mail and counts.
+
+Reads only; nothing looks at every row unless it says so. `state != 0` stands where SQLite must see that it may use the
+partial index on state.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+
+from relay.spool.index import MESSAGE_COLUMNS, Row, get_meta
+
+
+def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
+    """Message columns of what is held, newest first."""
+    return connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.state != 0 AND m.state = 1"  # noqa: S608
+        " AND (?1 IS NULL OR m.sender = ?1) AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
+        (sender, account, limit),
+    ).fetchall()
+
+
+def held_of(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
+    """Those of the messages that are held."""
+    return [
+        row
+        for number in ids
+        for row in connection.execute(
+            f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.id = ? AND m.state = 1",  # noqa: S608
+            (number,),
+        )
+    ]
+
+
+def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """sender -> held messages."""
+    return dict(
+        connection.execute(
+            "SELECT sender, count(*) FROM message WHERE state != 0 AND state = 1 GROUP BY sender"
+        ).fetchall()
+    )
+
+
+def messages(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
+    return [
+        row
+        for message in ids
+        for row in connection.execute(f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.id = ?", (message,))  # noqa: S608
+    ]
+
+
+def addresses(connection: sqlite3.Connection, message: int, rcpts: int) -> list[tuple[str, int]]:
+    """(address, state) of the recipients that a message still has."""
+    return connection.execute(
+        "SELECT address, state FROM recipient WHERE id >= ? AND id < ? ORDER BY id", (message, message + rcpts)
+    ).fetchall()
+
+
+def counts(connection: sqlite3.Connection) -> tuple[int, int, int, int, float | None, int]:
+    """(messages, recipients, held messages, quarantined messages, received first, bytes alive).
+
+    "Received first" is by id, which is given out at reception: a clock that was set makes it no worse than itself.
+    """
+    messages_, alive = connection.execute(
+        "SELECT coalesce(sum(messages), 0), coalesce(sum(alive), 0) FROM segment"
+    ).fetchone()
+    oldest = connection.execute("SELECT received_unix FROM message ORDER BY id LIMIT 1").fetchone()
+    parked = dict(connection.execute("SELECT state, count(*) FROM message WHERE state != 0 GROUP BY state").fetchall())
+    recipients = get_meta(connection, "recipients")
+    return messages_, recipients, parked.get(1, 0), parked.get(2, 0), oldest[0] if oldest else None, alive
+
+
+def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, float | None]]:
+    """(destination, waiting, held, earliest due), fullest first. Reads every recipient."""
+    return connection.execute(
+        "SELECT l.destination, sum(r.state != 1), sum(r.state = 1), min(r.due) FROM recipient r"
+        " JOIN lane l ON l.id = r.lane GROUP BY l.destination ORDER BY 2 DESC"
+    ).fetchall()
