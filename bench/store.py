@@ -41,9 +41,9 @@ async def play(folder: Path, producers: int, messages: int, size: int) -> dict[s
         async def produce(number: int) -> None:
             for _ in left:
                 began = time.perf_counter()
-                (recipient,) = await _store(spool, journal, content, f"acme|x-authuser|u{number}")
+                (recipient,) = await store(spool, journal, content, f"acme|x-authuser|u{number}")
                 waits.append(time.perf_counter() - began)
-                asyncio.get_running_loop().call_later(0.2, _finish, spool, journal, recipient)
+                asyncio.get_running_loop().call_later(0.2, finish, spool, journal, recipient)
 
         thread = next(thread for thread in threading.enumerate() if thread.name == "commit")
         clock = time.pthread_getcpuclockid(thread.ident or 0)
@@ -62,7 +62,8 @@ async def play(folder: Path, producers: int, messages: int, size: int) -> dict[s
     }
 
 
-async def _store(spool: Spool, journal: Journal, content: bytes, sender: str) -> list[SpooledRecipient]:
+async def store(spool: Spool, journal: Journal, content: bytes, sender: str) -> list[SpooledRecipient]:
+    """Store one message to one recipient."""
     number, now = spool.reserve(1), datetime.now(UTC)
     message = SpooledMessage(
         id=number,
@@ -94,7 +95,8 @@ async def _store(spool: Spool, journal: Journal, content: bytes, sender: str) ->
     return await spool.store(message, content, [f"x@d{number % 20}.example"], record, is_held=False)
 
 
-def _finish(spool: Spool, journal: Journal, recipient: SpooledRecipient) -> None:
+def finish(spool: Spool, journal: Journal, recipient: SpooledRecipient) -> None:
+    """Deliver it."""
     message = recipient.message
     record = Delivery(
         **journal.stamp(),

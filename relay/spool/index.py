@@ -20,9 +20,8 @@ MESSAGE_COLUMNS = (
     "m.id, m.rcpts, m.segment, m.place, m.length, m.record_length, m.crc, m.account, m.reseller, m.sender, "
     "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule"
 )
-_INSERT_MESSAGE = "INSERT INTO message ({}, state) VALUES ({}, ?)".format(
-    MESSAGE_COLUMNS.replace("m.", ""), ", ".join("?" * len(MESSAGE_COLUMNS.split(",")))
-)
+_MARKS = ", ".join("?" * len(MESSAGE_COLUMNS.split(",")))
+_INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS.replace('m.', '')}, state) VALUES ({_MARKS}, ?)"  # noqa: S608
 _PAGE = (
     f"SELECT {_RECIPIENT_COLUMNS}, {MESSAGE_COLUMNS} FROM recipient r JOIN lane l ON l.id = r.lane"  # noqa: S608
     " JOIN message m ON m.id = r.message WHERE r.lane = ? AND r.due IS NOT NULL AND r.due <= ?"

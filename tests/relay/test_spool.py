@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.clock import SystemClock
+from relay.clock import Clock, SystemClock
 from relay.events import Action, Delivery, Reception, decode
 from relay.spool import index
 from relay.spool.journal import Journal
@@ -22,11 +22,20 @@ from relay.spool.store import CorruptEntry, Flags, Spool, SpooledMessage, Spoole
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[tuple[Spool, Journal]]:
+async def opened(
+    folder: Path, *, clock: Clock | None = None, longest_wait_seconds: float | None = None
+) -> AsyncIterator[tuple[Spool, Journal]]:
     journal = Journal(folder / "journal", "relay", "mw1", SystemClock())
     journal.start()
     failures: list[BaseException] = []
-    spool = Spool(folder / "spool", "mw1", journal, failures.append)
+    spool = Spool(
+        folder / "spool",
+        "mw1",
+        journal,
+        failures.append,
+        clock=clock or SystemClock(),
+        longest_wait_seconds=longest_wait_seconds,
+    )
     spool.start()
     try:
         yield spool, journal
