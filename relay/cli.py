@@ -31,6 +31,7 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
     "sender": "One end sender: show, hold, release.",
+    "spool": "The queue on disk: check, list, show, export.",
     "why": "Say why a decision, message or sender stands as it does.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",

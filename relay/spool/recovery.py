@@ -25,20 +25,19 @@ def recovered_index(
     folder: Path, segments: Segments, now_unix: float, longest_wait_seconds: float | None
 ) -> sqlite3.Connection:
     """The writing connection. Raises OSError when the folder is read-only, sqlite3.Error when nothing can be read."""
+    if not os.access(folder, os.W_OK):  # SQLite would only say that it cannot open a file
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        reason = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(reason, os.strerror(reason), str(folder))
+    connection = salvage.open_index(folder, segments)
     try:
-        connection = salvage.open_index(folder, segments)
-        try:
-            _recover(connection, segments, now_unix, longest_wait_seconds)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if not salvage.is_damage(error):
-                raise
-            connection = salvage.salvaged(folder, segments, error)
-            _recover(connection, segments, now_unix, longest_wait_seconds)
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder)) from error
-        raise
+        _recover(connection, segments, now_unix, longest_wait_seconds)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if not salvage.is_damage(error):
+            raise
+        connection = salvage.salvaged(folder, segments, error)
+        _recover(connection, segments, now_unix, longest_wait_seconds)
     highest = connection.execute("SELECT coalesce(max(number), 0) FROM segment").fetchone()[0]
     segments.skip_to(max(highest, index.get_meta(connection, "journaled") >> 32))
     return connection

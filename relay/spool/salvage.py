@@ -13,6 +13,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,15 @@ _CHUNK = 256
 _ID_GAP = 1 << 24
 _TABLES = ("message", "recipient", "lane")
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Ids of a table that lie on a broken page."""
+
+    table: str
+    first: int
+    last: int
 
 
 def is_damage(error: BaseException) -> bool:
@@ -72,10 +82,10 @@ def salvaged(folder: Path, segments: Segments, error: sqlite3.DatabaseError) -> 
     new = index.connect(part)
     try:
         new.execute("BEGIN")
-        lost = _copy(folder / "index.sqlite", new)
-        if lost is None:
+        gaps = _copy(folder / "index.sqlite", new)
+        if gaps is None:
             raise error
-        _mend(new, segments, folder / "index.lost.jsonl")
+        _mend(new, segments, [gap for gap in gaps if gap.table == "recipient"], folder / "index.lost.jsonl")
         new.execute("COMMIT")
     except sqlite3.DatabaseError:
         new.close()
@@ -87,7 +97,8 @@ def salvaged(folder: Path, segments: Segments, error: sqlite3.DatabaseError) -> 
     (folder / "index.suspect").unlink(missing_ok=True)
     connection = index.connect(folder / "index.sqlite")
     kept = _set_aside(folder, segments, connection)
-    _log.critical("index was damaged and is salvaged, rows_unread=%s segments_set_aside=%d error=%s", lost, kept, error)
+    lost = ", ".join(f"{gap.table} {gap.first}-{gap.last}" for gap in gaps) or "none"
+    _log.critical("index was damaged and is salvaged rows_unread=%r segments_set_aside=%d error=%s", lost, kept, error)
     return connection
 
 
@@ -98,9 +109,9 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
         return False
 
 
-def _copy(broken: Path, new: sqlite3.Connection) -> str | None:
-    """Copy what can be read; the gaps in words, or None when there is no message to be read."""
-    gaps: list[str] = []
+def _copy(broken: Path, new: sqlite3.Connection) -> list[_Gap] | None:
+    """Copy what can be read; returns the gaps, or None when there is no message to be read."""
+    gaps: list[_Gap] = []
     old = sqlite3.connect(f"file:{broken}?mode=ro", uri=True)
     try:
         for table in _TABLES:
@@ -115,10 +126,10 @@ def _copy(broken: Path, new: sqlite3.Connection) -> str | None:
         _copy_marks(old, new)
     finally:
         old.close()
-    return "; ".join(gaps) or "none"
+    return gaps
 
 
-def _rows(old: sqlite3.Connection, table: str, columns: str, gaps: list[str]) -> Iterator[tuple[object, ...]]:
+def _rows(old: sqlite3.Connection, table: str, columns: str, gaps: list[_Gap]) -> Iterator[tuple[object, ...]]:
     """All rows of a table that lie on whole pages, by id."""
     last, select = 0, f"SELECT id, {columns} FROM {table} WHERE id"  # noqa: S608
     while True:
@@ -129,9 +140,9 @@ def _rows(old: sqlite3.Connection, table: str, columns: str, gaps: list[str]) ->
             if not rows:
                 following = _behind_the_gap(old, table, last)
                 if following is None:
-                    gaps.append(f"{table} above {last}")
+                    gaps.append(_Gap(table, last + 1, 1 << 62))
                     return
-                gaps.append(f"{table} {last + 1}-{following - 1}")
+                gaps.append(_Gap(table, last + 1, following - 1))
                 last = following - 1
                 continue
         if not rows:
@@ -184,7 +195,7 @@ def _copy_marks(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     index.set_meta(new, "journaled", known.get("journaled", 0))
 
 
-def _mend(new: sqlite3.Connection, segments: Segments, lost: Path) -> None:
+def _mend(new: sqlite3.Connection, segments: Segments, gaps: list[_Gap], lost: Path) -> None:
     """Make what was read agree with itself: recipients whose message is lost are written to a file, for people."""
     alone = new.execute("SELECT id, address FROM recipient WHERE message NOT IN (SELECT id FROM message)").fetchall()
     if alone:
@@ -198,11 +209,12 @@ def _mend(new: sqlite3.Connection, segments: Segments, lost: Path) -> None:
     ).fetchall():
         lane = index.lane_id(new, sender, domain_of(address))
         new.execute("UPDATE recipient SET lane = ? WHERE id = ?", (lane, number))
-    for row in new.execute(
-        f"SELECT {index.MESSAGE_COLUMNS} FROM message m WHERE NOT EXISTS"  # noqa: S608
-        " (SELECT 1 FROM recipient r WHERE r.id >= m.id AND r.id < m.id + m.rcpts)"
-    ).fetchall():
-        _ask_the_record(new, segments, row)
+    for gap in gaps:
+        for row in new.execute(
+            f"SELECT {index.MESSAGE_COLUMNS}, m.state FROM message m WHERE m.id <= ? AND m.id + m.rcpts > ?",  # noqa: S608
+            (gap.last, gap.first),
+        ).fetchall():
+            _ask_the_record(new, segments, row, gap)
     new.execute(
         "INSERT INTO segment SELECT segment, count(*), sum(length + record_length),"
         " max(place + length + record_length) FROM message GROUP BY segment"
@@ -210,33 +222,33 @@ def _mend(new: sqlite3.Connection, segments: Segments, lost: Path) -> None:
     new.execute("INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient")
 
 
-def _ask_the_record(new: sqlite3.Connection, segments: Segments, row: index.Row) -> None:
-    """Take a message's recipients from the Reception record beside its content: some may get it twice, none never."""
+def _ask_the_record(new: sqlite3.Connection, segments: Segments, row: index.Row, gap: _Gap) -> None:
+    """Take recipients from the Reception record beside a message's content: some may get it twice, none never."""
     try:
-        message = message_of(row, "")
+        message = message_of(row[:-1], "")
         place = message.place
         record = decode(segments.read(Place(place.segment, place.offset + place.length, message.record_length)))
-        recipients = record.recipients if isinstance(record, Reception) else []
     except (CorruptEntry, OSError, ValueError, msgspec.MsgspecError) as error:
-        _log.error("message without recipients message=%s: %s", row[0], error)
-        recipients = []
-    index.insert_recipients(
-        new,
+        _log.error("recipients lost message=%s: no record beside it: %s", row[0], error)
+        return
+    found = record.recipients if isinstance(record, Reception) else []
+    is_held = row[-1] == index.HELD
+    new.executemany(
+        "INSERT OR IGNORE INTO recipient (id, message, lane, address, due, attempts, state)"
+        " VALUES (?, ?, ?, ?, ?, 0, ?)",
         [
             (
                 rcpt.id,
-                row[0],
-                index.lane_id(new, str(row[9]), domain_of(rcpt.address)),
+                message.id,
+                index.lane_id(new, message.sender, domain_of(rcpt.address)),
                 rcpt.address,
-                0.0,
-                0,
-                index.QUEUED,
+                None if is_held else 0.0,
+                index.HELD if is_held else index.QUEUED,
             )
-            for rcpt in recipients
+            for rcpt in found
+            if gap.first <= rcpt.id <= gap.last
         ],
     )
-    # still without any, it has nowhere to go: kept for people
-    new.execute("UPDATE message SET state = ? WHERE id = ?", (0 if recipients else index.QUARANTINED, row[0]))
 
 
 def _swap(folder: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.clock import Clock, SystemClock
-from relay.events import Action, Delivery, Reception, decode
+from relay.events import Action, Delivery, Rcpt, Reception, decode
 from relay.spool import index
 from relay.spool.journal import Journal
 from relay.spool.store import CorruptEntry, Flags, Spool, SpooledMessage, SpooledRecipient, SpoolFull
@@ -80,6 +80,7 @@ async def put(
         client_ip="192.0.2.1",
         action=Action.HOLD if is_held else Action.ACCEPT,
         rule="accept",
+        recipients=[Rcpt(number + n, address) for n, address in enumerate(to)],
         received_at=message.received_at,
     )
     return await spool.store(message, content, to, record, is_held=is_held)
