@@ -63,7 +63,7 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int, int, int, float | 
     messages_, alive = connection.execute(
         "SELECT coalesce(sum(messages), 0), coalesce(sum(alive), 0) FROM segment"
     ).fetchone()
-    oldest = connection.execute("SELECT received_unix FROM message ORDER BY id LIMIT 1").fetchone()
+    oldest = connection.execute("SELECT received_unix FROM message WHERE id = (SELECT min(id) FROM message)").fetchone()
     parked = dict(connection.execute("SELECT state, count(*) FROM message WHERE state != 0 GROUP BY state").fetchall())
     recipients = get_meta(connection, "recipients")
     return messages_, recipients, parked.get(1, 0), parked.get(2, 0), oldest[0] if oldest else None, alive
@@ -72,6 +72,7 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int, int, int, float | 
 def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, float | None]]:
     """(destination, waiting, held, earliest due), fullest first. Reads every recipient."""
     return connection.execute(
-        "SELECT l.destination, sum(r.state != 1), sum(r.state = 1), min(r.due) FROM recipient r"
-        " JOIN lane l ON l.id = r.lane GROUP BY l.destination ORDER BY 2 DESC"
+        "SELECT l.destination, sum(waiting), sum(held), min(due) FROM"
+        " (SELECT lane, sum(state != 1) AS waiting, sum(state = 1) AS held, min(due) AS due"
+        " FROM recipient GROUP BY lane) JOIN lane l ON l.id = lane GROUP BY l.destination ORDER BY 2 DESC"
     ).fetchall()

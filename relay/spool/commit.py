@@ -64,16 +64,19 @@ class Call:
 
 @dataclass(slots=True)
 class Marks:
-    """Outcomes: finished as (recipient id, message id), deferred as (due, attempts, recipient id), their records."""
+    """Outcomes: finished alone (the only recipient of a message) or as (recipient id, message id), deferred as
+    (due, attempts, recipient id), and their records."""
 
+    alone: list[int] = field(default_factory=list)
     finished: list[tuple[int, int]] = field(default_factory=list)
     deferred: list[tuple[float, int, int]] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.deferred or self.lines)
+        return bool(self.alone or self.finished or self.deferred or self.lines)
 
     def add(self, other: "Marks") -> None:
+        self.alone += other.alone
         self.finished += other.finished
         self.deferred += other.deferred
         self.lines += other.lines
@@ -205,7 +208,7 @@ class Committer:
 
     def _fail(self, batch: _Batch, error: Exception) -> None:
         if not self._is_failing:  # once, not for every message turned away
-            outcomes = len(batch.marks.finished) + len(batch.marks.deferred)
+            outcomes = len(batch.marks.alone) + len(batch.marks.finished) + len(batch.marks.deferred)
             _log.error("commit failed, mail is put off stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error)
         self._is_failing = True
         self._reclaimer.pause()
@@ -224,8 +227,8 @@ class Committer:
             self._insert(batch.storing, change)
             if moving:  # before rows are deleted: what goes now goes from its new place
                 self._reclaimer.move(connection, moving, change, self._clock.unix() + QUARANTINE_SECONDS)
-            if batch.marks.finished:
-                deleted, gone = index.finish(connection, batch.marks.finished)
+            if batch.marks.alone or batch.marks.finished:
+                deleted, gone = index.finish(connection, batch.marks.alone, batch.marks.finished)
                 change.recipients -= deleted
                 change.free(gone)
             if batch.marks.deferred:
@@ -271,7 +274,7 @@ class Committer:
             item.message.place = place
             item.message.record_length = len(item.record)
         end = places[-1].offset + places[-1].length
-        change.add(places[0].segment, len(here), end - places[0].offset, end)
+        change.store(places[0].segment, [item.message.id for item in here], end - places[0].offset, end)
 
     def _write_outcomes(self, marks: Marks, *, is_wanted: bool) -> bool:
         """Have the journal on disk; tell whether it was written, and all that was handed over before with it."""
@@ -288,20 +291,15 @@ class Committer:
     def _insert(self, storing: list[Storing], change: Change) -> None:
         if not storing:
             return
+        lane, rows = self._lane, []
+        for item in storing:
+            message, state = item.message, item.state
+            number, sender = message.id, message.sender
+            for recipient in item.recipients:
+                rows.append(
+                    (recipient.id, number, lane(sender, recipient.destination), recipient.address, None, 0, state)
+                )
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
-        rows = [
-            (
-                recipient.id,
-                item.message.id,
-                self._lane(item.message.sender, recipient.destination),
-                recipient.address,
-                None,
-                0,
-                item.state,
-            )
-            for item in storing
-            for recipient in item.recipients
-        ]
         index.insert_recipients(self._connection, rows)
         change.recipients += len(rows)
         for item in storing:
@@ -311,7 +309,7 @@ class Committer:
     def _insert_apart(self, message: SpooledMessage, change: Change) -> None:
         # The number of its segment was taken before others were filled: it says nothing about the journal.
         place, size = message.place, message.place.length + message.record_length
-        change.add(place.segment, 1, size, place.offset + size)
+        change.store(place.segment, [message.id], size, place.offset + size)
         self._connection.execute("INSERT INTO unjournaled VALUES (?)", (message.id,))
         self._has_unjournaled = True
 

@@ -28,6 +28,8 @@ CREATE INDEX IF NOT EXISTS recipient_held ON recipient (message) WHERE state = 1
 
 # 2: what counting needs without reading every row. message.state is that of all recipients the message still has
 # (they are held and released together). `segment` is how much of each file is alive; meta.recipients counts rows.
+# What lies in a segment is found by the ids that were written to it (first to last), so that new mail needs no index of
+# its segment; only what was moved, and left its record behind, has one.
 # meta.journaled is segment << 32 | offset now: large messages use up numbers faster than 23 bits allow.
 # unjournaled: messages in segments of their own, whose numbers do not tell the order of writing.
 _COUNTED = """
@@ -35,10 +37,13 @@ ALTER TABLE message ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
 UPDATE message SET state = 1 WHERE id IN (SELECT message FROM recipient WHERE state = 1);
 CREATE INDEX message_parked ON message (state, sender) WHERE state != 0;
 CREATE TABLE segment (
-    number INTEGER PRIMARY KEY, messages INTEGER NOT NULL, alive INTEGER NOT NULL, written INTEGER NOT NULL);
+    number INTEGER PRIMARY KEY, messages INTEGER NOT NULL, alive INTEGER NOT NULL, written INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL);
 INSERT INTO segment
-    SELECT segment, count(*), sum(length + record_length), max(place + length + record_length)
+    SELECT segment, count(*), sum(length + record_length), max(place + length + record_length), min(id), max(id)
     FROM message GROUP BY segment;
+DROP INDEX message_segment;
+CREATE INDEX message_moved ON message (segment) WHERE record_length = 0;
 CREATE TABLE unjournaled (message INTEGER PRIMARY KEY);
 INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient;
 UPDATE meta SET value = (value >> 40 << 32) | (value & 0xFFFFFFFF) WHERE name = 'journaled';

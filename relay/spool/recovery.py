@@ -93,14 +93,14 @@ def _audit(connection: sqlite3.Connection, segments: Segments, until_unix: float
     for (number,) in connection.execute(
         "SELECT DISTINCT segment FROM message WHERE state != 0 AND state = 2"
     ).fetchall():
-        back = _ids(connection, number, "m.state = 2 AND m.place + m.length <= ?", segments.size_of(number))
+        back = _ids(connection, number, "m.state = 2 AND m.place + m.length <= ?2", segments.size_of(number))
         if back:
             _log.info("damaged messages are looked at again segment=%d messages=%d", number, len(back))
             index.requeue(connection, back)
     for number, messages, written in connection.execute("SELECT number, messages, written FROM segment").fetchall():
         size = segments.size_of(number)
         if messages and size < written:
-            lost = _ids(connection, number, "m.state = 0 AND m.place + m.length > ?", size)
+            lost = _ids(connection, number, "m.state = 0 AND m.place + m.length > ?2", size)
             _log.error(
                 "segment damaged segment=%d bytes=%d expected=%d quarantined=%d", number, size, written, len(lost)
             )
@@ -109,7 +109,9 @@ def _audit(connection: sqlite3.Connection, segments: Segments, until_unix: float
 
 def _ids(connection: sqlite3.Connection, segment: int, condition: str, size: int) -> list[int]:
     rows = connection.execute(
-        f"SELECT m.id FROM message m WHERE m.segment = ? AND {condition} ORDER BY m.id",  # noqa: S608 - ours
+        "SELECT m.id FROM message m WHERE m.id IN (SELECT id FROM message WHERE segment = ?1 AND record_length = 0"  # noqa: S608
+        " UNION ALL SELECT x.id FROM segment s JOIN message x ON x.id BETWEEN s.first AND s.last"
+        f" WHERE s.number = ?1 AND x.segment = ?1) AND {condition} ORDER BY m.id",
         (segment, size),
     )
     return [row[0] for row in rows]

@@ -217,7 +217,7 @@ def _mend(new: sqlite3.Connection, segments: Segments, gaps: list[_Gap], lost: P
             _ask_the_record(new, segments, row, gap)
     new.execute(
         "INSERT INTO segment SELECT segment, count(*), sum(length + record_length),"
-        " max(place + length + record_length) FROM message GROUP BY segment"
+        " max(place + length + record_length), min(id), max(id) FROM message GROUP BY segment"
     )
     new.execute("INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient")
 

@@ -178,7 +178,10 @@ class Spool:
 
     def finish(self, recipient: SpooledRecipient, record: Record) -> None:
         """Take a recipient out of the spool, after `record` is fsynced."""
-        self._marks.finished.append((recipient.id, recipient.message.id))
+        if recipient.message.rcpts == 1:
+            self._marks.alone.append(recipient.id)
+        else:
+            self._marks.finished.append((recipient.id, recipient.message.id))
         self._marks.lines.append(encode(record) + b"\n")
         self._schedule_flush()
 

@@ -35,7 +35,7 @@ def test_an_uncounted_index_is_taken_for_the_first_step_and_gets_its_counts(tmp_
 
     new = index.connect(tmp_path / "index.sqlite")
 
-    assert new.execute("SELECT * FROM segment").fetchall() == [(3, 2, 114, 257)]
+    assert new.execute("SELECT * FROM segment").fetchall() == [(3, 2, 114, 257, 1, 5)]
     assert new.execute("SELECT id, state FROM message").fetchall() == [(1, 0), (5, 1)]
     assert index.get_meta(new, "recipients") == 3
     assert index.get_meta(new, "next_id") == 77
