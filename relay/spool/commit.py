@@ -242,6 +242,7 @@ class Committer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._lanes.clear()  # lanes made in the transaction are gone with it
+            self._has_unjournaled = True  # what was deleted there is back
             raise
         self._meta.update(meta)
         self._usage.apply(change)
@@ -341,8 +342,9 @@ class Committer:
             lowest = min(item.message.id for item in batch.storing)
             if lowest < known["fresh_from"]:
                 moved["fresh_from"] = lowest
-        if is_tick and not batch.storing:
-            moved["fresh_from"] = index.first_fresh(self._connection, known["fresh_from"])
+        if is_tick:
+            mark = moved.get("fresh_from", known["fresh_from"])
+            moved["fresh_from"] = index.first_fresh(self._connection, mark)
         for name, value in moved.items():
             if value != known[name]:
                 index.set_meta(self._connection, name, value)

@@ -52,6 +52,8 @@ class Reclaimer:
         self._growing = segments.growing
         self._sealed_at: dict[int, float] = {}
         self._thin: dict[int, float] = {}  # number -> when it may be copied
+        self._stuck: set[int] = set()  # what is left in them is damaged, and held
+        self._last_damaged: list[int] = []
         self._next = clock.unix()
         self._last_look = self._next
         self._started = self._next
@@ -80,6 +82,11 @@ class Reclaimer:
         except OSError as error:
             _log.warning("segment not read segment=%d: %s", number, error)
             self._thin[number] = now + _PAUSE_SECONDS
+        if found.damaged and not found.messages and found.damaged == self._last_damaged:
+            self._stuck.add(number)
+            self._thin.pop(number, None)
+            return Slice()
+        self._last_damaged = found.damaged
         return found
 
     def pause(self) -> None:
@@ -113,7 +120,7 @@ class Reclaimer:
                 continue
             if not used.messages:
                 self._remove(number)
-            elif used.alive * 2 < used.written:
+            elif used.alive * 2 < used.written and number not in self._stuck:
                 self._thin.setdefault(number, self._sealed_at.get(number, self._started) + REST_SECONDS)
 
     def sweep(self) -> None:
@@ -169,6 +176,7 @@ class Reclaimer:
     def _remove(self, number: int) -> None:
         self._thin.pop(number, None)
         self._sealed_at.pop(number, None)
+        self._stuck.discard(number)
         if self._unlink(number):
             self._usage.forget(number)
             self._on_removed(number)

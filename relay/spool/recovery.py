@@ -13,7 +13,7 @@ from pathlib import Path
 from relay.spool import index, salvage
 from relay.spool.entry import CorruptEntry, message_of
 from relay.spool.journal import Journal
-from relay.spool.segments import Place, Segments
+from relay.spool.segments import LARGE_FROM, Place, Segments
 
 _log = logging.getLogger("mailweir.spool")
 
@@ -38,7 +38,9 @@ def recovered_index(
             raise
         connection = salvage.salvaged(folder, segments, error)
         _recover(connection, segments, now_unix, longest_wait_seconds)
-    highest = connection.execute("SELECT coalesce(max(number), 0) FROM segment").fetchone()[0]
+    highest = connection.execute(
+        "SELECT coalesce(max(number), 0) FROM segment WHERE number < ?", (LARGE_FROM,)
+    ).fetchone()[0]
     segments.skip_to(max(highest, index.get_meta(connection, "journaled") >> 32))
     return connection
 

@@ -112,7 +112,7 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
 def _copy(broken: Path, new: sqlite3.Connection) -> list[_Gap] | None:
     """Copy what can be read; returns the gaps, or None when there is no message to be read."""
     gaps: list[_Gap] = []
-    old = sqlite3.connect(f"file:{broken}?mode=ro", uri=True)
+    old = sqlite3.connect(f"{broken.absolute().as_uri()}?mode=ro", uri=True)
     try:
         for table in _TABLES:
             known = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_BYTES = 64 * 1024 * 1024
-_MAX_NUMBER = 90_000_000  # beyond it a file is foreign; one large message each second for three years
+LARGE_FROM = 10_000_000  # from here on a segment holds one large message; below, they are in the order of writing
 _IOV_MAX = 1024  # writev takes no more buffers (limits.h)
 _MAX_READERS = 256  # open files of `read`; an old queue may lie in thousands of segments
 _NAME = re.compile(r"\d{8}\.seg", re.ASCII)
@@ -65,20 +65,17 @@ class Segments:
         return self._young.number, self._old.number
 
     def numbers(self) -> list[int]:
-        """All segments on disk; foreign files are left alone."""
+        """All segments on disk but those of large messages; foreign files are left alone."""
         found = sorted(int(name[:8]) for name in os.listdir(self._folder) if _NAME.fullmatch(name))
-        return [number for number in found if 0 < number < _MAX_NUMBER]
+        return [number for number in found if 0 < number < LARGE_FROM]
 
     def skip_to(self, number: int) -> None:
         """Give out numbers above this one only: somebody remembers it, though its file may be gone."""
         self._numbers = itertools.count(max(next(self._numbers), number + 1))
 
-    def take_number(self) -> int:
-        """A number for a segment that holds one message, at `path(number)`. Any thread may ask."""
-        return next(self._numbers)  # atomic: one call into C
-
     def path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.seg"
+        """Where a segment lies; those of large messages have another name."""
+        return self._folder / (f"{number:08d}.seg" if number < LARGE_FROM else f"{number}.large")
 
     def size_of(self, number: int) -> int:
         """Bytes on disk, 0 when the file is gone."""
