@@ -20,6 +20,7 @@ from relay.content.model_files import find_model, read_array, read_card
 from relay.content.protocol import ModelError
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.tokens import PRINCIPALS
+from relay.front.entrances import entrances
 from relay.ports import taken
 from relay.settings import Settings, SettingsError, load, split_listen
 
@@ -159,8 +160,7 @@ def _foreign(listen: str) -> str:
 def _ports(settings: Settings, relay_runs: bool, analytics_runs: bool) -> Iterator[Finding]:
     """Whether what does not run could open its ports."""
     wanted = [
-        *(("smtp.listen", address) for address in settings.smtp.listen if not relay_runs),
-        *(("smtp.submission", address) for address in settings.smtp.submission if not relay_runs),
+        *((entrance.key, entrance.address) for entrance in entrances(settings.smtp) if not relay_runs),
         *([("control.listen", settings.control.listen)] if not relay_runs else []),
         *([("analytics.listen", settings.analytics.listen)] if not analytics_runs else []),
     ]

@@ -32,6 +32,7 @@ _EXPIRING = {
     "deferral": "logged_at",
     "held_event": "logged_at",
     "auth_failure": "logged_at",
+    "alarm": "logged_at",
     "complaint": "reported_at",
     "listing": "checked_at",
     "reputation": "computed_at",

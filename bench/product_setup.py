@@ -35,6 +35,9 @@ hostname = "relay.race.test"
 [smtp]
 listen = ["127.0.0.1:{os.environ["RACE_SMTP_PORT"]}"]
 submission = []
+tls_listen = []
+connections_per_minute = 1000000000
+errors_per_minute = 1000000
 auth_without_tls = true
 max_connections_per_address = 399
 max_size_bytes = 30000000
@@ -54,6 +57,8 @@ host_failure_seconds = 2
 timeout_seconds = 15
 [dkim]
 domain = "{"" if is_plain else "race.test"}"
+[web]
+listen = ""
 [control]
 listen = "127.0.0.1:{control}"
 """

@@ -1,9 +1,12 @@
 """What a door hands to the pipeline, and what the pipeline knows about accounts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+
+from relay.reply import Reply
 
 
 class Level(StrEnum):
@@ -52,11 +55,19 @@ class Account:
     reseller: str = ""
     shared_host: bool = False
     contact: str = ""
-    rcpts_per_hour: int | None = None
     domains: tuple[str, ...] = ()
     is_suspended: bool = False
     identity_rules: tuple[IdentityRule, ...] = ()
     normalises_line_ends: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reseller:
+    """Who answers for accounts; while it is suspended they all are."""
+
+    name: str
+    is_suspended: bool = False
     created_at: datetime | None = None
 
 
@@ -77,6 +88,7 @@ class Credential:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     sender_domains: tuple[str, ...] = ()
     end_sender: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +100,25 @@ class AllowedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A client's own name for a message (Idempotency-Key): what is accepted under it is kept with its answer.
+
+    `digest` tells one request from another, `answer` makes of the reply what is answered, now and again until then.
+    """
+
+    key: str
+    digest: bytes
+    until: datetime
+    answer: Callable[[Reply], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
+    `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
+    `end_sender` is what the credential is bound to (Credential.end_sender).
     """
 
     account: Account
@@ -107,3 +134,7 @@ class Submission:
     auth_param: str = ""
     is_8bit: bool = False
     is_smtputf8: bool = False
+    dsn: str = ""
+    rcpt_dsns: tuple[str, ...] = ()
+    once: Once | None = None
+    end_sender: str = ""

@@ -242,6 +242,16 @@ class DecisionLogged(Record, frozen=True, kw_only=True, tag="Decision"):
     model: str = ""
 
 
+class AlarmRaised(Record, frozen=True, kw_only=True, tag="Alarm"):
+    """Something an operator should look at; `condition` is its name (spec 2.13), `text` says it in words."""
+
+    condition: str
+    account: str
+    reseller: str = ""
+    text: str
+    evidence: dict[str, float | int | str | list[str]] = {}
+
+
 class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
     """A recipient complained (feedback loop). Written by analytics."""
 
@@ -277,6 +287,7 @@ RelayRecord = (
     | Expiration
     | AuthFailure
     | DecisionLogged
+    | AlarmRaised
 )
 AnyRecord = RelayRecord | Complaint | Listing
 

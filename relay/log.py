@@ -14,5 +14,7 @@ def setup(process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     # aiosmtpd logs each command, uvicorn each request: at our rates both cost more than the work they describe
-    for noisy in ("mail.log", "mail.debug", "asyncio", "uvicorn", "httpx2", "httpcore2", "apscheduler", "alembic"):
+    for noisy in ("mail.debug", "asyncio", "uvicorn", "httpx2", "httpcore2", "apscheduler", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # and it warns of each unknown command with the client's own words, which may be a password gone astray
+    logging.getLogger("mail.log").setLevel(logging.ERROR)

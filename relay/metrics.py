@@ -1,10 +1,15 @@
 """What the relay counts for Prometheus. One registry of its own, so that tests may make several relays."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from relay.spool.entry import CommitTimes
+from relay.clock import Clock
+from relay.spool.entry import CommitTimes, SpoolCounts
+
+if TYPE_CHECKING:
+    from relay.spool.store import Spool
 
 _DISK_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600, 14400)
@@ -20,6 +25,8 @@ class Metrics:
         self.refused = self._counter("refused", "Messages answered 4yz or 5yz", "rule")
         self.outcomes = self._counter("outcomes", "Recipients by outcome of an attempt", "outcome")
         self.auth_failures = self._counter("auth_failures", "Refused logins")
+        self.unnamed = self._counter("unnamed", "Messages of shared hosts that name no end user")
+        self.alarms = self._counter("alarms", "Alarms raised", "condition")
         self.decisions = self._counter("decisions", "Decisions in force", "effect")
         self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250")
         self.delivery_seconds = self._histogram("delivery_seconds", "250 to the next hop's 250")
@@ -31,18 +38,33 @@ class Metrics:
         """Show what `read` returns whenever metrics are asked for."""
         Gauge(f"mailweir_{name}", text, registry=self._registry).set_function(read)
 
-    def committed(self, times: CommitTimes) -> None:
-        """Take in one commit of the spool: `spool.on_commit(metrics.committed)`."""
-        self.commit_seconds.observe(times.seconds)
-        self.fsync_seconds.observe(times.fsync_seconds)
-        self.commit_wait_seconds.observe(times.waited_seconds)
+    def watch_spool(self, spool: "Spool", clock: Clock) -> None:
+        """Show how full the spool is and what its commits take."""
+        counts = spool.counts
+        spool.on_commit(self._committed)
+        self.gauge("spool_messages", "Messages in the spool", lambda: counts().messages)
+        self.gauge("spool_recipients", "Recipients in the spool", lambda: counts().recipients)
+        self.gauge("spool_held", "Held messages", lambda: counts().held)
+        self.gauge("spool_quarantined", "Messages whose bytes are damaged", lambda: counts().quarantined)
+        self.gauge("spool_bytes", "Bytes that messages take in segments", lambda: counts().bytes)
+        self.gauge("spool_oldest_seconds", "Age of the oldest message", lambda: _age(counts(), clock))
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def _committed(self, times: CommitTimes) -> None:
+        self.commit_seconds.observe(times.seconds)
+        self.fsync_seconds.observe(times.fsync_seconds)
+        self.commit_wait_seconds.observe(times.waited_seconds)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"mailweir_{name}", text, labels, registry=self._registry)
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
         return Histogram(f"mailweir_{name}", text, buckets=buckets, registry=self._registry)
+
+
+def _age(counts: SpoolCounts, clock: Clock) -> float:
+    since = counts.oldest_received_at
+    return 0.0 if since is None else max((clock.now() - since).total_seconds(), 0.0)

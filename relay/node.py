@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import Route
+
 import relay
 from relay.clock import Clock, SystemClock
 from relay.content.bare import BareContent
@@ -30,9 +32,13 @@ from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
 from relay.events import AuthFailure, Bounce, Delivery, Record
 from relay.front.auth import Authenticator
+from relay.front.doorway import Doorway
+from relay.front.entrances import entrances, inherited_sockets
+from relay.front.lockdown import Lockdown
 from relay.front.server import Doors
-from relay.front.session import Doorway
-from relay.front.tls import ensure_certificate
+from relay.front.tls import CertificateWatch, ensure_certificate
+from relay.front.web import PublicWeb
+from relay.front.web_messages import Messages
 from relay.metrics import Metrics
 from relay.policy.counters import Counters
 from relay.policy.limits import SlidingLimits
@@ -41,11 +47,12 @@ from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
-from relay.spool.store import Spool, SpoolCounts, SpooledRecipient
+from relay.spool.store import Spool, SpooledRecipient
 
 _log = logging.getLogger("mailweir.node")
 
 _SECRET_BYTES = 32
+_CERTIFICATE_SECONDS = 5.0  # a new certificate is looked for
 
 
 class StartFailure(Exception):
@@ -76,6 +83,8 @@ class _Parts:
     courier: Courier
     receiver: Receiver
     doors: Doors
+    messages: Messages
+    web: PublicWeb
     metrics: Metrics
     commands: Commands
 
@@ -88,7 +97,7 @@ class _Parts:
             "demo": settings.demo,
             "pid": os.getpid(),
             "started_at": self.started_at,
-            "smtp": [*settings.smtp.listen, *settings.smtp.submission],
+            "smtp": [entrance.address for entrance in entrances(settings.smtp)],
             "sessions": self.doors.sessions,
             "spool": self.core.spool.counts(),
             "content": self.core.content.stats(),
@@ -143,7 +152,12 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
-        stack.push_async_callback(parts.doors.close, settings.smtp.stop_seconds)
+        if (certificate := settings.smtp.tls_certificate) is not None:
+            watch = CertificateWatch(parts.doors.tls, certificate, settings.smtp.tls_key)
+            watching = asyncio.create_task(_watch_certificate(watch, clock))
+            stack.callback(watching.cancel)
+        stack.push_async_callback(_close_doors, parts)
+        await _open_web(parts)
         async with _control(parts):
             yield parts
 
@@ -160,13 +174,9 @@ async def _start_core(
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
     try:
+        longest = max(settings.delivery.max_retry_seconds, 3600.0)
         spool = Spool(
-            settings.dir / "spool",
-            settings.node.name,
-            journal,
-            fail,
-            clock=clock,
-            longest_wait_seconds=max(settings.delivery.max_retry_seconds, 3600.0),
+            settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=longest
         )
         spool.start()
     except sqlite3.Error as error:
@@ -208,20 +218,31 @@ def _wire(core: _Core) -> _Parts:
         content=core.content,
         courier=courier,
         limits=SlidingLimits(),
+        limit_sets=state.limits,
         signals=core.signals,
+        lockdown=Lockdown(settings, clock),
         state_of=lambda sender: state.state_of(sender, clock.now()),
         decide=commands.apply,
         signers=core.signers,
         reference_key=secret,
         metrics=metrics,
     )
-    doors = Doors(_doorway(core, receiver, metrics))
-    return _Parts(core, clock.now(), courier, receiver, doors, metrics, commands)
+    way = _doorway(core, receiver, metrics, secret)
+    messages = Messages(way, settings.web, core.spool.answered)
+    routes = [Route("/v1/messages", messages.post, methods=["POST"])]
+    web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
+    return _Parts(core, clock.now(), courier, receiver, Doors(way), messages, web, metrics, commands)
 
 
-def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
+async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
+    while True:
+        await clock.sleep(_CERTIFICATE_SECONDS)
+        watch.refresh()
+
+
+def _doorway(core: _Core, receiver: Receiver, metrics: Metrics, secret: bytes) -> Doorway:
     settings, state, journal = core.settings, core.state, core.journal
-    authenticator = Authenticator(state.credentials, core.clock)
+    authenticator = Authenticator(state.credentials, core.clock, secret=secret, on_success=state.note_use)
     core.stack.callback(authenticator.close)
 
     def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
@@ -238,7 +259,9 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics) -> Doorway:
         ),
         authenticator=authenticator,
         account_of_ip=state.account_of_ip,
-        account_of_name=state.accounts.get,
+        account_of_name=state.account_of_name,
+        credential_of=state.credentials.get,
+        is_trusted=authenticator.is_trusted,
         receive=receiver.receive,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
@@ -259,29 +282,40 @@ def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callab
 def _show_gauges(parts: _Parts) -> None:
     gauge, spool = parts.metrics.gauge, parts.core.spool
     gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
-    gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
-    gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
-    gauge("spool_held", "Held messages", lambda: spool.counts().held)
-    gauge("spool_quarantined", "Messages whose bytes are damaged", lambda: spool.counts().quarantined)
-    gauge("spool_bytes", "Bytes that messages take in segments", lambda: spool.counts().bytes)
-    gauge("spool_oldest_seconds", "Age of the oldest message", lambda: _age(spool.counts(), parts.core.clock))
-    spool.on_commit(parts.metrics.committed)
+    gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
+    parts.metrics.watch_spool(spool, parts.core.clock)
     spool.on_rescheduled(parts.courier.wake)
     gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
 
 
-def _age(counts: SpoolCounts, clock: Clock) -> float:
-    since = counts.oldest_received_at
-    return 0.0 if since is None else max((clock.now() - since).total_seconds(), 0.0)
-
-
 async def _open_doors(parts: _Parts) -> None:
-    smtp = parts.core.settings.smtp
-    for address in [*smtp.listen, *smtp.submission]:
+    opened = inherited_sockets()
+    for entrance, sock in opened:
+        await parts.doors.open(entrance, sock)
+    if opened:
+        return  # systemd says where to listen: the addresses of the settings are those for a start without it
+    for entrance in entrances(parts.core.settings.smtp):
         try:
-            await parts.doors.open([split_listen(address)])
+            await parts.doors.open(entrance)
         except OSError as error:
-            raise StartFailure(f"cannot listen on {address}: {error.strerror or error}; see smtp.listen") from error
+            raise StartFailure(
+                f"cannot listen on {entrance.address}: {error.strerror or error}; see {entrance.key}"
+            ) from error
+
+
+async def _open_web(parts: _Parts) -> None:
+    listen = parts.core.settings.web.listen
+    try:
+        if listen:
+            await parts.web.open()
+    except OSError as error:
+        raise StartFailure(f"cannot listen on {listen}: {error.strerror or error}; see web.listen") from error
+
+
+async def _close_doors(parts: _Parts) -> None:
+    # together: each may take smtp.stop_seconds
+    await asyncio.gather(parts.doors.close(parts.core.settings.smtp.stop_seconds), parts.web.close())
+    await parts.messages.close()
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ is given only after spool.store has returned.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +18,24 @@ from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
 from relay.delivery.courier import Courier
 from relay.delivery.headers import received_line, reference
-from relay.envelope import Submission
+from relay.envelope import Level, LimitSet, Submission
 from relay.events import Action, Features, Rcpt, Reception, Rejection, TraceStep
 from relay.front.identity import Identity, identify
+from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
+from relay.policy.group import Newcomers
 from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
+from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
 from relay.reply import Reply, TransientError
 from relay.settings import Settings
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpoolFull
-from relay.tree import SenderId
+from relay.tree import NEWCOMERS_HELD, SenderId
+from relay.unnamed import UnnamedMail
 
 _log = logging.getLogger("mailweir.reception")
 
@@ -40,7 +45,7 @@ _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 _DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
-_PARKING = (Standing.HELD, *_REFUSING)
+_NO_LIMIT = 1_000_000_000  # above what any spool holds
 _UNREAD = ContentResult(
     score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
 )
@@ -56,6 +61,7 @@ class _Arrival:
     content: bytes
     limit: LimitUse
     result: ContentResult
+    lockdown: LockdownResult
     began: float
 
 
@@ -85,7 +91,9 @@ class Receiver:
         content: ContentPool | BareContent,
         courier: Courier,
         limits: SlidingLimits,
+        limit_sets: Mapping[tuple[Level, str], LimitSet],
         signals: Signals,
+        lockdown: Lockdown,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
         signers: list[Signer],
@@ -95,7 +103,10 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._limits, self._signals = content, courier, limits, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
+        self._limit_sets, self._lockdown = limit_sets, lockdown
         self._reference_key, self._metrics = reference_key, metrics
+        self._unnamed = UnnamedMail(settings, journal, metrics)
+        self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
     async def receive(self, submission: Submission) -> Reply:
@@ -106,13 +117,14 @@ class Receiver:
         limit = self._reserve(identity.sender, submission, began)
         try:
             result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
+            lockdown = await self._checked(identity.sender, submission, result)
         except asyncio.CancelledError:  # the client left before anything was kept; it will come again
             self._limits.give_back(identity.sender.key, len(submission.recipients), began)
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
         concluding = asyncio.create_task(
-            self._conclude(_Arrival(submission, identity, number, content, limit, result, began))
+            self._conclude(_Arrival(submission, identity, number, content, limit, result, lockdown, began))
         )
         self._concluding.add(concluding)
         concluding.add_done_callback(self._concluding.discard)
@@ -184,7 +196,10 @@ class Receiver:
         return self._limits.take(sender.key, len(submission.recipients), limit, now_unix)
 
     def _base_limit(self, submission: Submission) -> int:
-        return submission.account.rcpts_per_hour or self._settings.limits.rcpts_per_hour
+        own = self._limit_sets.get((Level.SENDERS, submission.account.name))
+        if own is None or own.rcpts_per_hour is None:
+            return self._settings.limits.rcpts_per_hour
+        return own.rcpts_per_hour or _NO_LIMIT
 
     async def _assess(
         self, sender: SenderId, submission: Submission, content: bytes, message_id: str, limit: LimitUse
@@ -192,6 +207,7 @@ class Receiver:
         standing = self._state_of(sender.key).standing
         if not limit.is_allowed or submission.account.is_suspended or standing in _REFUSING:
             return _UNREAD  # refused whatever it says: a flood costs no content work
+        self._lockdown.prefetch(_domain(submission.mail_from))  # DNS answers while the content is read
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
         return await self._content.assess(
             ContentRequest(
@@ -204,33 +220,47 @@ class Receiver:
             )
         )
 
+    async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
+        if result is _UNREAD:
+            return NOT_ASKED
+        author = result.features.from_domain or _domain(result.header_from)
+        return await self._lockdown.check((_domain(submission.mail_from), author), sender.account, sender.key)
+
     def _judge(self, arrival: _Arrival) -> _Case:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         now, policy, message_id = self._clock.now(), self._settings.policy, self._spool.message_id(arrival.number)
-        hops = _hops(arrival)
+        hops, state = _hops(arrival), self._state_of(sender.key)
+        group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
+        signal = self._observed(arrival, now.timestamp(), message_id, group, is_loop=hops >= _MAX_RECEIVED)
         inputs = Inputs(
             sender=sender,
             account=submission.account,
-            state=self._state_of(sender.key),
+            state=state,
             limit=arrival.limit,
-            signal=self._observed(arrival, now.timestamp(), message_id, is_loop=hops >= _MAX_RECEIVED),
+            signal=signal,
             score=result.score,
             error=result.error,
             reasons=tuple(result.reasons),
             model=result.model,
             base_limit=self._base_limit(submission),
+            lockdown=arrival.lockdown,
+            group=self._newcomers.group(group, signal, now.timestamp()),
         )
         verdict = _loop(hops) if hops >= _MAX_RECEIVED else judge(inputs, policy, now, message_id)
         return _Case(submission, arrival.number, message_id, arrival.content, result, inputs, verdict)
 
-    def _observed(self, arrival: _Arrival, now_unix: float, message_id: str, *, is_loop: bool) -> SignalState:
+    def _observed(
+        self, arrival: _Arrival, now_unix: float, message_id: str, group: str, *, is_loop: bool
+    ) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
-        # A client that retries what limit or standing refuse must not gain a history by it, nor a loop one spam by many
-        if result is _UNREAD or is_loop:
+        # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
+        # loop one spam by many
+        if result is _UNREAD or is_loop or not arrival.lockdown.is_passed:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
+        self._unnamed.note(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
-        return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients)
+        return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients, group)
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
         submission, sender, verdict = case.submission, case.inputs.sender, case.verdict
@@ -258,13 +288,15 @@ class Receiver:
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - began,
         )
-        recipients = await self._spool.store(message, case.content, submission.recipients, record, is_held=is_held)
+        recipients = await self._spool.store(
+            message, case.content, submission.recipients, record, is_held=is_held, answered=_answered(case)
+        )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - began)
         if is_held:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
-        elif self._state_of(sender.key).standing not in _PARKING:
+        elif not self._newcomers.is_parked(sender.key, case.inputs.group, self._clock.now()):
             self._courier.enqueue(recipients, case.content)
         return verdict.reply
 
@@ -282,7 +314,9 @@ class Receiver:
     def _facts(self, case: _Case, decision: Decision | None) -> dict[str, Any]:
         """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
         submission, sender, result, verdict = case.submission, case.inputs.sender, case.result, case.verdict
-        in_force = decision or case.inputs.state.decision
+        group = case.inputs.group
+        of_group = group.state.decision if group and verdict.rule == NEWCOMERS_HELD else None
+        in_force = decision or of_group or case.inputs.state.decision
         return {
             **self._journal.stamp(),
             "message_id": case.message_id,
@@ -334,6 +368,11 @@ def _identified(submission: Submission) -> tuple[Identity, bytes]:
     return identity, b"".join([*kept, content[start:]]) if kept else content
 
 
+def _domain(address: str) -> str:
+    """The domain of `a@b` or `Name <a@b>`."""
+    return address.rpartition("@")[2].partition(">")[0]
+
+
 def _hops(arrival: _Arrival) -> int:
     """How many hops the message has behind it, counted here when no worker could."""
     if arrival.result.error:
@@ -346,6 +385,13 @@ def _hops(arrival: _Arrival) -> int:
 def _loop(hops: int) -> Verdict:
     step = TraceStep("mail_loop", True, f"{hops} Received headers, refused from {_MAX_RECEIVED}")
     return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
+
+
+def _answered(case: _Case) -> Answered | None:
+    once, account = case.submission.once, case.submission.account.name
+    if once is None:
+        return None
+    return Answered(account, once.key, once.digest, once.answer(case.verdict.reply), once.until.timestamp())
 
 
 def _brief(case: _Case) -> tuple[str, str, str, float | None]:

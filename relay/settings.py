@@ -6,15 +6,20 @@ A wrong key or value is an error at start that names key, value and fix.
 import difflib
 import os
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class SettingsError(Exception):
     """A setting is unknown or wrong; the text names key, value and fix."""
+
+
+# Whoever may say where a client comes from can pass for any allowlisted server: a whole provider must not be able to.
+SHORTEST_PREFIX = {4: 8, 6: 32}
 
 
 class _Section(BaseModel):
@@ -29,18 +34,39 @@ class Node(_Section):
 
 
 class Smtp(_Section):
-    """The doors for senders."""
+    """The doors for senders. Any number of addresses each; [::1]:2525 is an IPv6 one."""
 
     listen: list[str] = Field(["127.0.0.1:2525"], description="plain SMTP with STARTTLS")
     submission: list[str] = Field(["127.0.0.1:2587"], description="submission with STARTTLS")
+    tls_listen: list[str] = Field(["127.0.0.1:2465"], description="submission in TLS from the first byte (RFC 8314)")
+    clear_auth_listen: list[str] = Field([], description="like listen, but AUTH may come in clear text from anywhere")
     tls_certificate: Path | None = Field(None, description="PEM chain; a self-signed one is made when not given")
     tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
-    auth_without_tls: bool = Field(False, description="offer AUTH in clear text to clients on loopback only")
+    auth_without_tls: bool = Field(True, description="take AUTH in clear text from clients on loopback, from no others")
+    proxy_from: list[IPv4Network | IPv6Network] = Field(
+        [], description="balancers that say the client's address in a PROXY header (v1 or v2); all others may not"
+    )
+    xclient_from: list[IPv4Network | IPv6Network] = Field(
+        [], description="balancers that may say address, HELO and login of their client by XCLIENT"
+    )
     max_size_bytes: int = Field(26_214_400, ge=65_536, le=209_715_200, description="larger messages: 552 5.3.4")
     max_recipients: int = Field(100, ge=100, le=10_000, description="per message; more: 452 4.5.3")
     max_connections_per_address: int = Field(100, ge=1, description="beyond: 421 4.7.0")
+    connections_per_minute: int = Field(6000, ge=1, description="new ones of an address; beyond: 421 4.7.0")
+    errors_per_minute: int = Field(
+        60, ge=1, description="of an address, in commands or as a stranger; beyond: 421 and closed"
+    )
     timeout_seconds: float = Field(300, ge=1, description="per command (RFC 5321 4.5.3.2.7)")
     stop_seconds: float = Field(10, ge=0, description="running transactions may finish within, at SIGTERM")
+
+    @field_validator("proxy_from", "xclient_from")
+    @classmethod
+    def _narrow(cls, networks: list[IPv4Network | IPv6Network]) -> list[IPv4Network | IPv6Network]:
+        for network in networks:
+            shortest = SHORTEST_PREFIX[network.version]
+            if network.prefixlen < shortest:
+                raise ValueError(f"{network} would make this an open relay; at most a /{shortest} can be believed")
+        return networks
 
 
 class Limits(_Section):
@@ -55,6 +81,24 @@ class Content(_Section):
     model: str = Field("shipped", description="name of a folder in data/models, or a path; 'none': no scoring")
     workers: int = Field(0, ge=0, le=64, description="0: one per core")
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
+
+
+class Identity(_Section):
+    """Mail of shared hosts that names no end user: it shares one key, which its operator should know."""
+
+    unnamed_alarm: int = Field(20, ge=1, description="an alarm from so many messages without an end user in an hour on")
+    unnamed_share: float = Field(0.05, ge=0, lt=1, description="if they are more than this share of the account's mail")
+
+
+class Lockdown(_Section):
+    """Domain owners' TXT records that say who may send with their domain (spec 2.2)."""
+
+    mode: Literal["auto", "on", "off"] = Field(
+        "auto", description="obey TXT records that name who may use a domain; auto: where delivery.mode is direct"
+    )
+    labels: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")]] = Field(
+        ["_mailweir", "_mailchannels"], description="such a record stands at label.domain"
+    )
 
 
 class Policy(_Section):
@@ -113,6 +157,19 @@ class Dkim(_Section):
     key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
 
 
+class Web(_Section):
+    """The public web listener: mail by HTTP. Clear text: a reverse proxy in front of it does TLS, or `tls`."""
+
+    listen: str = Field("127.0.0.1:8027", description="POST /v1/messages, /healthz; empty: no web listener")
+    tls: bool = Field(
+        False, description="HTTPS with smtp.tls_certificate; without it logins only from loopback, proxies"
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description="networks whose X-Forwarded-For and -Proto are believed"
+    )
+    timeout_seconds: float = Field(30, gt=0, description="for a request's header, then for every 64 KiB of its body")
+
+
 class Control(_Section):
     listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
 
@@ -146,10 +203,13 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     limits: Limits = Limits()
     content: Content = Content()
+    identity: Identity = Identity()
+    lockdown: Lockdown = Lockdown()
     policy: Policy = Policy()
     delivery: Delivery = Delivery()
     route: list[Route] = []
     dkim: Dkim = Dkim()
+    web: Web = Web()
     control: Control = Control()
     analytics: Analytics = Analytics()
     dnsbl: Dnsbl = Dnsbl()
@@ -170,6 +230,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings
+
+    @property
+    def is_lockdown_on(self) -> bool:
+        """Whether DNS is asked about lockdown; without DNS nothing could be delivered directly either."""
+        return self.lockdown.mode == "on" or (self.lockdown.mode == "auto" and self.delivery.mode == "direct")
 
     @property
     def journal_dir(self) -> Path:

@@ -205,12 +205,14 @@ class _Child:
 def programs_of(settings: "Settings", env: Mapping[str, str] | None = None) -> list[Program]:
     """The three programs of a node. `env`: added to theirs, like MAILWEIR_CONFIG or MAILWEIR_SECTION__KEY."""
     from relay.control.client import base_url
+    from relay.front.entrances import entrances
 
-    smtp = (*settings.smtp.listen, *settings.smtp.submission)
+    smtp = tuple(entrance.address for entrance in entrances(settings.smtp))
     control, query, pages = settings.control.listen, settings.analytics.listen, settings.dashboard.listen
-    listens = {"relay": (control, *smtp), "analytics": (query,), "dashboard": (pages,)}
+    web = (settings.web.listen,) if settings.web.listen else ()
+    listens = {"relay": (control, *smtp, *web), "analytics": (query,), "dashboard": (pages,)}
     opened = {
-        "relay": f"SMTP on {', '.join(smtp)}; control API on {base_url(control)}",
+        "relay": f"SMTP on {', '.join(smtp)}; control API on {base_url(control)}{_web(settings)}",
         "analytics": f"query API on {base_url(query)}",
         "dashboard": f"{base_url(pages)}   <- open this in a browser",
     }
@@ -226,6 +228,10 @@ def programs_of(settings: "Settings", env: Mapping[str, str] | None = None) -> l
         )
         for name, addresses in listens.items()
     ]
+
+
+def _web(settings: "Settings") -> str:
+    return f"; mail by HTTP on {settings.web.listen}" if settings.web.listen else ""
 
 
 @click.command()

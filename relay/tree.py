@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+NEWCOMERS = "newcomers"  # the kind of the key that all new senders of an account share
+NEWCOMER_SPAM_RATE, NEWCOMERS_HELD = "newcomer_spam_rate", "newcomers_held"
+GROUP_RULES = (NEWCOMER_SPAM_RATE, NEWCOMERS_HELD)  # what parks a message under that key instead of its sender's
+_GROUP_END = f"|{NEWCOMERS}|"
+
 
 class Role(StrEnum):
     """What a principal may do; each may do what stands before it."""
@@ -51,3 +56,13 @@ class SenderId:
     def key(self) -> str:
         """The one string for logs, limits and release: `account|kind|value`."""
         return f"{self.account}|{self.kind}|{self.value}"
+
+
+def newcomers_of(account: str) -> str:
+    """The key under which an account's new senders are counted and held together: `account|newcomers|`."""
+    return f"{account}|{NEWCOMERS}|"
+
+
+def is_group(sender: str) -> bool:
+    """Tell whether a key means an account's new senders, not one sender."""
+    return sender.endswith(_GROUP_END) and sender.count("|") == 2

@@ -37,8 +37,10 @@ class Installation:
     folder: Path
     smtp: int = field(default_factory=free_port)
     submission: int = field(default_factory=free_port)
+    smtps: int = field(default_factory=free_port)
     control: int = field(default_factory=free_port)
     query: int = field(default_factory=free_port)
+    web: int = field(default_factory=free_port)
 
     @property
     def config(self) -> Path:
@@ -52,17 +54,20 @@ class Installation:
     def settings(self) -> Settings:
         return load(self.config)
 
-    def write(self, sink_port: int, more: str = "", *, model: str = "shipped") -> None:
+    def write(self, sink_port: int, more: str = "", *, model: str = "shipped", hostname: str = "relay.example") -> None:
         """Write settings that send everything to a sink."""
         self.data.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             f"""dir = "{self.data}"
 [node]
-hostname = "relay.example"
+hostname = "{hostname}"
 [smtp]
 listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
+tls_listen = ["127.0.0.1:{self.smtps}"]
 stop_seconds = 3
+[web]
+listen = "127.0.0.1:{self.web}"
 [control]
 listen = "127.0.0.1:{self.control}"
 [analytics]

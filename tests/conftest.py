@@ -1,9 +1,20 @@
 """What all tests share."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+try:
+    from xdist.scheduler import LoadGroupScheduling
+except ImportError:  # without pytest-xdist there is one worker anyhow
+    LoadGroupScheduling = object
+
+# Tests that share what is slow to start, a file at a time; of a mail server's test also by the server.
+_TOGETHER = re.compile(r"tests/(?:interop/test_\w+|e2e/test_demo|analytics/test_notebooks)\.py")
+_SERVER = re.compile(r"\[(?:exim|postfix|cpanel|directadmin)\b")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +26,16 @@ def corpora() -> Path:
     if not (folder / "README.md").exists():
         pytest.skip(f"no corpora at {folder}; set MAILWEIR_CORPORA")
     return folder
+
+
+class _Together(LoadGroupScheduling):  # type: ignore[misc]
+    """Gives tests that belong together to one worker; xdist 3.8's own marks have no effect with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, server = _TOGETHER.match(nodeid), _SERVER.search(nodeid)
+        return f"{file[0]}{server[0] if server else ''}" if file else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return _Together(config, log) if config.getvalue("dist") == "loadgroup" else None

@@ -17,17 +17,18 @@ import msgspec
 from analytics.simulation.receivers import CATCH_ALL
 from analytics.simulation.world import Customer, World
 from relay.clock import Clock
+from relay.control.account_views import Limits, NewAccount
 from relay.control.accounts import Accounts
 from relay.control.database import default_url
+from relay.control.desk import Desk
 from relay.control.lock import acquire
 from relay.control.state import State
-from relay.control.views import NewAccount
 from relay.ports import taken
 from relay.settings import Settings, load
 from relay.tree import Principal, Role
 
 NODE = "demo1"
-DEFAULT_PORTS = {"smtp": 2525, "submission": 2587, "control": 8025, "analytics": 8026, "dashboard": 8501}
+DEFAULT_PORTS = {"smtp": 2525, "submission": 2587, "control": 8025, "analytics": 8026, "web": 8027, "dashboard": 8501}
 _OWNER = Principal("demo", Role.ADMIN)
 _MEMORY, _LOCK = "demo.json", "relay.lock"
 _PORTS_TRIED = 300
@@ -138,7 +139,7 @@ async def _add_accounts(made: Installation, world: World, clock: Clock) -> None:
     """Give every customer an account and a login."""
     state = await State.open(default_url(made.settings.dir), made.settings.node.name, clock)
     try:
-        accounts = Accounts(state)
+        accounts = Desk(state, clock, lambda account: (0, 0)).accounts
         for customer in world.customers:
             if customer.account not in state.accounts:
                 made.memory.passwords[customer.account] = await _add(accounts, customer)
@@ -154,7 +155,7 @@ async def _add(accounts: Accounts, customer: Customer) -> str:
             reseller=customer.reseller,
             shared_host=customer.shared_host,
             contact=customer.contact,
-            rcpts_per_hour=customer.rcpts_per_hour,
+            sender_limits=Limits(rcpts_per_hour=customer.rcpts_per_hour),
             domains=list(customer.domains),
             login=customer.account,
         ),
@@ -237,6 +238,7 @@ hostname = "demo.mailweir.example"
 [smtp]
 listen = ["127.0.0.1:{smtp}"]
 submission = ["127.0.0.1:{submission}"]
+tls_listen = []
 
 [delivery]
 mode = "smarthost"                 # what no route names goes to the catch-all receiver of the demo
@@ -247,6 +249,9 @@ host_failure_seconds = 2
 
 [dkim]
 domain = "mailweir.example"
+
+[web]
+listen = "127.0.0.1:{web}"
 
 [control]
 listen = "127.0.0.1:{control}"

@@ -137,9 +137,7 @@ def _app(rng: random.Random, plan: App) -> Customer:
 
 def _forwarder(rng: random.Random) -> Customer:
     domain = "forwardia.example"
-    sender = EndSender(
-        "forwardia|mailfrom|srs@forwardia.example", "Forwardia", domain, f"SRS0@{domain}", "en", (Kind.PERSONAL,)
-    )
+    sender = EndSender("forwardia|forwarded|127.0.0.1", "Forwardia", domain, f"SRS0@{domain}", "en", (Kind.PERSONAL,))
     people = _people(rng, 240)
     title = "Forwardia, forwards mail for its members"
     return Customer("forwardia", "southmail", title, (domain,), "flat", 0.04, 1300, 20_000, (sender,), people)

@@ -96,7 +96,10 @@ def _reputation(summary: dict[str, Any]) -> str:
 
 def _limit(account: str, view: SenderView | None) -> str:
     known = data.account(account).value
-    base = (known.rcpts_per_hour if known else None) or data.settings().limits.rcpts_per_hour
+    own = known.sender_limits.rcpts_per_hour if known else None
+    if own == 0:
+        return "no limit"
+    base = own or data.settings().limits.rcpts_per_hour
     if view is None or view.multiplier == 1:
         return f"{count(base)} recipients/h"
     return f"{count(base * view.multiplier)} recipients/h ({count(base)} × {view.multiplier:g})"

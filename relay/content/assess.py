@@ -11,7 +11,7 @@ from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult, unscored
 from relay.content.reasons import explain
 from relay.content.tokens import Views, hash_words, views, words_of
-from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, signature
+from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, names_in_signatures, signature
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
 _HEADER_CHARACTERS = 300
@@ -71,7 +71,8 @@ class Assessor:
     def _prefix(self, request: ContentRequest, reading: Reading) -> tuple[bytes, str]:
         """The lines to put on top, and the Message-ID the message has then."""
         head = reading.head
-        added = missing_headers({name for name, _ in head.fields}, request.hostname, request.received_unix)
+        names = {name for name, _ in head.fields} | names_in_signatures(head.fields)
+        added = missing_headers(names, request.hostname, request.received_unix)
         extra = split_head(request.extra).fields
         fields: list[Field] = [*added, *extra, *head.fields]
         message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")

@@ -7,7 +7,7 @@ from relay.content.head import split_head
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.text import decode_header
 from relay.content.workers import PoolStats
-from relay.delivery.dkim import lines, missing_headers
+from relay.delivery.dkim import lines, missing_headers, names_in_signatures
 from relay.events import Features
 
 _CHARACTERS = 300
@@ -35,7 +35,8 @@ class BareContent:
         """Return header fields and repairs, without a score."""
         head = split_head(request.content)
         names = {name for name, _ in head.fields}
-        added = missing_headers(names, request.hostname, request.received_unix)
+        kept = names | names_in_signatures(head.fields)
+        added = missing_headers(kept, request.hostname, request.received_unix)
         first = {name.lower(): value for name, value in reversed([*added, *head.fields])}
         return ContentResult(
             score=None,

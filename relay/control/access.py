@@ -1,6 +1,9 @@
 """Who may do what: the role a command needs, and the part of the tree a principal sees."""
 
+from collections.abc import Mapping
+
 from relay.control.errors import Forbidden, NotFound
+from relay.envelope import Account
 from relay.policy.decision import Effect
 from relay.tree import Principal, Role
 
@@ -36,3 +39,17 @@ def require_sight(principal: Principal, account: str, reseller: str, what: str) 
     """Raise NotFound for what lies outside the scope: that it exists is nobody else's business."""
     if not sees(principal, account, reseller):
         raise NotFound(f"there is no {what}")
+
+
+def require_whole_tree(principal: Principal, what: str) -> None:
+    """Raise Forbidden for a principal that sees a part of the tree only."""
+    if principal.scope.reseller is not None or principal.scope.account is not None:
+        raise Forbidden(f"{principal.id} sees a part of this relay only, and may not {what}")
+
+
+def in_sight(accounts: Mapping[str, Account], principal: Principal, name: str) -> Account:
+    """The account of a name. Raises NotFound also for one outside the principal's scope, in the same words."""
+    account = accounts.get(name)
+    if account is None or not sees(principal, name, account.reseller):
+        raise NotFound(f"there is no account {name!r}; `mailweir account ls` names them all")
+    return account

@@ -1,151 +1,270 @@
-"""Commands on the tree: accounts, logins, networks. They need the state only, so they work before the first start."""
+"""Commands on accounts. They need the state only, so they work before the first start."""
 
-import re
-import secrets
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 
-from relay.control.access import require, require_sight, sees
-from relay.control.errors import Conflict, Invalid, NotFound
+from msgspec import UNSET
+
+from relay.control.access import in_sight, require, require_sight, require_whole_tree, sees
+from relay.control.account_views import (
+    AccountAdded,
+    AccountChange,
+    AccountChanged,
+    AccountView,
+    Limits,
+    LimitView,
+    NewAccount,
+    Order,
+)
+from relay.control.audit import Act
+from relay.control.checks import checked_domain, checked_login, checked_name, shell
+from relay.control.credentials import generated, secret_of
+from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
-from relay.control.views import AccountAdded, AccountView, NewAccount, NewCredential, Secret
-from relay.envelope import Account, AllowedNetwork
+from relay.control.views import AuditDetail
+from relay.envelope import Account, Credential, IdentityRule, Level, LimitSet
 from relay.tree import Principal, Role
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_LOGIN = re.compile(r"[!-~]{1,255}")
-_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
-_SECRET_BYTES = 18  # 24 characters, 144 bits
-# Larger networks are whole providers: who allows them runs an open relay. /8 is the largest private block.
-_SHORTEST_PREFIX = {4: 8, 6: 32}
+_OWN_LEVELS = (Level.SENDERS, Level.DOMAINS, Level.ACCOUNT)  # those whose key is the account
+
+_HIGHEST = 1_000_000_000  # fits the database's integers, and is no limit to anybody
+
+# How many of an account's messages wait in the spool, and how many are held.
+InSpool = Callable[[str], tuple[int, int]]
 
 
 class Accounts:
     """Every command takes its Principal first and checks role, scope and values."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, in_spool: InSpool) -> None:
+        self._state, self._in_spool = state, in_spool
 
     def list(self, principal: Principal) -> list[AccountView]:
         require(principal, Role.VIEWER)
-        return [
-            self._view(account)
-            for account in self._state.accounts.values()
-            if sees(principal, account.name, account.reseller)
-        ]
+        seen = (known for known in self._state.accounts.values() if sees(principal, known.name, known.reseller))
+        return _views(self._state, seen)
 
     def show(self, principal: Principal, name: str) -> AccountView:
         require(principal, Role.VIEWER)
-        return self._view(self._find(principal, name))
+        return _view(self._state, in_sight(self._state.accounts, principal, name))
 
     async def add(self, principal: Principal, new: NewAccount) -> AccountAdded:
         require(principal, Role.ADMIN)
-        account = _checked(new)
+        account, limits = _checked(new), limit_set(new.sender_limits or Limits())
         require_sight(principal, new.name, new.reseller, f"reseller {new.reseller!r} for you")
-        if new.name in self._state.accounts:
-            raise Conflict(f"there is an account {new.name!r} already")
-        if new.login:
-            self._check_login(new.login)
+        self._state.check_name(new.name)
+        if new.login and checked_login(new.login) in self._state.credentials:
+            raise Conflict(f"there is a login {new.login!r} already; logins of all accounts differ")
+        undo = shell("account", "rm", new.name)
         if new.dry_run:
-            secret = Secret(login=new.login, account=new.name) if new.login else None
-            return AccountAdded(account=self._view(account), secret=secret)
-        await self._state.add_account(account, principal)
-        secret = await self._add_login(principal, new.name, new.login, new.password) if new.login else None
-        return AccountAdded(account=self._view(account), secret=secret)
+            secret = secret_of(new.login, new.name, "", dry_run=True) if new.login else None
+            return AccountAdded(account=_view(self._state, account), secret=secret, undo=undo, dry_run=True)
+        password = new.password or generated()
+        credential = await self._state.new_credential(new.login, new.name, password) if new.login else None
+        added = await self._state.add_account(account, principal, limits if limits != LimitSet() else None, credential)
+        secret = secret_of(new.login, new.name, "" if new.password else password) if new.login else None
+        return AccountAdded(account=_view(self._state, added), secret=secret, undo=undo)
 
-    async def add_credential(self, principal: Principal, account: str, new: NewCredential) -> Secret:
+    async def change(self, principal: Principal, name: str, change: AccountChange) -> AccountChanged:
+        """Change what is given, and say how to change it back."""
         require(principal, Role.ADMIN)
-        self._find(principal, account)
-        self._check_login(new.login)
-        if new.dry_run:
-            return Secret(login=new.login, account=account)
-        return await self._add_login(principal, account, new.login, new.password)
+        before = in_sight(self._state.accounts, principal, name)
+        if change.reseller is not UNSET and change.reseller != before.reseller:
+            require_whole_tree(principal, "move an account to another reseller")
+        after = _changed(before, change)
+        if after != before and not change.dry_run:
+            await self._state.change_account(
+                after, principal, Act("account.set", name, name, _differences(before, after))
+            )
+        undo = _undo_of_change(before, after)
+        return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=change.dry_run)
 
-    async def revoke_credential(self, principal: Principal, login: str) -> Secret:
+    async def suspend(self, principal: Principal, name: str, order: Order) -> AccountChanged:
+        """Refuse all new mail of an account, at once. What waits in the spool is still delivered."""
+        undo = shell("account", "resume", name)
+        return await self._stand(principal, name, order, is_suspended=True, undo=undo)
+
+    async def resume(self, principal: Principal, name: str, order: Order) -> AccountChanged:
+        undo = shell("account", "suspend", name)
+        return await self._stand(principal, name, order, is_suspended=False, undo=undo)
+
+    async def remove(self, principal: Principal, name: str, order: Order) -> AccountChanged:
+        """End an account: logins revoked, networks forgotten. Its history stays, and so does mail in the spool."""
         require(principal, Role.ADMIN)
-        known = self._state.credentials.get(login)
-        if known is None:
-            raise NotFound(f"there is no login {login!r}")
-        require_sight(principal, known.account, self._state.reseller_of(known.account), f"login {login!r}")
-        await self._state.revoke_credential(login, principal)
-        return Secret(login=login, account=known.account)
+        account = in_sight(self._state.accounts, principal, name)
+        _require_more_than(principal, name)
+        waiting, held = self._in_spool(name)
+        if (waiting or held) and not order.force:
+            raise Conflict(
+                f"account {name!r} still has {waiting} messages to deliver and {held} held; wait, release or drop "
+                "them, or use --force: then what waits is delivered, and what is held stays until somebody decides"
+            )
+        if not order.dry_run:
+            await self._state.remove_account(name, principal)
+        undo = shell("account", "restore", name)
+        seen = _view(self._state, account)
+        return AccountChanged(account=seen, waiting=waiting, held=held, undo=undo, dry_run=order.dry_run)
 
-    async def allow(self, principal: Principal, account: str, network: str, *, dry_run: bool = False) -> AccountView:
+    async def restore(self, principal: Principal, name: str, order: Order) -> AccountChanged:
+        """Bring a removed account back, without logins and networks."""
         require(principal, Role.ADMIN)
-        found = self._find(principal, account)
-        allowed = AllowedNetwork(_checked_network(network), account)
-        if not dry_run:
-            await self._state.allow_network(allowed, principal)
-        return self._view(found)
+        account = self._state.removed.get(name)
+        if account is None or not sees(principal, name, account.reseller):
+            raise NotFound(f"there is no removed account {name!r}")
+        _require_more_than(principal, name)
+        if not order.dry_run:
+            await self._state.restore_account(name, principal)
+        undo = shell("account", "rm", name)
+        return AccountChanged(account=_view(self._state, account), undo=undo, dry_run=order.dry_run)
 
-    async def add_domain(self, principal: Principal, account: str, name: str) -> AccountView:
+    async def _stand(
+        self, principal: Principal, name: str, order: Order, *, is_suspended: bool, undo: str
+    ) -> AccountChanged:
         require(principal, Role.ADMIN)
-        self._find(principal, account)
-        return self._view(await self._state.add_domain(account, _checked_domain(name), principal))
-
-    def _find(self, principal: Principal, name: str) -> Account:
-        account = self._state.accounts.get(name)
-        if account is None:
-            raise NotFound(f"there is no account {name!r}; `mailweir account list` names them all")
-        require_sight(principal, account.name, account.reseller, f"account {name!r}")
-        return account
-
-    def _check_login(self, login: str) -> None:
-        _must_match(_LOGIN, login, "login", "printable ASCII without spaces, at most 255")
-        if login in self._state.credentials:
-            raise Conflict(f"there is a login {login!r} already; logins of all accounts differ")
-
-    async def _add_login(self, principal: Principal, account: str, login: str, password: str) -> Secret:
-        generated = "" if password else secrets.token_urlsafe(_SECRET_BYTES)
-        await self._state.add_credential(login, account, password or generated, principal)
-        return Secret(login=login, account=account, password=generated)
-
-    def _view(self, account: Account) -> AccountView:
-        own = [known for known in self._state.credentials.values() if known.account == account.name]
-        return AccountView(
-            name=account.name,
-            reseller=account.reseller,
-            shared_host=account.shared_host,
-            contact=account.contact,
-            rcpts_per_hour=account.rcpts_per_hour,
-            domains=[*account.domains],
-            is_suspended=account.is_suspended,
-            logins=[known.login for known in own if not known.is_revoked],
-            revoked_logins=[known.login for known in own if known.is_revoked],
-            networks=[str(known.network) for known in self._state.networks if known.account == account.name],
-        )
+        before = in_sight(self._state.accounts, principal, name)
+        _require_more_than(principal, name)
+        after = replace(before, is_suspended=is_suspended)
+        if after != before and not order.dry_run:
+            act = Act("account.suspend" if is_suspended else "account.resume", name, name)
+            await self._state.change_account(after, principal, act)
+        return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=order.dry_run)
 
 
-def _checked(new: NewAccount) -> Account:
-    _must_match(_NAME, new.name, "account name", "letters, digits and . _ @ - , at most 64")
-    if new.rcpts_per_hour is not None and new.rcpts_per_hour < 1:
-        raise Invalid(f"rcpts_per_hour = {new.rcpts_per_hour}: must be at least 1")
-    return Account(
-        name=new.name,
-        reseller=new.reseller,
-        shared_host=new.shared_host,
-        contact=new.contact,
-        rcpts_per_hour=new.rcpts_per_hour,
-        domains=tuple(dict.fromkeys(_checked_domain(name) for name in new.domains)),
+def limit_set(limits: Limits) -> LimitSet:
+    """The limits as the relay keeps them. Raises Invalid."""
+    values = {name: getattr(limits, name) for name in LimitSet.__slots__}
+    for name, value in values.items():
+        if value is not None and not 0 <= value <= _HIGHEST:
+            raise Invalid(f"{name} = {value}: must lie between 1 and {_HIGHEST}, or be 0 for no limit")
+    return LimitSet(**values)
+
+
+def rule_text(rule: IdentityRule) -> str:
+    """A rule the way it is written on the command line."""
+    pattern = f"~{rule.pattern}" if rule.pattern else ""
+    return f"{rule.kind}={rule.source}{pattern}{'' if rule.remove else '!keep'}"
+
+
+def _require_more_than(principal: Principal, name: str) -> None:
+    """Raise Forbidden for a principal of the account alone: nobody ends, stops or frees himself."""
+    if principal.scope.account is not None:
+        raise Forbidden(f"{principal.id} sees account {name} only, and may not say whether it is there or suspended")
+
+
+def _view(state: State, account: Account) -> AccountView:
+    return _views(state, [account])[0]
+
+
+def _views(state: State, accounts: Iterable[Account]) -> list[AccountView]:
+    """What anybody who sees the accounts may know of them; one walk through logins and networks for all."""
+    logins: dict[str, list[Credential]] = {}
+    for known in state.credentials.values():
+        logins.setdefault(known.account, []).append(known)
+    networks: dict[str, list[str]] = {}
+    for allowed in state.networks:
+        networks.setdefault(allowed.account, []).append(str(allowed.network))
+    return [_view_of(state, one, logins.get(one.name, []), networks.get(one.name, [])) for one in accounts]
+
+
+def _view_of(state: State, account: Account, logins: Sequence[Credential], networks: list[str]) -> AccountView:
+    reseller = state.resellers.get(account.reseller)
+    return AccountView(
+        name=account.name,
+        reseller=account.reseller,
+        shared_host=account.shared_host,
+        contact=account.contact,
+        domains=[*account.domains],
+        is_suspended=account.is_suspended,
+        is_reseller_suspended=bool(reseller and reseller.is_suspended),
+        identity_rules=[rule_text(rule) for rule in account.identity_rules],
+        normalises_line_ends=account.normalises_line_ends,
+        created_at=account.created_at,
+        logins=[known.login for known in logins if not known.is_revoked],
+        revoked_logins=[known.login for known in logins if known.is_revoked],
+        networks=networks,
+        limits=[
+            LimitView(level=level, key=account.name, account=account.name, **asdict(state.limits[level, account.name]))
+            for level in _OWN_LEVELS
+            if (level, account.name) in state.limits
+        ],
     )
 
 
-def _must_match(pattern: re.Pattern[str], value: str, what: str, rule: str) -> None:
-    if not pattern.fullmatch(value):
-        raise Invalid(f"{what} {value!r}: write {rule}")
+def _checked(new: NewAccount) -> Account:
+    return Account(
+        name=checked_name(new.name, "account"),
+        reseller=checked_name(new.reseller, "reseller") if new.reseller else "",
+        shared_host=new.shared_host,
+        contact=new.contact,
+        domains=tuple(dict.fromkeys(checked_domain(name) for name in new.domains)),
+        identity_rules=_rules(new.identity_rules),
+        normalises_line_ends=new.normalises_line_ends,
+    )
 
 
-def _checked_domain(name: str) -> str:
-    lowered = name.lower().rstrip(".")
-    _must_match(_DOMAIN, lowered, "domain", "it like example.org, internationalised ones as xn--")
-    return lowered
+def _changed(before: Account, change: AccountChange) -> Account:
+    removed = {checked_domain(name) for name in change.remove_domains}
+    missing = removed.difference(before.domains)
+    if missing:
+        raise NotFound(f"account {before.name!r} has no domain {', '.join(sorted(missing))}")
+    kept = [name for name in before.domains if name not in removed]
+    reseller = before.reseller if change.reseller is UNSET else change.reseller
+    return replace(
+        before,
+        reseller=checked_name(reseller, "reseller") if reseller else "",
+        shared_host=before.shared_host if change.shared_host is UNSET else change.shared_host,
+        contact=before.contact if change.contact is UNSET else change.contact,
+        domains=tuple(dict.fromkeys([*kept, *(checked_domain(name) for name in change.add_domains)])),
+        identity_rules=before.identity_rules if change.identity_rules is UNSET else _rules(change.identity_rules),
+        normalises_line_ends=(
+            before.normalises_line_ends if change.normalises_line_ends is UNSET else change.normalises_line_ends
+        ),
+    )
 
 
-def _checked_network(text: str) -> IPv4Network | IPv6Network:
+def _rules(texts: list[str]) -> tuple[IdentityRule, ...]:
+    from relay.front.identity_rules import parse_rule  # its patterns need an engine that most commands do without
+
     try:
-        network = ip_network(text)
+        return tuple(parse_rule(text) for text in texts)
     except ValueError as error:
-        raise Invalid(f"{text!r} is not a network: {error}. Write it like 192.0.2.0/24 or 192.0.2.7") from None
-    shortest = _SHORTEST_PREFIX[network.version]
-    if network.prefixlen < shortest:
-        raise Invalid(f"{network} would make this an open relay; at most a /{shortest} can be allowed")
-    return network
+        raise Invalid(f"identity rule {error}") from None
+
+
+_CHANGEABLE = ("reseller", "shared_host", "contact", "domains", "identity_rules", "normalises_line_ends")
+
+
+def _differences(before: Account, after: Account) -> AuditDetail:
+    """The changed fields, as they were and as they are."""
+    detail: AuditDetail = {}
+    for name in _CHANGEABLE:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            detail[f"{name}_before"], detail[name] = _plain(old), _plain(new)
+    return detail
+
+
+def _plain(value: object) -> str | bool:
+    if isinstance(value, tuple):
+        return ", ".join(rule_text(item) if isinstance(item, IdentityRule) else str(item) for item in value)
+    return value if isinstance(value, bool) else str(value)
+
+
+def _undo_of_change(before: Account, after: Account) -> str:
+    words: list[str] = []
+    if before.reseller != after.reseller:
+        words += ["--reseller", before.reseller]
+    if before.shared_host != after.shared_host:
+        words.append("--shared-host" if before.shared_host else "--no-shared-host")
+    if before.contact != after.contact:
+        words += ["--contact", before.contact]
+    for name in after.domains:
+        words += [] if name in before.domains else ["--no-domain", name]
+    for name in before.domains:
+        words += [] if name in after.domains else ["--domain", name]
+    if before.identity_rules != after.identity_rules:
+        rules = [word for rule in before.identity_rules for word in ("--identity-rule", rule_text(rule))]
+        words += rules or ["--usual-identity"]
+    if before.normalises_line_ends != after.normalises_line_ends:
+        words.append("--normalise-line-ends" if before.normalises_line_ends else "--refuse-bare-line-ends")
+    return shell("account", "set", before.name, *words) if words else ""

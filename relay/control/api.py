@@ -4,9 +4,9 @@ Role and scope are checked below, in the commands; here only the token becomes a
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -16,8 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relay.control.access import require
+from relay.control.account_routes import AccountRoutes
 from relay.control.commands import Commands
-from relay.control.errors import Invalid, Refusal, Unauthorized
+from relay.control.desk import Desk
+from relay.control.errors import Refusal, Unauthorized
+from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
 from relay.control.state import State
 from relay.control.tokens import principal_of
@@ -25,10 +28,7 @@ from relay.control.views import (
     ConfirmOrder,
     DropOrder,
     HoldOrder,
-    NewAccount,
-    NewCredential,
     NewDecision,
-    NewNetwork,
     Outcome,
     Problem,
     ReleaseOrder,
@@ -37,18 +37,12 @@ from relay.tree import Principal, Role
 
 _log = logging.getLogger("mailweir.control")
 _encode = msgspec.json.Encoder().encode
-_B = TypeVar("_B")
-_MAX_BODY_BYTES = 1_048_576
-_MAX_LIMIT = 10_000
 _HOW_TO_COME_IN = (
     "present `Authorization: Bearer TOKEN`; this node's tokens are the files tokens/admin.token, dashboard.token, "
     "analytics.token and notebook.token below its data folder (the setting `dir`)"
 )
 
-Answer = Callable[[Principal, Request], Awaitable[object]]
-
-
-__all__ = ["build_app", "serve"]
+__all__ = ["build_app", "build_desk", "serve"]
 
 
 def build_app(
@@ -59,7 +53,9 @@ def build_app(
     tokens: Mapping[str, Principal],
 ) -> Starlette:
     """Make the ASGI application. `status` answers GET /v1/status, `metrics` /metrics in Prometheus' text format."""
-    doors = _Doors(commands, status)
+
+    def authenticated(request: Request) -> Principal:
+        return _authenticate(request, tokens)
 
     async def healthz(_request: Request) -> Response:
         return _json({"status": "ok", "accounts": len(state.accounts)})
@@ -67,45 +63,53 @@ def build_app(
     async def prometheus(_request: Request) -> Response:
         return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def guarded(answer: Answer, status_code: int = 200) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
+    doors, accounts = _Doors(commands, status), AccountRoutes(commands.desk)
+    return _app(
+        [
+            Route("/healthz", healthz),
+            Route("/metrics", prometheus),
+            *_guarded(accounts.table(), authenticated),
+            *_guarded(doors.table(), authenticated),
+        ]
+    )
+
+
+def build_desk(desk: Desk, principal: Principal) -> Starlette:
+    """Make the part of it that needs the state only, for one principal who has come in already."""
+    return _app(_guarded(AccountRoutes(desk).table(), lambda request: principal))
+
+
+def _app(routes: Sequence[Route]) -> Starlette:
+    return Starlette(routes=routes, exception_handlers={Refusal: _refused, HTTPException: _http_error})
+
+
+def _guarded(table: Routes, who: Callable[[Request], Principal]) -> list[Route]:
+    def endpoint(answer: Answer, status_code: int) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
             try:
-                return _json(await answer(_authenticate(request, tokens), request), status_code)
+                return _json(await answer(who(request), request), status_code)
             except (Refusal, HTTPException):
                 raise
             except Exception:  # one broken request must not end as a bare text, nor twice in the log
                 _log.exception("request failed method=%s path=%s", request.method, request.url.path)
                 return _problem(500, "the relay could not do this; its log says why")
 
-        return endpoint
+        return guarded
 
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Route("/metrics", prometheus),
-            *(Route(path, guarded(answer, code), methods=[method]) for method, path, answer, code in doors.table()),
-        ],
-        exception_handlers={Refusal: _refused, HTTPException: _http_error},
-    )
+    return [Route(path, endpoint(answer, code), methods=[method]) for method, path, answer, code in table]
 
 
 class _Doors:
     """One method per route: request in, typed answer out."""
 
     def __init__(self, commands: Commands, status: Callable[[], dict[str, Any]]) -> None:
-        self._commands, self._questions, self._accounts = commands, commands.questions, commands.accounts
+        self._commands, self._questions = commands, commands.questions
         self._status = status
 
-    def table(self) -> list[tuple[str, str, Answer, int]]:
-        """Method, path, answer, status of success. A sender may contain slashes, so its routes match the rest."""
+    def table(self) -> Routes:
+        """A sender may contain slashes, so its routes match the rest."""
         return [
             ("GET", "/v1/status", self.status, 200),
-            ("GET", "/v1/accounts", self.accounts, 200),
-            ("POST", "/v1/accounts", self.add_account, 201),
-            ("GET", "/v1/accounts/{account}", self.account, 200),
-            ("POST", "/v1/accounts/{account}/credentials", self.add_credential, 201),
-            ("POST", "/v1/accounts/{account}/networks", self.allow, 201),
-            ("DELETE", "/v1/credentials/{login:path}", self.revoke, 200),
             ("GET", "/v1/decisions", self.decisions, 200),
             ("POST", "/v1/decisions", self.propose, 201),
             ("GET", "/v1/decisions/{id}", self.decision, 200),
@@ -127,27 +131,6 @@ class _Doors:
         require(principal, Role.VIEWER)
         return self._status()
 
-    async def accounts(self, principal: Principal, request: Request) -> object:
-        return self._accounts.list(principal)
-
-    async def add_account(self, principal: Principal, request: Request) -> object:
-        return await self._accounts.add(principal, await _body(request, NewAccount))
-
-    async def account(self, principal: Principal, request: Request) -> object:
-        return self._accounts.show(principal, request.path_params["account"])
-
-    async def add_credential(self, principal: Principal, request: Request) -> object:
-        new = await _body(request, NewCredential)
-        return await self._accounts.add_credential(principal, request.path_params["account"], new)
-
-    async def allow(self, principal: Principal, request: Request) -> object:
-        new = await _body(request, NewNetwork)
-        account = request.path_params["account"]
-        return await self._accounts.allow(principal, account, new.network, dry_run=new.dry_run)
-
-    async def revoke(self, principal: Principal, request: Request) -> object:
-        return await self._accounts.revoke_credential(principal, request.path_params["login"])
-
     async def decisions(self, principal: Principal, request: Request) -> object:
         query = request.query_params
         return self._questions.decisions(
@@ -155,28 +138,28 @@ class _Doors:
             sender=query.get("sender") or None,
             account=query.get("account") or None,
             open_only=query.get("open", "") not in ("", "0", "false"),
-            limit=_limit(request, 200),
+            limit=limit(request, 200),
         )
 
     async def propose(self, principal: Principal, request: Request) -> object:
-        return await self._commands.propose(principal, await _body(request, NewDecision))
+        return await self._commands.propose(principal, await body(request, NewDecision))
 
     async def decision(self, principal: Principal, request: Request) -> object:
         return self._questions.decision(principal, request.path_params["id"])
 
     async def release_decision(self, principal: Principal, request: Request) -> object:
-        order = await _body(request, ReleaseOrder)
+        order = await body(request, ReleaseOrder)
         return await self._commands.release_decision(principal, request.path_params["id"], order)
 
     async def confirm(self, principal: Principal, request: Request) -> object:
-        order = await _body(request, ConfirmOrder)
+        order = await body(request, ConfirmOrder)
         return await self._commands.confirm(principal, request.path_params["id"], order)
 
     async def hold(self, principal: Principal, request: Request) -> object:
-        return await self._commands.hold(principal, request.path_params["sender"], await _body(request, HoldOrder))
+        return await self._commands.hold(principal, request.path_params["sender"], await body(request, HoldOrder))
 
     async def release_sender(self, principal: Principal, request: Request) -> object:
-        order = await _body(request, ReleaseOrder)
+        order = await body(request, ReleaseOrder)
         return await self._commands.release_sender(principal, request.path_params["sender"], order)
 
     async def sender(self, principal: Principal, request: Request) -> object:
@@ -185,14 +168,14 @@ class _Doors:
     async def held(self, principal: Principal, request: Request) -> object:
         query = request.query_params
         return self._questions.held(
-            principal, query.get("sender") or None, query.get("account") or None, _limit(request, 500)
+            principal, query.get("sender") or None, query.get("account") or None, limit(request, 500)
         )
 
     async def release_held(self, principal: Principal, request: Request) -> object:
-        return await self._commands.release_held(principal, await _body(request, ReleaseOrder))
+        return await self._commands.release_held(principal, await body(request, ReleaseOrder))
 
     async def drop(self, principal: Principal, request: Request) -> object:
-        return await self._commands.drop(principal, await _body(request, DropOrder))
+        return await self._commands.drop(principal, await body(request, DropOrder))
 
     async def message(self, principal: Principal, request: Request) -> object:
         return self._questions.message(principal, request.path_params["id"])
@@ -201,10 +184,10 @@ class _Doors:
         return self._questions.queue(principal)
 
     async def audit(self, principal: Principal, request: Request) -> object:
-        return await self._questions.audit(principal, _limit(request, 200))
+        return await self._questions.audit(principal, limit(request, 200))
 
     async def outcome(self, principal: Principal, request: Request) -> object:
-        await self._commands.outcome(principal, await _body(request, Outcome))
+        await self._commands.outcome(principal, await body(request, Outcome))
         return {"status": "counted"}
 
 
@@ -216,25 +199,6 @@ def _authenticate(request: Request, tokens: Mapping[str, Principal]) -> Principa
     if principal is None:
         raise Unauthorized(f"this token is not one of this node; {_HOW_TO_COME_IN}")
     return principal
-
-
-async def _body(request: Request, type_: type[_B]) -> _B:
-    content = b""
-    async for part in request.stream():
-        content += part
-        if len(content) > _MAX_BODY_BYTES:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {_MAX_BODY_BYTES} bytes")
-    try:
-        return msgspec.json.decode(content or b"{}", type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the request's JSON does not fit: {error}") from None
-
-
-def _limit(request: Request, default: int) -> int:
-    text = request.query_params.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_LIMIT:
-        raise Invalid(f"limit = {text!r}: must be a number from 1 to {_MAX_LIMIT}")
-    return int(text)
 
 
 def _json(value: object, status_code: int = 200) -> Response:

@@ -4,17 +4,16 @@ ControlError            the relay refused; .status and .detail say why
 +-- ControlUnreachable  it does not answer
 """
 
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx2
 import msgspec
 
+from relay.control.account_calls import AccountCalls, quoted
 from relay.control.views import (
-    AccountAdded,
-    AccountView,
     AuditEntry,
     ConfirmOrder,
     DecisionView,
@@ -22,15 +21,11 @@ from relay.control.views import (
     Freed,
     HeldView,
     HoldOrder,
-    NewAccount,
-    NewCredential,
     NewDecision,
-    NewNetwork,
     Outcome,
     Problem,
     ReleaseOrder,
     Removed,
-    Secret,
     SenderView,
     Stopped,
 )
@@ -53,7 +48,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient:
+class ControlClient(AccountCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(
@@ -64,6 +59,7 @@ class ControlClient:
             base_url=self._url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: reading the CAs' certificates takes 90 ms
             trust_env=False,  # a proxy of the environment has no business between us and loopback
         )
 
@@ -94,24 +90,6 @@ class ControlClient:
         """What the node says of itself: node, version, demo, started_at, counts..."""
         return self._get("/v1/status", dict[str, Any])
 
-    def accounts(self) -> list[AccountView]:
-        return self._get("/v1/accounts", list[AccountView])
-
-    def account(self, name: str) -> AccountView:
-        return self._get(f"/v1/accounts/{_quoted(name)}", AccountView)
-
-    def add_account(self, new: NewAccount) -> AccountAdded:
-        return self._post("/v1/accounts", new, AccountAdded)
-
-    def add_credential(self, account: str, new: NewCredential) -> Secret:
-        return self._post(f"/v1/accounts/{_quoted(account)}/credentials", new, Secret)
-
-    def revoke_credential(self, login: str) -> Secret:
-        return self._ask("DELETE", f"/v1/credentials/{_quoted(login)}", Secret)
-
-    def allow(self, account: str, new: NewNetwork) -> AccountView:
-        return self._post(f"/v1/accounts/{_quoted(account)}/networks", new, AccountView)
-
     def decisions(
         self, *, sender: str = "", account: str = "", open_only: bool = False, limit: int = 200
     ) -> list[DecisionView]:
@@ -120,26 +98,26 @@ class ControlClient:
         return self._get("/v1/decisions", list[DecisionView], query)
 
     def decision(self, decision_id: str) -> DecisionView:
-        return self._get(f"/v1/decisions/{_quoted(decision_id)}", DecisionView)
+        return self._get(f"/v1/decisions/{quoted(decision_id)}", DecisionView)
 
     def propose(self, new: NewDecision) -> Stopped:
         return self._post("/v1/decisions", new, Stopped)
 
     def release_decision(self, decision_id: str, order: ReleaseOrder | None = None) -> Freed:
         """Release the sender of a decision and its held mail."""
-        return self._post(f"/v1/decisions/{_quoted(decision_id)}/release", order or ReleaseOrder(), Freed)
+        return self._post(f"/v1/decisions/{quoted(decision_id)}/release", order or ReleaseOrder(), Freed)
 
     def confirm(self, decision_id: str, order: ConfirmOrder | None = None) -> DecisionView:
-        return self._post(f"/v1/decisions/{_quoted(decision_id)}/confirm", order or ConfirmOrder(), DecisionView)
+        return self._post(f"/v1/decisions/{quoted(decision_id)}/confirm", order or ConfirmOrder(), DecisionView)
 
     def sender(self, sender: str) -> SenderView:
-        return self._get(f"/v1/senders/{_quoted(sender)}", SenderView)
+        return self._get(f"/v1/senders/{quoted(sender)}", SenderView)
 
     def hold_sender(self, sender: str, order: HoldOrder | None = None) -> Stopped:
-        return self._post(f"/v1/senders/{_quoted(sender)}/hold", order or HoldOrder(), Stopped)
+        return self._post(f"/v1/senders/{quoted(sender)}/hold", order or HoldOrder(), Stopped)
 
     def release_sender(self, sender: str, order: ReleaseOrder | None = None) -> Freed:
-        return self._post(f"/v1/senders/{_quoted(sender)}/release", order or ReleaseOrder(), Freed)
+        return self._post(f"/v1/senders/{quoted(sender)}/release", order or ReleaseOrder(), Freed)
 
     def held(self, *, sender: str = "", account: str = "", limit: int = 500) -> list[HeldView]:
         """Parked messages, newest first."""
@@ -152,7 +130,7 @@ class ControlClient:
         return self._post("/v1/held/drop", order, Removed)
 
     def message(self, message_id: str) -> HeldView:
-        return self._get(f"/v1/messages/{_quoted(message_id)}", HeldView)
+        return self._get(f"/v1/messages/{quoted(message_id)}", HeldView)
 
     def queue(self) -> dict[str, Any]:
         """counts, destinations (waiting, held), delivery (active, delivered, deferred, bounced)."""
@@ -163,12 +141,6 @@ class ControlClient:
 
     def outcome(self, outcome: Outcome) -> None:
         self._post("/v1/outcomes", outcome, dict[str, Any])
-
-    def _get(self, path: str, answer: type[_T], query: Mapping[str, str] | None = None) -> _T:
-        return self._ask("GET", path, answer, query={name: value for name, value in (query or {}).items() if value})
-
-    def _post(self, path: str, body: msgspec.Struct, answer: type[_T]) -> _T:
-        return self._ask("POST", path, answer, body=msgspec.json.encode(body))
 
     def _ask(
         self,
@@ -187,18 +159,24 @@ class ControlClient:
             ) from None
         except httpx2.HTTPError as error:
             raise ControlUnreachable(503, f"the relay's control API at {self._url} broke off: {error!r}") from None
-        if not response.is_success:
-            raise self._error(response.status_code, response.content)
-        return msgspec.json.decode(response.content, type=answer)
+        return answer_of(response, answer, self._hint)
 
-    def _error(self, status: int, content: bytes) -> ControlError:
-        try:
-            detail = msgspec.json.decode(content, type=Problem).detail
-        except msgspec.DecodeError:
-            detail = f"HTTP {status}: {content[:200].decode(errors='replace')}"
-        if status == 401 and self._token_file is not None:
-            detail += f". The token used was that of {self._token_file}; is {self._url} the relay of another folder?"
-        return ControlError(status, detail)
+    def _hint(self, status: int) -> str:
+        if status != 401 or self._token_file is None:
+            return ""
+        return f". The token used was that of {self._token_file}; is {self._url} the relay of another folder?"
+
+
+def answer_of(response: httpx2.Response, answer: type[_T], hint: Callable[[int], str] = lambda status: "") -> _T:
+    """Decode an answer of the API. Raises ControlError for a problem document; `hint` may add to its words."""
+    status, content = response.status_code, response.content
+    if response.is_success:
+        return msgspec.json.decode(content, type=answer)
+    try:
+        detail = msgspec.json.decode(content, type=Problem).detail
+    except msgspec.DecodeError:
+        detail = f"HTTP {status}: {content[:200].decode(errors='replace')}"
+    raise ControlError(status, detail + hint(status))
 
 
 def base_url(listen: str) -> str:
@@ -210,7 +188,3 @@ def base_url(listen: str) -> str:
     host, port = split_listen(listen)
     host = _ANYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _quoted(part: str) -> str:
-    return quote(part, safe="")

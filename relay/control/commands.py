@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
-from relay.control.accounts import Accounts
 from relay.control.audit import Act
+from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
 from relay.control.questions import Questions
 from relay.control.state import State
@@ -28,11 +28,11 @@ from relay.control.views import (
     Stopped,
 )
 from relay.events import DecisionLogged, Dropped, Held, Released
-from relay.policy.decision import STANDING_OF, Decision, Effect, Proposal
+from relay.policy.decision import PARKED, STANDING_OF, Decision, Effect, Proposal
 from relay.policy.signals import Signals
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
-from relay.tree import Principal, Role
+from relay.tree import NEWCOMERS_HELD, Principal, Role, is_group
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
@@ -49,7 +49,7 @@ class Commands:
     ) -> None:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
-        self.accounts = Accounts(state)
+        self.desk = Desk(state, clock, self._in_spool)
         self.questions = Questions(state, spool, courier, clock)
 
     async def apply(self, proposal: Proposal) -> Decision:
@@ -123,7 +123,7 @@ class Commands:
         if any(row.proposal.effect is Effect.SUSPEND for row in ended):
             require(principal, ROLE_OF_EFFECT[Effect.SUSPEND])
         if order.dry_run:
-            return _freed(sender, ended, self._spool.held(sender, None, -1), order)
+            return _freed(sender, ended, self._parked_under(sender), order)
         await self._end(principal, sender, ended, order)
         return _freed(sender, ended, await self._free(principal, sender, ended, order), order)
 
@@ -161,16 +161,40 @@ class Commands:
         self.questions.account_of(principal, outcome.sender)
         self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
 
+    def _in_spool(self, account: str) -> tuple[int, int]:
+        """How many messages of an account wait, and how many are held."""
+        held = len(self._spool.held(None, account, -1))
+        return self._spool.messages_of(account) - held, held
+
     async def _enact(self, proposal: Proposal, principal: Principal | None) -> tuple[Decision, int]:
+        is_parking = proposal.effect in _PARKING and proposal.starts_at <= self._clock.now()
+        if is_parking:
+            self._signals.set_apart(proposal.sender)
         decided = await self._state.decide_all([proposal], principal)
         self._log(decided)
-        if proposal.effect not in _PARKING or proposal.starts_at > self._clock.now():
+        if not is_parking:
             return decided[0], 0
-        parked = await self._spool.hold_sender(proposal.sender)
-        self._courier.forget(proposal.sender)
+        parked = await self._park(proposal)
         for message in parked:
             self._journal.append(Held(**self._journal.stamp(), **_attribution(message), decision_id=decided[0].id))
         return decided[0], len(parked)
+
+    async def _park(self, proposal: Proposal) -> list[HeldMessage]:
+        """Park what is spooled already, of the sender or of the account's newcomers."""
+        if not is_group(proposal.sender):
+            parked = await self._spool.hold_sender(proposal.sender)
+            self._courier.forget(proposal.sender)
+            return parked
+        now = self._clock.now()
+        senders = [
+            sender
+            for sender in self._signals.newcomers(proposal.account, now.timestamp())
+            if not self._state.state_of(sender, now).is_reinstated(now)
+        ]
+        parked = await self._spool.hold_group(senders, NEWCOMERS_HELD)
+        for sender in senders:
+            self._courier.forget(sender)
+        return parked
 
     async def _end(self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder) -> None:
         reason = order.note or ("released as not spam" if order.verdict == "not_spam" else "released by hand")
@@ -185,9 +209,20 @@ class Commands:
     async def _free(
         self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder
     ) -> list[HeldMessage]:
-        freed = await self._spool.release(sender=sender)
+        if is_group(sender):
+            chosen = [message.message_id for message in self._parked_under(sender)]
+            freed = await self._spool.release(message_ids=chosen)
+        else:
+            freed = await self._spool.release(sender=sender)
         self._journal_released(principal, freed, ended[0].id if ended else "", order)
         return freed
+
+    def _parked_under(self, sender: str) -> list[HeldMessage]:
+        """What a release frees. A newcomer who is held for himself meanwhile stays so when the group is released."""
+        found, now = self._spool.held(sender, None, -1), self._clock.now()
+        if not is_group(sender):
+            return found
+        return [message for message in found if self._state.state_of(message.sender, now).standing not in PARKED]
 
     def _journal_released(
         self, principal: Principal, freed: Sequence[HeldMessage], decision_id: str, order: ReleaseOrder

@@ -53,7 +53,7 @@ class Database:
 
     def _connect(self) -> None:
         try:
-            self._engine = create_engine(self._url)
+            self._engine = create_engine(_with_driver(self._url))
         except (ArgumentError, ModuleNotFoundError) as error:
             raise StateFailure(f"the state database {self._url!r} cannot be opened: {error}") from error
         if self._engine.dialect.name == "sqlite":
@@ -72,6 +72,12 @@ class Database:
     def _dispose(self) -> None:
         if self._engine is not None:
             self._engine.dispose()
+
+
+def _with_driver(url: str) -> str:
+    """PostgreSQL by psycopg 3 (the extra `cluster`), whatever SQLAlchemy would take by itself."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme in ("postgresql", "postgres") else url
 
 
 def _prepare_sqlite(engine: Engine) -> None:

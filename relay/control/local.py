@@ -1,16 +1,17 @@
-"""Accounts without a running relay: opens the state file itself, alone, and closes it again."""
+"""Accounts without a running relay: opens the state itself, alone, hands the orders to the same API, and closes it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import TypeVar
+
+import httpx2
 
 from relay.clock import SystemClock
-from relay.control.accounts import Accounts
-from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from relay.control.account_calls import AccountCalls
+from relay.control.client import ControlClient, ControlError, ControlUnreachable, answer_of
 from relay.control.database import default_url
 from relay.control.lock import AlreadyRunning, acquire
-from relay.control.state import State
-from relay.control.views import AccountAdded, AccountView, NewAccount, NewCredential, NewNetwork, Secret
 from relay.settings import Settings
 from relay.tree import Principal, Role
 
@@ -20,19 +21,8 @@ _T = TypeVar("_T")
 _FOLDER_OWNER = Principal("cli", Role.ADMIN)
 
 
-class AccountDesk(Protocol):
-    """The commands on accounts, through the API or without a relay."""
-
-    def accounts(self) -> list[AccountView]: ...
-    def account(self, name: str) -> AccountView: ...
-    def add_account(self, new: NewAccount) -> AccountAdded: ...
-    def add_credential(self, account: str, new: NewCredential) -> Secret: ...
-    def revoke_credential(self, login: str) -> Secret: ...
-    def allow(self, account: str, new: NewNetwork) -> AccountView: ...
-
-
-def at_the_desk(settings: Settings, action: Callable[[AccountDesk], _T]) -> _T:
-    """Do `action` through the running relay, or on its state when none runs. Raises ControlError, Refusal."""
+def at_the_desk(settings: Settings, action: Callable[[AccountCalls], _T]) -> _T:
+    """Do `action` through the running relay, or on its state when none runs. Raises ControlError, StateFailure."""
     try:
         with ControlClient.of(settings) as client:
             return action(client)
@@ -47,40 +37,44 @@ def at_the_desk(settings: Settings, action: Callable[[AccountDesk], _T]) -> _T:
             raise ControlError(error.status, f"{running} - but {error}") from None
 
 
-class _LocalDesk:
+class _LocalDesk(AccountCalls):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def accounts(self) -> list[AccountView]:
-        return self._now(lambda accounts: accounts.list(_FOLDER_OWNER))
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[_T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> _T:
+        return answer_of(asyncio.run(self._respond(method, path, query, body)), answer)
 
-    def account(self, name: str) -> AccountView:
-        return self._now(lambda accounts: accounts.show(_FOLDER_OWNER, name))
+    async def _respond(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None
+    ) -> httpx2.Response:
+        from relay.control.api import build_desk
+        from relay.control.desk import Desk
+        from relay.control.state import State
 
-    def add_account(self, new: NewAccount) -> AccountAdded:
-        return self._later(lambda accounts: accounts.add(_FOLDER_OWNER, new))
+        clock = SystemClock()
+        state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
+        try:
+            transport = httpx2.ASGITransport(app=build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER))
+            async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
+                return await client.request(method, path, params=query, content=body)
+        finally:
+            await state.close()
 
-    def add_credential(self, account: str, new: NewCredential) -> Secret:
-        return self._later(lambda accounts: accounts.add_credential(_FOLDER_OWNER, account, new))
+    def _in_spool(self, account: str) -> tuple[int, int]:
+        """How many messages of an account wait, and how many are held; none where no relay has run yet."""
+        from relay.spool import census, index
 
-    def revoke_credential(self, login: str) -> Secret:
-        return self._later(lambda accounts: accounts.revoke_credential(_FOLDER_OWNER, login))
-
-    def allow(self, account: str, new: NewNetwork) -> AccountView:
-        return self._later(lambda accounts: accounts.allow(_FOLDER_OWNER, account, new.network, dry_run=new.dry_run))
-
-    def _now(self, ask: Callable[[Accounts], _T]) -> _T:
-        async def answer(accounts: Accounts) -> _T:
-            return ask(accounts)
-
-        return self._later(answer)
-
-    def _later(self, action: Callable[[Accounts], Awaitable[_T]]) -> _T:
-        async def run() -> _T:
-            state = await State.open(default_url(self._settings.dir), self._settings.node.name, SystemClock())
-            try:
-                return await action(Accounts(state))
-            finally:
-                await state.close()
-
-        return asyncio.run(run())
+        path = self._settings.dir / "spool" / "index.sqlite"
+        if not path.exists():
+            return 0, 0
+        with closing(index.connect(path)) as connection:
+            held = len(census.held(connection, None, account, -1))
+            return census.messages_of(connection, account) - held, held

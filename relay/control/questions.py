@@ -13,7 +13,7 @@ from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
 from relay.policy.decision import STANDING_OF, Decision
 from relay.policy.why import facts, sentence, undo
 from relay.spool.store import HeldMessage, Spool
-from relay.tree import Principal, Role
+from relay.tree import GROUP_RULES, Principal, Role, newcomers_of
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
@@ -81,7 +81,7 @@ class Questions:
     def account_of(self, principal: Principal, sender: str) -> str:
         """The account in a sender's key. Raises NotFound unless there is one in scope."""
         account = sender.split("|", 1)[0]
-        if sender.count("|") < 2 or account not in self._state.accounts:
+        if sender.count("|") < 2 or not self._state.has_known(account):
             raise NotFound(f"there is no sender {sender!r}; a sender is written account|kind|value, as `held ls` shows")
         require_sight(principal, account, self._state.reseller_of(account), f"sender {sender!r}")
         return account
@@ -136,7 +136,10 @@ class Questions:
         return sees(principal, account, self._state.reseller_of(account))
 
     def _held_view(self, message: HeldMessage) -> HeldView:
-        decision = self._state.state_of(message.sender, self._clock.now()).decision
+        now = self._clock.now()
+        decision = self._state.state_of(message.sender, now).decision
+        if decision is None and message.rule in GROUP_RULES:
+            decision = self._state.state_of(newcomers_of(message.account), now).decision
         return HeldView(
             message_id=message.message_id,
             account=message.account,

@@ -45,8 +45,10 @@ reseller = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("created_at", Instant, nullable=False),
+    Column("is_suspended", Boolean, nullable=False),
 )
 
+# A removed account keeps its row: its name stands in decisions, mail and the audit log, and is not given out again.
 account = Table(
     "account",
     metadata,
@@ -54,9 +56,11 @@ account = Table(
     Column("reseller", String(64), ForeignKey("reseller.name")),
     Column("shared_host", Boolean, nullable=False),
     Column("contact", Text, nullable=False),
-    Column("rcpts_per_hour", Integer),
     Column("is_suspended", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("identity_rules", JSON, nullable=False),
+    Column("normalises_line_ends", Boolean, nullable=False),
+    Column("removed_at", Instant),
 )
 
 domain = Table(
@@ -86,6 +90,13 @@ credential = Table(
     Column("hash", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("previous_hash", Text, nullable=False),
+    Column("previous_until", Instant),
+    Column("networks", JSON, nullable=False),
+    Column("sender_domains", JSON, nullable=False),
+    Column("end_sender", Text, nullable=False),
+    Column("last_used_at", Instant),
+    Column("last_used_ip", String(64), nullable=False),
 )
 
 network = Table(
@@ -94,6 +105,20 @@ network = Table(
     Column("network", String(64), primary_key=True),
     Column("account", String(64), ForeignKey("account.name"), nullable=False),
     Column("created_at", Instant, nullable=False),
+)
+
+# `key` is what envelope.Level says of the level; `account` is "" for a reseller's. An absent number: the wider level's.
+limit_set = Table(
+    "limit_set",
+    metadata,
+    Column("level", String(16), primary_key=True),
+    Column("key", String(640), primary_key=True),
+    Column("account", String(64), nullable=False, index=True),
+    Column("rcpts_per_hour", Integer),
+    Column("rcpts_per_day", Integer),
+    Column("unique_rcpts_per_hour", Integer),
+    Column("rcpts_per_message", Integer),
+    Column("messages_per_hour", Integer),
 )
 
 decision = Table(

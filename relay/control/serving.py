@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,19 +14,33 @@ _STOP_SECONDS = 3
 
 
 @contextlib.asynccontextmanager
-async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while the block runs; gives the port, which differs from `port` when that is 0. Raises OSError."""
+async def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    protocol: Callable[..., asyncio.Protocol] | None = None,
+    stop_seconds: float = _STOP_SECONDS,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    """Serve while the block runs; gives the port, which differs from `port` when that is 0. Raises OSError.
+
+    `protocol` makes uvicorn's protocol for each connection. Running requests may finish within stop_seconds.
+    """
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http=protocol or "auto",  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
         lifespan="off",
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_graceful_shutdown=stop_seconds,  # type: ignore[arg-type]
     )
+    config.load()
+    config.ssl = tls
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]))
     try:

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from relay.control.views import AccountView, DecisionView, Freed, HeldView, SenderView
+from relay.control.views import DecisionView, Freed, HeldView, SenderView
 
 _PIPE_WIDTH = 200
 
@@ -40,25 +40,6 @@ def clean(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
-
-
-def accounts(views: Sequence[AccountView]) -> None:
-    table(
-        ("account", "reseller", "shared host", "rcpts/h", "logins", "networks", "contact"),
-        (
-            (
-                view.name,
-                view.reseller,
-                "yes" if view.shared_host else "no",
-                view.rcpts_per_hour or "default",
-                ", ".join(view.logins),
-                ", ".join(view.networks),
-                view.contact,
-            )
-            for view in views
-        ),
-        "no accounts yet; add one with: mailweir account add NAME",
-    )
 
 
 def held(views: Sequence[HeldView]) -> None:

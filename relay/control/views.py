@@ -5,68 +5,15 @@ from typing import Literal
 
 import msgspec
 
+from relay.control.account_views import AccountAdded as AccountAdded
+from relay.control.account_views import AccountView as AccountView
+from relay.control.account_views import NewAccount as NewAccount
+from relay.control.account_views import NewCredential as NewCredential
+from relay.control.account_views import NewNetwork as NewNetwork
+from relay.control.account_views import Secret as Secret
 from relay.policy.decision import Effect, Evidence
 
 AuditDetail = dict[str, str | int | float | bool | None]
-
-
-class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account with its logins and networks, without any secret."""
-
-    name: str
-    reseller: str = ""
-    shared_host: bool = False
-    contact: str = ""
-    rcpts_per_hour: int | None = None
-    domains: list[str] = []
-    is_suspended: bool = False
-    logins: list[str] = []
-    revoked_logins: list[str] = []
-    networks: list[str] = []
-
-
-class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/accounts. With `login` a credential is made at once; without `password` its secret is generated."""
-
-    name: str
-    reseller: str = ""
-    shared_host: bool = False
-    contact: str = ""
-    rcpts_per_hour: int | None = None
-    domains: list[str] = []
-    login: str = ""
-    password: str = ""
-    dry_run: bool = False
-
-
-class NewCredential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/accounts/{account}/credentials."""
-
-    login: str
-    password: str = ""
-    dry_run: bool = False
-
-
-class NewNetwork(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/accounts/{account}/networks. `network` like 192.0.2.0/24."""
-
-    network: str
-    dry_run: bool = False
-
-
-class Secret(msgspec.Struct, frozen=True, kw_only=True):
-    """A new login. `password` is told this once, and only when it was generated."""
-
-    login: str
-    account: str
-    password: str = ""
-
-
-class AccountAdded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to NewAccount."""
-
-    account: AccountView
-    secret: Secret | None = None
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):

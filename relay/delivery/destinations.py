@@ -105,7 +105,7 @@ class _Lookup:
     """DNS, remembered."""
 
     def __init__(self, delivery: Delivery, clock: Clock) -> None:
-        self._clock, self._seconds = clock, delivery.dns_timeout_seconds
+        self._clock, self._delivery = clock, delivery
         self._nameservers = [_nameserver(value) for value in delivery.nameservers]
         self._resolver: dns.asyncresolver.Resolver | None = None
         self._cache: dict[str, _Known] = {}
@@ -194,18 +194,25 @@ class _Lookup:
         except (dns.exception.SyntaxError, dns.exception.FormError, UnicodeError):
             return None, _MAX_TTL  # a label of 64 bytes or an empty one: no such name can exist
         except (dns.exception.DNSException, OSError) as error:
-            text = f"{kind} look-up of {name} failed: {_why(error)}"
+            text = f"{kind} look-up of {name} failed: {failure_of(error)}"
             raise TransientError(OwnReply(451, "4.4.3", text, Category.DNS_FAILURE)) from error
         ttl = min(max(answer.chaining_result.minimum_ttl, _MIN_TTL), _MAX_TTL)
         return tuple(answer.rrset or ()), ttl
 
     def _ready(self) -> dns.asyncresolver.Resolver:
         if self._resolver is None:  # reading resolv.conf may fail, which is no reason not to start
-            self._resolver = dns.asyncresolver.Resolver(configure=not self._nameservers)
-            self._resolver.lifetime = self._seconds
-            if self._nameservers:
-                self._resolver.nameservers = list(self._nameservers)
+            self._resolver = make_resolver(self._delivery)
         return self._resolver
+
+
+def make_resolver(delivery: Delivery) -> dns.asyncresolver.Resolver:
+    """Make a resolver that asks the name servers of the settings, else those of the system. Raises SettingsError."""
+    nameservers = [_nameserver(value) for value in delivery.nameservers]
+    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+    resolver.lifetime = delivery.dns_timeout_seconds
+    if nameservers:
+        resolver.nameservers = list(nameservers)
+    return resolver
 
 
 def _nameserver(value: str) -> dns.nameserver.Nameserver:
@@ -219,7 +226,8 @@ def _ttl(error: dns.resolver.NXDOMAIN) -> float:
     return float(min(max(response.resolve_chaining().minimum_ttl, _MIN_TTL), _MAX_TTL))
 
 
-def _why(error: Exception) -> str:
+def failure_of(error: Exception) -> str:
+    """Say in words what went wrong with a look-up."""
     match error:
         case dns.exception.Timeout():
             return "timed out"

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from asyncio import sslproto
 from typing import Any, Self
 
 import aiosmtpd.smtp
@@ -24,6 +25,7 @@ _READER_LIMIT = 65_536
 # Commands of one client before the others get the loop: its buffer may hold 20,000 of them
 _TURN = 20
 _FAREWELL_SECONDS = 3.0  # for a client to read our goodbye; one that never reads would keep its place for ever
+_HANDSHAKE_SECONDS = 30  # for TLS, and for the PROXY header before it
 
 TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _TIMED_OUT = Reply(421, "4.4.2", "timeout, closing connection")
@@ -45,6 +47,7 @@ class Conversation(SMTP):
     """One connection. `cloned` makes each from a template."""
 
     ip: str
+    is_implicit_tls: bool = False
     _replies: list[bytes]
     _turn: int
 
@@ -72,7 +75,28 @@ class Conversation(SMTP):
 
     async def _handle_client(self) -> None:
         with contextlib.suppress(ConnectionResetError):
-            await super()._handle_client()
+            if await self._opened():
+                await super()._handle_client()
+
+    async def _opened(self) -> bool:
+        """What comes before the greeting: TLS where the listener begins with it. False: the connection is over."""
+        if not self.is_implicit_tls:
+            return True
+        self._reset_timeout(_HANDSHAKE_SECONDS)
+        try:
+            await self._start_tls()
+        except TLSSetupException as error:
+            await self.handle_exception(error)
+            self.abort()
+            return False
+        self._reset_timeout()
+        return True
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        transport = self._original_transport or self.transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
 
     def eof_received(self) -> bool:
         # aiosmtpd would drop a command under way here; who has said all may still listen (RFC 9293 section 3.6)
@@ -98,9 +122,16 @@ class Conversation(SMTP):
     async def push(self, status: str | bytes) -> None:
         """Write a reply, behind those that wait."""
         text = status if isinstance(status, str) else status.decode()
-        self._replies.append(_with_enhanced_code(text).encode() + b"\r\n")
+        if bare := _BARE_ERROR.match(text):
+            # aiosmtpd's own errors carry no enhanced code and some echo input: replace their text
+            text = f"{bare[1]}{bare[2]} {bare[1]}.5.2 syntax error or unknown command"
+            self._blundered()
+        self._replies.append(text.encode() + b"\r\n")
         await self._flush()
         await self._take_turns()
+
+    def _blundered(self) -> None:
+        """The client made an error in the protocol."""
 
     async def _answer(self, reply: Reply | str) -> None:
         """Reply within a pipelined group: written when no further complete command waits (RFC 2920 section 3.2)."""
@@ -129,8 +160,39 @@ class Conversation(SMTP):
     async def smtp_STARTTLS(self, arg: str | None) -> None:
         if self._tls_protocol:
             await self.push(str(_IN_TLS))  # a second layer would be put over the first
+        elif arg:
+            await self.push("501 5.5.4 STARTTLS takes no argument")
         else:
-            await super().smtp_STARTTLS(arg)
+            await self.push("220 Ready to start TLS")
+            # what a client pipelined behind the command was said in clear text (RFC 3207 section 5)
+            self._reader._buffer.clear()  # type: ignore[attr-defined]
+            await self._start_tls()
+
+    async def _start_tls(self) -> None:
+        """Put TLS under the talk, as aiosmtpd's STARTTLS does. Raises TLSSetupException.
+
+        Bytes that came already (behind a PROXY header) are the client's hello.
+        """
+        hello = bytes(self._reader._buffer)  # type: ignore[attr-defined]
+        assert self.transport is not None
+        assert self.tls_context is not None
+        done = self.loop.create_future()
+        tls = sslproto.SSLProtocol(
+            self.loop, self, self.tls_context, done, server_side=True, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+        )
+        self._tls_protocol, self._original_transport = tls, self.transport
+        self._original_transport.set_protocol(tls)
+        self.transport = tls._get_app_transport()  # type: ignore[attr-defined]
+        tls.connection_made(self._original_transport)
+        if hello:
+            tls.get_buffer(len(hello))[: len(hello)] = hello
+            tls.buffer_updated(len(hello))
+        try:
+            await done
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise TLSSetupException from error
 
     async def smtp_NOOP(self, arg: str | None) -> None:
         await self._answer("250 2.0.0 ok")
@@ -144,9 +206,3 @@ class Conversation(SMTP):
 
 
 _BARE_ERROR = re.compile(r"([45])(\d\d) (?!\d\.\d)")
-
-
-def _with_enhanced_code(text: str) -> str:
-    """aiosmtpd's own errors carry no enhanced code and some echo input: replace their text."""
-    bare = _BARE_ERROR.match(text)
-    return f"{bare[1]}{bare[2]} {bare[1]}.5.2 syntax error or unknown command" if bare else text

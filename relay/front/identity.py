@@ -3,33 +3,33 @@
 Only accounts marked `shared_host` are believed what they write; a customer behind them may forge any header below the
 one their server adds, so the top-most alone counts. Must never make a key of an empty value: all mail without an
 identity would share it, and one abuser would stop everybody.
+
+Forwarded mail (kind `forwarded`) is kept apart: a forwarder shares its server's address with innocents, and the spam in
+it was written by strangers. Whom the server names stays who he is, whatever forwarding the message shows: a customer
+can write X-Forwarded-For and an SRS envelope sender himself, and would be rid of his standing by it. So only mail that
+nobody vouches for is looked at, and what the server itself names `forward+box@domain`.
 """
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from relay.envelope import Submission
+from relay.front.identity_plan import (
+    CREDENTIAL_BOUND,
+    FORWARDED,
+    OWN_HOST,
+    SHARED_HOST,
+    UNNAMED,
+    Plan,
+    Witness,
+    plan_of,
+)
+from relay.front.witnesses import is_srs, normalised, script
 from relay.tree import SenderId
 
-VALUE_BYTES = 255
-RECEIVED_LENGTH = 2_000  # characters of the first Received line; a longer one was not written by Postfix
+FORWARD_MARK = "forward+"  # docs/integrations/exim.md: forward+ the address that forwards
 
-# Names as they stand in spec 2.2 and in the panels; compared without case (Nodemailer writes X-Authuser)
-_HEADERS = b"X-AuthUser|X-Authenticated-(?:Sender|Id)|X-PPP-Vhost|X-PHP-(?:Originating-)?Script|X-Source-Dir|Received"
-_FIELD = rb"(" + _HEADERS + rb")[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
-_first_field = re.compile(_FIELD, re.IGNORECASE).match
-# begins with a plain LF, which the engine finds by memchr; with ^ it would look at every byte
-_later_fields = re.compile(rb"\n" + _FIELD, re.IGNORECASE).finditer
-
-# Script headers stay in the message: evidence for whoever gets it, and no login. The others name logins.
-_CUT = frozenset((b"x-authuser", b"x-authenticated-sender", b"x-authenticated-id", b"x-ppp-vhost"))
-
-_CPANEL_SENDER = re.compile(r"[^\s:]+:\s+(\S+)")  # `X-Authenticated-Sender: host: user@domain`
-_POSTFIX_LOGIN = re.compile(r"\(Authenticated sender: ([^\s()]+)\) by (\S+)")
-_POSTFIX_UID = re.compile(r"by (\S+) \(Postfix, from userid (\d+)\)")
-_BATV = re.compile(r"prvs=[0-9a-z]+=")
-_SRS = re.compile(r"srs[01][=+-]")
+_forwarding_field = re.compile(rb"\nX-Forwarded-(For|To|Encrypted)[ \t]*:", re.IGNORECASE).search
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,107 +43,87 @@ class Identity:
     @property
     def is_named(self) -> bool:
         """Tell whether an end sender is known; if not, the whole credential or address stands for it."""
-        return self.sender.kind not in ("credential", "unknown")
+        return self.source not in UNNAMED
 
-
-@dataclass(frozen=True, slots=True)
-class _Witness:
-    kind: str
-    source: str
-    value: Callable[[Submission, dict[bytes, str]], str]
+    @property
+    def is_forwarded(self) -> bool:
+        """Tell whether the mail came from elsewhere and is only passed on."""
+        return self.sender.kind == FORWARDED
 
 
 def identify(submission: Submission, header_block: bytes) -> Identity:
     """Name the end sender of a message. `header_block` is its content up to the empty line, or further."""
+    account = submission.account
+    if account.identity_rules:
+        plan = plan_of(account.identity_rules, account.shared_host)
+    else:
+        plan = SHARED_HOST if account.shared_host else OWN_HOST
+    end = header_block.find(b"\r\n\r\n")
+    end = len(header_block) if end < 0 else end
+    topmost, spans = _read(plan, header_block, end)
+    kind, value, source = _named(submission, plan, topmost, header_block, end)
+    return Identity(SenderId(account.name, kind, value, script(topmost)), source, spans)
+
+
+def _read(plan: Plan, block: bytes, end: int) -> tuple[dict[bytes, str], list[tuple[int, int]]]:
+    """Return the top-most value of each field that says something about identity, and the spans to cut."""
     topmost: dict[bytes, str] = {}
-    spans = []
-    for field, start in _fields(header_block):
-        name = field[1].lower()
-        if name not in topmost:
-            topmost[name] = field[2].decode("utf-8", "replace")
-        if name in _CUT:
-            spans.append((start, field.end() + 2))
-    script = _script(topmost)
-    for witness in _SHARED_HOST if submission.account.shared_host else _OWN_HOST:
-        value = _normalised(witness.value(submission, topmost))
-        if value:
-            sender = SenderId(submission.account.name, witness.kind, value, script)
-            return Identity(sender, witness.source, spans)
+    spans: list[tuple[int, int]] = []
+    if first := plan.first_field(block, 0, end):
+        _note(plan, first, 0, topmost, spans)
+    for field in plan.later_fields(block, 0, end):
+        _note(plan, field, field.start() + 1, topmost, spans)
+    return topmost, spans
+
+
+def _note(
+    plan: Plan, field: re.Match[bytes], start: int, topmost: dict[bytes, str], spans: list[tuple[int, int]]
+) -> None:
+    name = field[1].lower()
+    if name not in topmost:
+        topmost[name] = field[2].decode("utf-8", "replace")
+    if name in plan.cut:
+        spans.append((start, field.end() + 2))
+
+
+def _named(
+    submission: Submission, plan: Plan, topmost: dict[bytes, str], block: bytes, end: int
+) -> tuple[str, str, str]:
+    """Return kind, value and source: the login's binding, else the first witness that has something to say."""
+    if submission.end_sender and (bound := normalised(submission.end_sender)):
+        return CREDENTIAL_BOUND, bound, "binding of the credential"
+    for witness in plan.witnesses:
+        value = normalised(witness.read(submission, topmost))
+        if not value:
+            continue
+        if witness.is_vouched_for:
+            return _forwarder(submission, witness, value)
+        if source := _forwarding(submission, block, end):
+            return FORWARDED, submission.client_ip, source
+        return witness.kind, value, witness.source
     raise AssertionError("a client has an address")
 
 
-def _fields(block: bytes) -> Iterator[tuple[re.Match[bytes], int]]:
-    """Yield the fields that say something about identity, top first, each with the place of its first byte."""
-    end = block.find(b"\r\n\r\n")
-    end = len(block) if end < 0 else end
-    if first := _first_field(block, 0, end):
-        yield first, 0
-    for field in _later_fields(block, 0, end):
-        yield field, field.start() + 1
+def _forwarder(submission: Submission, witness: Witness, value: str) -> tuple[str, str, str]:
+    if not value.startswith(FORWARD_MARK):
+        return witness.kind, value, witness.source
+    box = value.removeprefix(FORWARD_MARK)
+    # Exim writes `forward+@` where it does not know the address
+    return FORWARDED, box if box.strip("@") else submission.client_ip, witness.source
 
 
-def _header(name: bytes) -> Callable[[Submission, dict[bytes, str]], str]:
-    return lambda _, topmost: topmost.get(name, "")
+def _forwarding(submission: Submission, block: bytes, end: int) -> str:
+    """Return what shows that mail without a named sender is passed on only; "" when nothing does.
 
-
-def _cpanel_sender(_: Submission, topmost: dict[bytes, str]) -> str:
-    value = topmost.get(b"x-authenticated-sender", "").strip()
-    found = _CPANEL_SENDER.fullmatch(value)
-    return found[1] if found else value
-
-
-def _received(submission: Submission, topmost: dict[bytes, str]) -> str:
-    """Read Postfix's first Received line, if the host that says it wrote it is the one that is connected."""
-    line = " ".join(topmost.get(b"received", "")[:RECEIVED_LENGTH].split())
-    helo = submission.helo.lower()
-    if found := _POSTFIX_UID.match(line):
-        return f"uid{found[2]}@{found[1]}" if found[1].lower() == helo else ""
-    # the last one: what stands in front of it was said by the customer in its HELO
-    logins = _POSTFIX_LOGIN.findall(line)
-    return logins[-1][0] if logins and logins[-1][1].lower() == helo else ""
-
-
-def _mail_from(submission: Submission, _: dict[bytes, str]) -> str:
-    """Reduce addresses made for one message (BATV, VERP, SRS) to the mailbox behind them; else each is a new sender."""
-    local, at, domain = submission.mail_from.strip("<>").lower().rpartition("@")
-    local = _BATV.sub("", local, count=1)
-    if _SRS.match(local):
-        local = "srs"
-    return f"{local.split('+', 1)[0] or local}{at}{domain}"
-
-
-def _script(topmost: dict[bytes, str]) -> str:
-    """Return the PHP file that called mail(): the path where the header has it, else `uid:file`."""
-    path = topmost.get(b"x-php-script", "").split(" for ", 1)[0]
-    file = topmost.get(b"x-php-originating-script", "").split("(", 1)[0]
-    return _printable(path.strip() or file.strip() or topmost.get(b"x-source-dir", "").strip())
-
-
-def _normalised(value: str) -> str:
-    return _printable(value.strip().strip("<>").lower())
-
-
-def _printable(value: str) -> str:
-    """Drop what does not print, make one space of many, and cut at VALUE_BYTES."""
-    value = " ".join(value.split())
-    if not value.isprintable():
-        value = "".join(sign for sign in value if sign.isprintable()).strip()
-    if len(value) * 4 <= VALUE_BYTES:
-        return value
-    return value.encode("utf-8", "replace")[:VALUE_BYTES].decode("utf-8", "ignore").strip()
-
-
-_OWN_HOST = (
-    _Witness("mailfrom", "MAIL FROM", _mail_from),
-    _Witness("credential", "credential", lambda submission, _: submission.credential),
-    _Witness("unknown", "client address", lambda submission, _: submission.client_ip),
-)
-_SHARED_HOST = (
-    _Witness("x-authuser", "X-AuthUser", _header(b"x-authuser")),
-    _Witness("x-authsender", "X-Authenticated-Sender", _cpanel_sender),
-    _Witness("x-authid", "X-Authenticated-Id", _header(b"x-authenticated-id")),
-    _Witness("auth", "AUTH=", lambda submission, _: submission.auth_param),
-    _Witness("received", "Received", _received),
-    _Witness("vhost", "X-PPP-Vhost", _header(b"x-ppp-vhost")),
-    *_OWN_HOST,
-)
+    SRS alone does. A forwarder's header does together with an envelope domain that is not the account's, which can be
+    told only where the account has its domains registered; subdomains are its own.
+    """
+    sender = submission.mail_from
+    if is_srs(sender):
+        return "SRS"
+    own = submission.account.domains
+    domain = sender.rpartition("@")[2].strip("<>").lower()
+    if not own or not domain or any(domain == name or domain.endswith(f".{name}") for name in own):
+        return ""
+    found = _forwarding_field(b"\n" + block[:end])
+    return f"X-Forwarded-{found[1].decode().capitalize()}" if found else ""

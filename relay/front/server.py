@@ -3,16 +3,21 @@
 import asyncio
 import logging
 import resource
-from collections import Counter
+import socket
+import ssl
 
-from relay.front.session import CLOSING, Door, Doorway
+from relay.front.doorway import CLOSING, Doorway
+from relay.front.entrances import Entrance
+from relay.front.guard import Guard, client_key
+from relay.front.session import Door
+from relay.front.visit import Visit
 from relay.reply import Reply
+from relay.settings import split_listen
 
 _log = logging.getLogger("mailweir.front")
 
 # Open files that sessions must leave to the spool and to deliveries: without one of those no mail gets on disk
 _KEPT_FILES = 512
-_BUSY = Reply(421, "4.7.0", "too many connections from your address")
 _FULL = Reply(421, "4.3.2", "too many connections, try again later")
 
 
@@ -22,11 +27,16 @@ class Doors:
     def __init__(self, way: Doorway) -> None:
         self._way = way
         self._servers: list[asyncio.Server] = []
-        self._inside: set[Door] = set()
-        self._per_address: Counter[str] = Counter()
+        self._inside: dict[Visit, str] = {}
+        self._guard = Guard(way.settings)
         self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES, _KEPT_FILES)
         self.is_closing = False
         self.accepted = 0
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The context of all handshakes."""
+        return self._way.tls
 
     @property
     def sessions(self) -> int:
@@ -37,14 +47,19 @@ class Doors:
         """The ports listened on, in the order of opening."""
         return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
 
-    async def open(self, addresses: list[tuple[str, int]]) -> None:
-        """Listen. Raises OSError that names the address."""
+    async def open(self, entrance: Entrance, inherited: socket.socket | None = None) -> None:
+        """Listen at the entrance's address, or on a socket that systemd has opened. Raises OSError."""
         loop = asyncio.get_running_loop()
-        template = self._template(loop)
-        for host, port in addresses:
+        template = self._template(loop, entrance)
+        if inherited is not None:
+            server = await loop.create_server(template.cloned, sock=inherited, backlog=512)
+        else:
+            host, port = split_listen(entrance.address)
             # proto=IPPROTO_TCP is set by create_server's own getaddrinfo, else asyncio leaves Nagle on
-            self._servers.append(await loop.create_server(template.cloned, host, port, backlog=512))
-            _log.info("listening door=smtp address=%s port=%d", host, port)
+            server = await loop.create_server(template.cloned, host, port, backlog=512)
+        self._servers.append(server)
+        kind = "smtps" if entrance.is_implicit_tls else "smtp"
+        _log.info("listening door=%s address=%s port=%d", kind, entrance.address, self.ports[-1])
 
     async def close(self, seconds: float) -> None:
         """Take no new session, let running transactions finish within `seconds`, say 421 to the rest."""
@@ -59,27 +74,33 @@ class Doors:
         for door in list(self._inside):
             door.close_with(CLOSING)
 
-    def enter(self, door: Door) -> Reply | None:
+    def enter(self, door: Visit) -> Reply | None:
         """Note a session; return why it is not welcome, if so."""
         if self.is_closing:
             return CLOSING
         if len(self._inside) >= self._capacity:
             return _FULL
-        if self._per_address[door.ip] >= self._way.settings.max_connections_per_address:
-            return _BUSY
-        self._per_address[door.ip] += 1
-        self._inside.add(door)
+        key = client_key(door.ip)
+        if unwelcome := self._guard.enter(key, self._now()):
+            return unwelcome
+        self._inside[door] = key
         self.accepted += 1
         return None
 
-    def leave(self, door: Door) -> None:
-        if door in self._inside:
-            self._inside.discard(door)
-            self._per_address[door.ip] -= 1
-            if not self._per_address[door.ip]:
-                del self._per_address[door.ip]
+    def leave(self, door: Visit) -> None:
+        key = self._inside.pop(door, None)
+        if key is not None:
+            self._guard.leave(key)
 
-    def _template(self, loop: asyncio.AbstractEventLoop) -> Door:
+    def erred(self, door: Visit) -> bool:
+        """Count an error of a session; tell whether its address has made too many."""
+        return self._guard.erred(self._inside.get(door, door.ip), self._now())
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _template(self, loop: asyncio.AbstractEventLoop, entrance: Entrance) -> Door:
         template = Door(
             None,
             hostname=self._way.hostname,
@@ -90,5 +111,5 @@ class Doors:
             timeout=self._way.settings.timeout_seconds,
             loop=loop,
         )
-        template.serve(self._way, self)
+        template.serve(self._way, self, entrance)
         return template

@@ -36,6 +36,43 @@ def ensure_certificate(certificate: Path | None, key: Path | None, folder: Path,
         raise SettingsError(f"{error}. Or remove both files from {folder}: new ones are made at start") from None
 
 
+class CertificateWatch:
+    """Takes up new files of the operator's without dropping a session: a handshake uses what is there when it begins.
+
+    `refresh` is cheap when nothing changed. Files that do not fit each other, as between two renames, change nothing.
+    """
+
+    def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+        self._context, self._certificate, self._key = context, certificate, key or certificate
+        self._seen = self._stamp()
+
+    def refresh(self) -> bool:
+        """Load the files if they are others than before; tell whether they were taken up."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            _load(self._certificate, self._key, "smtp.tls_certificate", "smtp.tls_key")
+            self._context.load_cert_chain(self._certificate, self._key)
+        except (SettingsError, OSError) as error:
+            log.error("new certificate not taken up, the old one stays: %s", error)
+            return False
+        log.info("certificate taken up path=%s", self._certificate)
+        return True
+
+    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(_file_stamp(path) for path in (self._certificate, self._key))
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
 def _load(certificate: Path, key: Path, certificate_name: str, key_name: str) -> ssl.SSLContext:
     found = _read_certificate(certificate, certificate_name)
     _check_key(key, key_name, found)

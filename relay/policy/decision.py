@@ -5,8 +5,10 @@ Nodes merge by union of their rows; replay and undo come free. Nothing here keep
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+REINSTATED = timedelta(hours=24)  # spec 2.5
 
 Evidence = dict[str, float | int | str | list[str]]
 
@@ -35,6 +37,8 @@ class Standing(StrEnum):
     BLOCKED = "blocked"
     SUSPENDED = "suspended"
 
+
+PARKED = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)  # whose spooled mail does not move
 
 STANDING_OF = {
     Effect.WATCH: Standing.WATCH,
@@ -90,6 +94,10 @@ class State:
     decision: Decision | None = None
     multiplier: float = 1.0
     reinstated_at: datetime | None = None
+
+    def is_reinstated(self, now: datetime) -> bool:
+        """Tell whether a person released the sender within the last 24 h."""
+        return self.reinstated_at is not None and now - self.reinstated_at < REINSTATED
 
 
 def fold(decisions: Iterable[Decision], now: datetime) -> State:

@@ -1,85 +1,52 @@
 """Live counts per end sender: spam of the last hour, hard bounces of a day, complaints of a week, and its history.
 
+What senders of less than a day send counts for the newcomers of their account too, under a key of their own (see
+newcomers.py); a sender set apart takes its share out of it again.
+
 Bounded: the sender not heard of for longest leaves memory first. Rows for counters.sqlite come from `dirty`, once a
 second, and go back in by `load`. Must never decide anything: see triggers.py and verdict.py.
 """
 
 import logging
-from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
+from relay.policy.counts import (
+    DAY_SECONDS,
+    DAY_SLOTS,
+    DAY_WIDTH,
+    MINUTE_SECONDS,
+    MINUTE_SLOTS,
+    MINUTE_WIDTH,
+    Counts,
+    count,
+    forget,
+    slot_of,
+    state_of,
+)
+from relay.policy.newcomers import NEWCOMER_SECONDS, NEWCOMER_SENDERS, GroupSignal
 from relay.policy.triggers import SignalState as SignalState
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
+from relay.tree import newcomers_of
 
 log = logging.getLogger("mailweir.policy")
 
-# Windows are flat arrays of doubles, a few numbers a slot: a quarter of the memory of lists of objects
-MINUTE_SECONDS, MINUTE_SLOTS, MINUTE_WIDTH = 60, 60, 3  # slot, bad, seen
-DAY_SECONDS, DAY_SLOTS, DAY_WIDTH = 10_800, 56, 4  # slot of 3 h, seen, hard bounces, complaints: 7 days
-HARD_BOUNCE_SLOTS = 8  # 24 h
-BAD_MESSAGES = 10  # ids kept as evidence
+BAD_SENDERS = 32  # newcomers with bad messages, kept by group; NEWCOMER_SENDERS decide
+
+_CALM = GroupSignal()
 
 OutcomeKind = Literal["hard_bounce", "complaint"]
-
-
-class _Row(msgspec.Struct, array_like=True):
-    history: int
-    first_seen_unix: float
-    counted_from_unix: float
-    minutes: list[float]
-    days: list[float]
-    bad_messages: list[str]
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Row).decode
-
-
-class _Sender:
-    __slots__ = ("bad_messages", "counted_from_unix", "days", "first_seen_unix", "history", "minutes")
-
-    def __init__(self, now_unix: float) -> None:
-        self.history = 0
-        self.first_seen_unix = now_unix
-        self.counted_from_unix = now_unix
-        self.minutes = array("d")
-        self.days = array("d")
-        self.bad_messages: tuple[str, ...] = ()
-
-    def encoded(self) -> bytes:
-        return _encode(
-            _Row(
-                self.history,
-                self.first_seen_unix,
-                self.counted_from_unix,
-                self.minutes.tolist(),
-                self.days.tolist(),
-                list(self.bad_messages),
-            )
-        )
-
-    @classmethod
-    def decoded(cls, row: bytes) -> "_Sender":
-        known = _decode(row)
-        sender = cls(known.first_seen_unix)
-        sender.history, sender.counted_from_unix = known.history, known.counted_from_unix
-        sender.minutes, sender.days = array("d", known.minutes), array("d", known.days)
-        if len(sender.minutes) % MINUTE_WIDTH or len(sender.days) % DAY_WIDTH:
-            raise msgspec.ValidationError("windows of another shape")
-        sender.bad_messages = tuple(known.bad_messages)
-        return sender
 
 
 class Signals:
     """The counts of every end sender, in memory, at most `capacity` of them."""
 
     def __init__(self, capacity: int = 100_000) -> None:
-        self._senders: OrderedDict[str, _Sender] = OrderedDict()
+        self._senders: OrderedDict[str, Counts] = OrderedDict()
         self._dirty: set[str] = set()
         self._leaving: dict[str, bytes] = {}
         self._capacity = capacity
@@ -95,38 +62,89 @@ class Signals:
         policy: Policy,
         message_id: str = "",
         recipients: int = 1,
+        group: str = "",
     ) -> SignalState:
-        """Count one message, before its verdict. A message without a score says nothing about spam."""
+        """Count one message, before its verdict. A message without a score says nothing about spam.
+
+        `group` is the key for which it counts too while its sender is new; "" when it must not.
+        """
         known = self._known(sender, now_unix)
         known.history += 1
-        _slot(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
+        slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
         known.days[-3] += recipients
-        minute = int(now_unix // MINUTE_SECONDS)
+        is_new = bool(group) and now_unix - known.first_seen_unix < NEWCOMER_SECONDS
+        known.is_member |= is_new
         if score is not None:
             bad = 1.0 if score >= policy.hold_score else 0.5 if score >= policy.suspect_score else 0.0
-            _slot(known.minutes, MINUTE_WIDTH, minute, MINUTE_SLOTS)
-            known.minutes[-1] += 1.0
-            if bad:
-                known.minutes[-2] += bad
-                known.bad_messages = (*known.bad_messages, message_id)[-BAD_MESSAGES:]
-        return _state(known, now_unix, policy)
+            count(known, now_unix, bad, message_id)
+            if is_new and not known.is_apart:
+                self._count_newcomer(group, sender, now_unix, bad, message_id)
+        return state_of(known, now_unix, policy)
 
     def outcome(self, sender: str, kind: OutcomeKind, now_unix: float) -> None:
         """Count one hard-bounced recipient, or one complaint."""
         known = self._known(sender, now_unix)
-        _slot(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
+        slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
         known.days[-2 if kind == "hard_bounce" else -1] += 1.0
 
     def state(self, sender: str, now_unix: float, policy: Policy) -> SignalState | None:
         """Look at a sender without counting anything; None when nothing is known of it."""
         known = self._senders.get(sender)
-        return None if known is None else _state(known, now_unix, policy)
+        return None if known is None else state_of(known, now_unix, policy)
+
+    def is_newcomer(self, sender: str, now_unix: float) -> bool:
+        """Tell whether a sender was first seen less than 24 h ago, or never."""
+        known = self._senders.get(sender)
+        return known is None or now_unix - known.first_seen_unix < NEWCOMER_SECONDS
+
+    def newcomers(self, account: str, now_unix: float) -> list[str]:
+        """Name an account's new senders, those set apart too. Looks at all: for the rare decision only.
+
+        And those of a minute more: a message that was judged as a newcomer's just before must not be left over.
+        """
+        begin, since = f"{account}|", now_unix - NEWCOMER_SECONDS - MINUTE_SECONDS
+        return [
+            name
+            for name, known in self._senders.items()
+            if known.is_member and known.first_seen_unix > since and name.startswith(begin)
+        ]
+
+    def group(self, group: str, now_unix: float, policy: Policy) -> GroupSignal:
+        """Look at what an account's newcomers sent together."""
+        known = self._senders.get(group)
+        if known is None or not known.bad_senders:
+            return _CALM
+        last = int(now_unix // MINUTE_SECONDS) - MINUTE_SLOTS
+        forget(known.minutes, MINUTE_WIDTH, last)
+        known.bad_senders = {name: minute for name, minute in known.bad_senders.items() if minute > last}
+        spam_count, seen = sum(known.minutes[1::MINUTE_WIDTH]), sum(known.minutes[2::MINUTE_WIDTH])
+        is_enough = len(known.bad_senders) >= NEWCOMER_SENDERS  # else the arithmetic is not worth its microseconds
+        return GroupSignal(
+            spam_count=spam_count,
+            seen=seen,
+            certainty=spam_certainty(spam_count, seen, policy.spam_line) if is_enough else 0.0,
+            senders=tuple(known.bad_senders),
+            bad_messages=known.bad_messages,
+            counted_from_unix=known.counted_from_unix,
+        )
+
+    def set_apart(self, sender: str) -> None:
+        """Take a sender's share out of its account's newcomers, until it is forgiven: it is held for itself."""
+        known = self._senders.get(sender)
+        if known is not None and not known.is_apart:
+            self._leave(sender, known)
+            known.is_apart = True
+            self._dirty.add(sender)
 
     def forgive(self, sender: str, now_unix: float) -> None:
         """Forget what is held against a sender; its history and age stay."""
         known = self._senders.get(sender)
         if known is None:
             return
+        if not known.is_apart:
+            self._leave(sender, known)
+        known.is_member = known.is_apart = False
+        known.bad_senders = {}
         known.counted_from_unix = now_unix
         del known.minutes[:]
         del known.days[:]
@@ -149,7 +167,7 @@ class Signals:
         corrupt = 0
         for name, row in rows:
             try:
-                self._senders[name] = _Sender.decoded(row)
+                self._senders[name] = Counts.decoded(row)
             except msgspec.DecodeError as error:
                 corrupt += 1
                 log.warning("signals row unreadable sender=%r error=%s", name, error)
@@ -157,13 +175,41 @@ class Signals:
             self._senders.popitem(last=False)
         return corrupt
 
-    def _known(self, sender: str, now_unix: float) -> _Sender:
+    def _count_newcomer(self, group: str, sender: str, now_unix: float, bad: float, message_id: str) -> None:
+        known = self._known(group, now_unix)
+        count(known, now_unix, bad, message_id)
+        if bad:
+            known.bad_senders.pop(sender, None)  # the latest stands last
+            known.bad_senders[sender] = int(now_unix // MINUTE_SECONDS)
+            if len(known.bad_senders) > BAD_SENDERS:
+                del known.bad_senders[next(iter(known.bad_senders))]
+
+    def _leave(self, sender: str, known: Counts) -> None:
+        """Take back what a member counted for its group since the group was last forgiven."""
+        name = newcomers_of(sender.split("|", 1)[0])
+        group = self._senders.get(name)
+        if group is None or not known.is_member:
+            return
+        first = group.counted_from_unix // MINUTE_SECONDS
+        last = (known.first_seen_unix + NEWCOMER_SECONDS) // MINUTE_SECONDS
+        own = {known.minutes[row]: row for row in range(0, len(known.minutes), MINUTE_WIDTH)}
+        for row in range(0, len(group.minutes), MINUTE_WIDTH):
+            minute = group.minutes[row]
+            if first <= minute <= last and minute in own:
+                for column in (1, 2):
+                    rest = group.minutes[row + column] - known.minutes[own[minute] + column]
+                    group.minutes[row + column] = max(rest, 0.0)
+        group.bad_senders.pop(sender, None)
+        group.bad_messages = tuple(message for message in group.bad_messages if message not in known.bad_messages)
+        self._dirty.add(name)
+
+    def _known(self, sender: str, now_unix: float) -> Counts:
         known = self._senders.get(sender)
         if known is not None:
             self._senders.move_to_end(sender)
         else:
             leaving = self._leaving.pop(sender, None)
-            known = self._senders[sender] = _Sender.decoded(leaving) if leaving else _Sender(now_unix)
+            known = self._senders[sender] = Counts.decoded(leaving) if leaving else Counts(now_unix)
             if len(self._senders) > self._capacity:
                 self._evict()
         self._dirty.add(sender)
@@ -174,45 +220,3 @@ class Signals:
         if name in self._dirty:
             self._dirty.discard(name)
             self._leaving[name] = known.encoded()
-
-
-def _state(known: _Sender, now_unix: float, policy: Policy) -> SignalState:
-    minutes, days = known.minutes, known.days
-    _forget(minutes, MINUTE_WIDTH, int(now_unix // MINUTE_SECONDS) - MINUTE_SLOTS)
-    day = int(now_unix // DAY_SECONDS)
-    _forget(days, DAY_WIDTH, day - DAY_SLOTS)
-    spam_count, seen = sum(minutes[1::MINUTE_WIDTH]), sum(minutes[2::MINUTE_WIDTH])
-    day_seen = hard_bounces = 0
-    if sum(days[2::DAY_WIDTH]):
-        rows = range(0, len(days), DAY_WIDTH)
-        recent = next((row for row in rows if days[row] > day - HARD_BOUNCE_SLOTS), len(days))
-        day_seen, hard_bounces = (int(sum(days[recent + column :: DAY_WIDTH])) for column in (1, 2))
-    return SignalState(
-        spam_count=spam_count,
-        seen=seen,
-        certainty=spam_certainty(spam_count, seen, policy.spam_line),
-        history=known.history,
-        first_seen_unix=known.first_seen_unix,
-        hard_bounces=hard_bounces,
-        day_seen=day_seen,
-        complaints=int(sum(days[3::DAY_WIDTH])),
-        week_seen=int(sum(days[1::DAY_WIDTH])),
-        bad_messages=known.bad_messages if spam_count else (),
-        counted_from_unix=known.counted_from_unix,
-    )
-
-
-def _slot(window: "array[float]", width: int, slot: int, slots: int) -> None:
-    """Make the last row of the window that of `slot`; where the clock went back, count what lies ahead as of now."""
-    if window and window[-width] > slot:
-        for row in range(0, len(window), width):
-            window[row] = min(window[row], float(slot))
-    if not window or window[-width] < slot:
-        _forget(window, width, slot - slots)
-        window.extend((float(slot), *(0.0 for _ in range(width - 1))))
-
-
-def _forget(window: "array[float]", width: int, last: int) -> None:
-    """Drop the rows up to and with slot `last`."""
-    while window and window[0] <= last:
-        del window[:width]

@@ -9,19 +9,21 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 from relay.envelope import Account
 from relay.events import Action, TraceStep
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.decision import PARKED, Decision, Effect, Proposal, Standing, State
 from relay.policy.limits import LimitUse
+from relay.policy.lockdown import NOT_ASKED, Lock, LockdownResult
+from relay.policy.newcomers import Group, group_alarm
 from relay.policy.triggers import Alarm, SignalState, alarms
 from relay.policy.why import facts
 from relay.reply import Reply
 from relay.settings import Policy
-from relay.tree import SenderId
+from relay.tree import NEWCOMERS_HELD, SenderId
 
 TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this long, then the author gets a bounce
-REINSTATED = timedelta(hours=24)  # spec 2.5
 REPLY_TEXT_LENGTH = 480  # a reply line has 512 bytes with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5)
 
 
@@ -30,7 +32,7 @@ class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
     `error` says why there is no `score`; neither: a relay without a model. `base_limit` is the
-    limit before the multiplier, 0 when they are the same.
+    limit before the multiplier, 0 when they are the same. `group`: the account's newcomers, where the sender is one.
     """
 
     sender: SenderId
@@ -43,6 +45,8 @@ class Inputs:
     reasons: Sequence[str] = ()
     model: str = ""
     base_limit: int = 0
+    group: Group | None = None
+    lockdown: LockdownResult = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,28 @@ def _over_limit(case: _Case) -> _Match | str:
     return _Match(Action.DEFER, "rate_limit", f"{numbers}, next={following}", _reply(451, "4.7.1", text))
 
 
+def _lockdown(case: _Case) -> _Match | str:
+    found = case.inputs.lockdown
+    domain, record = printable(found.domain, 120), printable(found.record, 300)
+    match found.lock:
+        case Lock.NOT_ASKED:
+            return "not asked"
+        case Lock.OPEN:
+            return f"the owner of {domain} restricts nobody"
+        case Lock.ALLOWED:
+            return f"allowed by {record}"
+        case Lock.REFUSED:
+            text = f"[DL] sender {_sender(case)} may not use the domain {domain}: its owner's record names others"
+            return _Match(Action.REJECT, "lockdown", f"not named by {record}", _reply(550, "5.7.1", text))
+        case Lock.UNKNOWN:
+            text = (
+                f"[DL] whether sender {_sender(case)} may use the domain {domain} cannot be told now; try again later"
+            )
+            return _Match(Action.DEFER, "lockdown", printable(found.error, 300), _reply(451, "4.4.3", text))
+        case _:
+            assert_never(found.lock)
+
+
 def _sender_held(case: _Case) -> _Match | str:
     if case.inputs.state.standing is not Standing.HELD:
         return "not held"
@@ -154,13 +180,33 @@ def _trigger(case: _Case) -> _Match | str:
     signal = case.inputs.signal
     stale = ""
     for alarm in alarms(signal, case.policy):
-        if _is_fresh(case, alarm):
-            return _Match(Action.HOLD, alarm.rule, alarm.reason, proposal=_hold(case, alarm))
+        if _is_fresh(case.now, case.inputs.state, signal.counted_from_unix, alarm):
+            proposal = _hold(case, alarm, case.inputs.sender.key)
+            return _Match(Action.HOLD, alarm.rule, alarm.reason, proposal=proposal)
         stale = f"; {alarm.rule} rests on evidence from before the sender was reinstated"
     return (
         f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min, P(rate > line) = {signal.certainty:.4f}"
         f"{stale}"
     )
+
+
+def _newcomers(case: _Case) -> _Match | str:
+    group = case.inputs.group
+    if group is None:
+        return "not a new sender"
+    if case.inputs.state.is_reinstated(case.now):
+        return "a new sender that a person has released"
+    if group.state.standing in PARKED:
+        decision = group.state.decision
+        return _Match(Action.HOLD, NEWCOMERS_HELD, facts(decision, case.now) if decision else "new senders are held")
+    signal, alarm = group.signal, group_alarm(group.signal, case.policy)
+    stale = ""
+    if alarm:
+        if _is_fresh(case.now, group.state, signal.counted_from_unix, alarm):
+            return _Match(Action.HOLD, alarm.rule, alarm.reason, proposal=_hold(case, alarm, group.key))
+        stale = f"; {alarm.rule} rests on evidence from before their release"
+    spam = f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min"
+    return f"new senders together: {spam}, from {len(signal.senders)} of them{stale}"
 
 
 def _unscored(case: _Case) -> _Match | str:
@@ -200,14 +246,17 @@ def _accept(case: _Case) -> _Match | str:
 
 
 # The order is the policy. What concerns the sender stands before what concerns the message, so that a held sender's
-# mail is parked whatever its score; limits stand before holds, so that a held sender cannot fill the disk.
+# mail is parked whatever its score; limits stand before holds, so that a held sender cannot fill the disk. A newcomer's
+# own trigger stands before the newcomers': so he leaves them first, and stays held when they are released.
 STEPS: tuple[tuple[str, Step], ...] = (
     ("account_suspended", _account_suspended),
     ("sender_suspended", _sender_suspended),
     ("sender_blocked", _sender_blocked),
     ("rate_limit", _over_limit),
+    ("lockdown", _lockdown),
     ("sender_held", _sender_held),
     ("trigger", _trigger),
+    ("newcomers", _newcomers),
     ("unscored", _unscored),
     ("content_refused", _content_refused),
     ("content_held", _content_held),
@@ -215,17 +264,14 @@ STEPS: tuple[tuple[str, Step], ...] = (
 )
 
 
-def _is_fresh(case: _Case, alarm: Alarm) -> bool:
+def _is_fresh(now: datetime, state: State, counted_from_unix: float, alarm: Alarm) -> bool:
     """Tell whether the evidence was seen after the sender was reinstated, which lasts 24 h."""
-    reinstated_at = case.inputs.state.reinstated_at
-    if reinstated_at is None or case.now - reinstated_at >= REINSTATED:
+    if state.reinstated_at is None or not state.is_reinstated(now):
         return True
-    reinstated_unix = reinstated_at.timestamp()
-    oldest_unix = max(case.inputs.signal.counted_from_unix, case.now.timestamp() - alarm.window_seconds)
-    return oldest_unix >= reinstated_unix
+    return max(counted_from_unix, now.timestamp() - alarm.window_seconds) >= state.reinstated_at.timestamp()
 
 
-def _hold(case: _Case, alarm: Alarm) -> Proposal:
+def _hold(case: _Case, alarm: Alarm, sender: str) -> Proposal:
     inputs = case.inputs
     evidence = dict(alarm.evidence)
     if inputs.score is not None:
@@ -233,7 +279,7 @@ def _hold(case: _Case, alarm: Alarm) -> Proposal:
     return Proposal(
         author="relay",
         account=inputs.account.name,
-        sender=inputs.sender.key,
+        sender=sender,
         effect=Effect.HOLD,
         rule=alarm.rule,
         reason=alarm.reason,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from relay.policy.decision import Decision, Effect, Proposal
 from relay.policy.triggers import percent
+from relay.tree import is_group
 
 _WHAT = {
     Effect.WATCH: "watched",
@@ -27,9 +28,13 @@ def facts(decision: Decision, now: datetime) -> str:
     """Say the same without the command that undoes it: for the sender, who could not run it."""
     row = decision.proposal
     what = _WHAT[row.effect] if row.value is None else f"{_WHAT[row.effect]} to x {row.value:g}"
-    tense = "was" if row.ends_at is not None and row.ends_at <= now else "is"
+    is_over = row.ends_at is not None and row.ends_at <= now
+    if is_group(row.sender):
+        who, tense = f"New senders of account {row.account} (in their first 24 h)", "were" if is_over else "are"
+    else:
+        who, tense = f"Sender {row.sender}", "was" if is_over else "is"
     return (
-        f"Sender {row.sender} {tense} {what} since {when(row.starts_at)}{_until(row)}, "
+        f"{who} {tense} {what} since {when(row.starts_at)}{_until(row)}, "
         f"because {row.reason}{_sure(row.reason, row.certainty)} "
         f"(rule {row.rule}, decision {decision.id} by {row.author}). Nobody else is touched."
     )

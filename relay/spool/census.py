@@ -8,13 +8,19 @@ import sqlite3
 from collections.abc import Iterable
 
 from relay.spool.index import MESSAGE_COLUMNS, Row, get_meta
+from relay.tree import GROUP_RULES, NEWCOMERS
+
+# What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
+_GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
+_IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
 
 
 def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
-    """Message columns of what is held, newest first."""
+    """Message columns of what is held, newest first. A group's key finds what is parked under it."""
     return connection.execute(
         f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.state != 0 AND m.state = 1"  # noqa: S608
-        " AND (?1 IS NULL OR m.sender = ?1) AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
+        f" AND (?1 IS NULL OR m.sender = ?1 OR {_IN_GROUP} AND {_GROUP_KEY} = ?1)"
+        " AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
         (sender, account, limit),
     ).fetchall()
 
@@ -31,11 +37,18 @@ def held_of(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
     ]
 
 
+def messages_of(connection: sqlite3.Connection, account: str) -> int:
+    """How many messages an account has, waiting or held. Looks at every message."""
+    return int(connection.execute("SELECT count(*) FROM message WHERE account = ?", (account,)).fetchone()[0])
+
+
 def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """sender -> held messages."""
+    """sender -> held messages; what is parked under a group counts for the group's key too."""
     return dict(
         connection.execute(
-            "SELECT sender, count(*) FROM message WHERE state != 0 AND state = 1 GROUP BY sender"
+            "SELECT sender, count(*) FROM message m WHERE state != 0 AND state = 1 GROUP BY sender UNION ALL"  # noqa: S608
+            f" SELECT {_GROUP_KEY}, count(*) FROM message m WHERE state != 0 AND state = 1 AND {_IN_GROUP}"
+            " GROUP BY account"
         ).fetchall()
     )
 

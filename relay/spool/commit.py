@@ -22,8 +22,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from relay.clock import Clock
-from relay.spool import index
+from relay.spool import idempotency, index
 from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.reclaim import Reclaimer, Slice
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS
@@ -51,6 +52,7 @@ class Storing:
     recipients: list[SpooledRecipient]
     state: int
     done: asyncio.Future[None]
+    answered: Answered | None = None
     put_at: float = field(default_factory=time.perf_counter)
 
 
@@ -303,6 +305,8 @@ class Committer:
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
         index.insert_recipients(self._connection, rows)
         change.recipients += len(rows)
+        if answered := [item.answered for item in storing if item.answered]:
+            idempotency.remember(self._connection, answered, self._clock.unix())
         for item in storing:
             if item.content is None:
                 self._insert_apart(item.message, change)

@@ -168,6 +168,13 @@ def hold_sender(connection: sqlite3.Connection, sender: str) -> list[int]:
     return found
 
 
+def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str) -> list[int]:
+    """Park every queued recipient of these senders under a group, which `rule` stands for; return their message ids."""
+    ids = sorted({message for sender in senders for message in hold_sender(connection, sender)})
+    connection.executemany("UPDATE message SET rule = ? WHERE id = ?", [(rule, message) for message in ids])
+    return ids
+
+
 def release(connection: sqlite3.Connection, messages: list[int]) -> None:
     """Make the held recipients of these messages due now."""
     connection.executemany(

@@ -6,6 +6,8 @@ before it.
 
 import sqlite3
 
+from relay.spool import idempotency
+
 # 1: the first tables; an index made before steps were counted has them already, under user_version 0.
 _FIRST = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -35,7 +37,7 @@ CREATE INDEX IF NOT EXISTS recipient_held ON recipient (message) WHERE state = 1
 _COUNTED = """
 ALTER TABLE message ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
 UPDATE message SET state = 1 WHERE id IN (SELECT message FROM recipient WHERE state = 1);
-CREATE INDEX message_parked ON message (state, sender) WHERE state != 0;
+CREATE INDEX message_parked ON message (state, sender, account, rule) WHERE state != 0;
 CREATE TABLE segment (
     number INTEGER PRIMARY KEY, messages INTEGER NOT NULL, alive INTEGER NOT NULL, written INTEGER NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL);
@@ -49,7 +51,8 @@ INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient;
 UPDATE meta SET value = (value >> 40 << 32) | (value & 0xFFFFFFFF) WHERE name = 'journaled';
 """
 
-STEPS = (_FIRST, _COUNTED)
+# 3: answers under a client's key, with their message.
+STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA)
 
 
 class NewerIndex(sqlite3.DatabaseError):

@@ -38,7 +38,7 @@ from typing import Any
 
 from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
-from relay.spool import census, index, salvage
+from relay.spool import census, idempotency, index, salvage
 from relay.spool.commit import Call, Committer, Marks, Storing
 from relay.spool.entry import (
     CommitTimes,
@@ -54,6 +54,7 @@ from relay.spool.entry import (
     domain_of,
     message_of,
 )
+from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
 from relay.spool.segments import Place, Segments
@@ -146,11 +147,19 @@ class Spool:
         return f"{self._node}.{number}"
 
     async def store(
-        self, message: SpooledMessage, content: bytes, addresses: Sequence[str], record: Record, *, is_held: bool
+        self,
+        message: SpooledMessage,
+        content: bytes,
+        addresses: Sequence[str],
+        record: Record,
+        *,
+        is_held: bool,
+        answered: Answered | None = None,
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        message.id comes from `reserve`. Raises SpoolFull: nothing was stored, a retry may help.
+        message.id comes from `reserve`. `answered` is kept with it, both or none.
+        Raises SpoolFull: nothing was stored, a retry may help.
         """
         message.crc = zlib.crc32(content)
         message.size_bytes = len(message.prefix) + len(content)
@@ -161,9 +170,13 @@ class Spool:
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
-        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done))
+        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done, answered))
         await done
         return recipients
+
+    def answered(self, account: str, key: str, now_unix: float) -> Answered | None:
+        """Return what was answered under a client's Idempotency-Key."""
+        return idempotency.find(self._reader, account, key, now_unix)
 
     def content(self, message: SpooledMessage) -> bytes:
         """Return a message's bytes below its prefix. Raises CorruptEntry when they are gone or altered."""
@@ -234,9 +247,21 @@ class Spool:
 
         return await self._call(park)
 
+    async def hold_group(self, senders: Sequence[str], rule: str) -> list[HeldMessage]:
+        """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
+
+        def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
+            return self._as_held(connection, census.messages(connection, index.hold_group(connection, senders, rule)))
+
+        return await self._call(park)
+
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
-        """Parked messages, newest first."""
+        """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
         return self._as_held(self._reader, census.held(self._reader, sender, account, limit))
+
+    def messages_of(self, account: str) -> int:
+        """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
+        return census.messages_of(self._reader, account)
 
     def held_counts(self) -> dict[str, int]:
         """How many parked messages each sender has; senders without any are absent."""
@@ -286,8 +311,6 @@ class Spool:
 
         def apply(connection: sqlite3.Connection, change_: Change) -> list[HeldMessage]:
             chosen = census.held(connection, sender, None, -1) if wanted is None else census.held_of(connection, wanted)
-            if sender is not None:
-                chosen = [row for row in chosen if row[9] == sender]
             found = self._as_held(connection, chosen)
             change(connection, change_, [int(str(row[0])) for row in chosen])
             return found

@@ -19,6 +19,7 @@ TABLE = {
     events.Expiration: "recipient",
     events.AuthFailure: "auth_failure",
     events.DecisionLogged: "decision",
+    events.AlarmRaised: "alarm",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }

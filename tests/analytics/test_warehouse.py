@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,20 @@ def test_migrations_run_once(tmp_path: Path) -> None:
 
         assert done[0] == {"number": 1, "name": "0001_warehouse.sql"}
         assert len(done) == len({row["number"] for row in done})
+
+
+def test_a_warehouse_of_the_first_version_gets_its_alarms(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    script = resources.files("analytics").joinpath("schema/0001_warehouse.sql").read_text()
+    (first / "0001_warehouse.sql").write_text(script)
+    connection = duckdb.connect()
+    migrate(connection, first)
+
+    migrate(connection)
+
+    assert connection.sql("SELECT condition, account, evidence FROM alarm").fetchall() == []
+    connection.close()
 
 
 def test_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 import pytest
 from argon2 import Parameters, PasswordHasher, extract_parameters
@@ -26,7 +27,25 @@ class Place:
             name: Credential(name, "hosting", hasher.hash(f"secret-{name}")) for name in ("srv1", "srv2")
         }
         self.hasher = CountingHasher(hasher)
-        self.authenticator = Authenticator(self.credentials, self.clock, self.hasher)
+        self.uses: list[tuple[str, str]] = []
+        self.authenticator = self.started()
+
+    def started(self) -> Authenticator:
+        return Authenticator(
+            self.credentials,
+            self.clock,
+            self.hasher,
+            secret=b"of the node",
+            on_success=lambda login, client_ip: self.uses.append((login, client_ip)),
+        )
+
+    def change(self, login: str, **values: object) -> None:
+        self.credentials[login] = replace(self.credentials[login], **values)  # type: ignore[arg-type]
+
+    def rotate(self, login: str, password: str, hours: float = 24) -> None:
+        until = self.clock.now() + timedelta(hours=hours)
+        before = self.credentials[login].hash
+        self.change(login, hash=HASHER.hash(password), previous_hash=before, previous_until=until)
 
     async def check(self, login: str, password: str, client_ip: str = HERE) -> Credential | Locked | None:
         return await self.authenticator.check(login.encode(), password.encode(), client_ip)
@@ -294,3 +313,158 @@ def test_a_failed_login_is_named_by_a_hash_only(place: Place) -> None:
     assert name != place.authenticator.login_hash(b"hunter3")
     assert "hunter2" not in name
     assert len(name) == 16
+
+
+def test_both_passwords_are_good_until_the_overlap_ends(place: Place) -> None:
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1")
+        place.rotate("srv1", "new")
+
+        assert await place.check("srv1", "secret-srv1")
+        assert await place.check("srv1", "new") == place.credentials["srv1"]
+        place.clock.advance(24 * 3600 - 1)
+        assert await place.check("srv1", "secret-srv1")
+
+        place.clock.advance(1)
+
+        assert await place.check("srv1", "secret-srv1") is None
+        assert await place.check("srv1", "new")
+
+    asyncio.run(story())
+
+
+def test_a_login_that_is_revoked_while_its_password_is_verified_is_not_let_in(place: Place) -> None:
+    async def story() -> None:
+        checking = asyncio.create_task(place.check("srv1", "secret-srv1"))
+        await asyncio.sleep(0)
+        place.change("srv1", is_revoked=True)
+
+        assert await checking is None
+
+    asyncio.run(story())
+
+
+def test_a_second_rotation_drops_the_oldest_password_at_once(place: Place) -> None:
+    async def story() -> None:
+        place.rotate("srv1", "second")
+        assert await place.check("srv1", "secret-srv1")
+
+        place.rotate("srv1", "third")
+
+        assert await place.check("srv1", "secret-srv1") is None
+        assert await place.check("srv1", "second")
+        assert await place.check("srv1", "third")
+
+    asyncio.run(story())
+
+
+def test_a_bound_login_is_a_wrong_password_from_anywhere_else(place: Place) -> None:
+    place.change("srv1", networks=(ip_network("192.0.2.0/24"),))
+
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1", HERE)
+        assert await place.check("srv1", "secret-srv1", ELSEWHERE) is None
+        assert await place.check("srv1", "secret-srv1", HERE)
+
+        for _ in range(FAILURES - 1):
+            assert await place.check("srv1", "secret-srv1", ELSEWHERE) is None
+        assert isinstance(await place.check("srv1", "secret-srv1", ELSEWHERE), Locked)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_rotating", [False, True])
+def test_every_refusal_costs_the_same_work(place: Place, is_rotating: bool) -> None:
+    place.credentials |= {
+        "revoked": replace(place.credentials["srv1"], login="revoked", is_revoked=True),
+        "bound": replace(place.credentials["srv1"], login="bound", networks=(ip_network("10.0.0.0/8"),)),
+    }
+    if is_rotating:
+        place.rotate("srv2", "new")
+    tries = [("srv1", "x"), ("srv2", "x"), ("nobody", "x"), ("revoked", "secret-srv1"), ("bound", "secret-srv1")]
+
+    async def story() -> None:
+        for login, password in tries:
+            before = place.hasher.runs
+            assert await place.check(login, password) is None
+            assert place.hasher.runs - before == (2 if is_rotating else 1), login
+
+    asyncio.run(story())
+    assert len({str(cost) for cost in place.hasher.costs}) == 1
+
+
+def test_a_session_goes_on_while_its_login_is_good(place: Place) -> None:
+    place.change("srv1", networks=(ip_network("192.0.2.0/24"),))
+    now, is_usable = place.clock.now(), place.authenticator.is_usable
+
+    assert is_usable("srv1", HERE, now)
+    assert not is_usable("srv1", ELSEWHERE, now)
+    assert not is_usable("nobody", HERE, now)
+
+    place.change("srv1", is_revoked=True)
+    assert not is_usable("srv1", HERE, now)
+
+
+def test_a_session_ends_with_the_password_it_came_in_with(place: Place) -> None:
+    async def story() -> None:
+        place.rotate("srv1", "new", hours=1)
+        old, new = await place.check("srv1", "secret-srv1"), await place.check("srv1", "new")
+        assert isinstance(old, Credential)
+        assert isinstance(new, Credential)
+
+        def usable() -> list[bool]:
+            now = place.clock.now()
+            return [place.authenticator.is_usable("srv1", HERE, now, known.hash) for known in (old, new)]
+
+        assert usable() == [True, True]
+        place.clock.advance(3600)
+        assert usable() == [False, True]
+        place.change("srv1", hash=HASHER.hash("third"), previous_hash="", previous_until=None)
+        assert usable() == [False, False]
+
+    asyncio.run(story())
+
+
+def test_a_script_with_the_old_password_stops_nobody_on_its_server(place: Place) -> None:
+    """The server's mailer logs in with the new password all day, a forgotten script with the old one each second."""
+
+    async def story() -> None:
+        assert await place.check("srv1", "secret-srv1")
+        place.change("srv1", hash=HASHER.hash("new"))
+
+        for second in range(3 * FAILURES * 60):
+            if second % 60 == 0:
+                assert await place.check("srv1", "new"), second
+            assert await place.check("srv1", "secret-srv1") is None, second
+            place.clock.advance(1)
+
+    asyncio.run(story())
+
+
+def test_a_restart_forgets_neither_a_lock_nor_who_is_trusted(place: Place) -> None:
+    async def story() -> None:
+        assert await place.check("srv2", "secret-srv2", HERE)
+        await place.fail(FAILURES, client_ip=ELSEWHERE)
+        rows = place.authenticator.lockout.dirty()
+        place.authenticator.close()
+
+        place.authenticator = place.started()
+        place.authenticator.lockout.load(rows)
+
+        assert isinstance(await place.check("srv1", "secret-srv1", ELSEWHERE), Locked)
+        assert await place.fail(2 * FAILURES) == [None] * 2 * FAILURES
+        assert await place.check("srv1", "secret-srv1")
+        kept = " ".join(name for name, _ in rows) + repr([row for _, row in rows])
+        assert not any(clear in kept for clear in ("srv", HERE, ELSEWHERE, HERE.encode().hex(), b"srv1".hex()))
+
+    asyncio.run(story())
+
+
+def test_every_login_that_succeeds_is_told_with_its_address(place: Place) -> None:
+    async def story() -> None:
+        await place.check("srv1", "secret-srv1")
+        await place.check("srv1", "secret-srv1", ELSEWHERE)
+        await place.check("srv1", "wrong")
+
+    asyncio.run(story())
+    assert place.uses == [("srv1", HERE), ("srv1", ELSEWHERE)]

@@ -1,5 +1,6 @@
 """The command line against a running relay: send, hold, look, ask why, release; each the way a person would type it."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,3 +111,27 @@ def test_an_unknown_message_is_said_to_be_unknown(relay: Installation, say: Call
 
     assert code == 1
     assert "the relay holds no message 'mw1.999999'" in told
+
+
+def test_what_changes_while_the_relay_runs_counts_at_once(
+    relay: Installation, say: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(password: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        return say("send-test", "bob@b.example", "--from", "desk@acme.example", "--login", "web")
+
+    rotated = answer(say("cred", "rotate", "web", "--json"))["password"]
+    for password in ("secret", rotated):
+        code, told = send(password)
+        assert code == 0, told
+    used = answer(say("cred", "ls", "acme", "--json"))[0]
+    assert (used["last_used_ip"], bool(used["last_used_at"])) == ("127.0.0.1", True)
+
+    answer(say("cred", "rotate", "web", "--overlap", "0", "--json"))
+    assert "535" in send("secret")[1]
+    assert "535" in send(rotated)[1]
+
+    assert say("account", "suspend", "acme")[0] == 0
+    assert "5.7.1" in say("send-test", "bob@b.example", "--from", "desk@acme.example")[1]
+    assert say("account", "resume", "acme")[0] == 0
+    assert say("send-test", "bob@b.example", "--from", "desk@acme.example")[0] == 0

@@ -481,3 +481,53 @@ def test_the_queue_is_counted_by_destination(tmp_path: Path) -> None:
 def test_a_relay_that_is_not_there_is_told_as_such() -> None:
     with ControlClient("http://127.0.0.1:1", "token") as client, pytest.raises(ControlUnreachable, match="mailweir up"):
         client.status()
+
+
+def _newcomers(*names: str) -> list[str]:
+    return [f"acme|x-authuser|{name}" for name in names]
+
+
+def test_a_hold_of_the_newcomers_parks_theirs_and_a_release_frees_exactly_that(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        new, vouched, hijacked, old = _newcomers("new", "vouched", "hijacked", "old")
+        group = "acme|newcomers|"
+        room.signals.observe(old, 0.1, room.clock.unix() - 90_000, Policy(), group=group)
+        for sender in (new, vouched, hijacked, old):
+            room.signals.observe(sender, 0.1, room.clock.unix(), Policy(), group=group)
+        await room.ask(lambda relay: relay.release_sender(vouched))
+        await room.ask(lambda relay: relay.hold_sender(vouched))
+        await room.ask(lambda relay: relay.release_sender(vouched))
+        queued = {sender: await room.put(sender) for sender in (new, vouched, hijacked, old)}
+        by_content = await room.put(new, is_held=True)
+
+        stopped = await room.ask(lambda relay: relay.hold_sender(group, HoldOrder(reason="a drill")))
+        await room.ask(lambda relay: relay.hold_sender(hijacked))
+        under = {view.message_id: view for view in await room.ask(lambda relay: relay.held(sender=group))}
+        assert set(under) == {queued[new], queued[hijacked]}
+        assert under[queued[new]].sender == new
+        assert under[queued[new]].decision_id == stopped.decision.id
+        assert (stopped.messages, stopped.decision.held) == (2, 2)
+
+        would = await room.ask(lambda relay: relay.release_sender(group, ReleaseOrder(dry_run=True)))
+        freed = await room.ask(lambda relay: relay.release_sender(group))
+        left = {view.message_id for view in await room.ask(lambda relay: relay.held())}
+        assert (would.messages, freed.messages, freed.decisions) == (1, 1, [stopped.decision.id])
+        assert left == {queued[hijacked], by_content}
+
+        await room.ask(lambda relay: relay.release_sender(hijacked))
+        assert [view.message_id for view in await room.ask(lambda relay: relay.held())] == [by_content]
+
+    with_room(tmp_path, work)
+
+
+def test_who_is_held_leaves_the_newcomers_at_once(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        group = "acme|newcomers|"
+        for sender in (SENDER, *_newcomers("b", "c")):
+            room.signals.observe(sender, 0.97, room.clock.unix(), Policy(), group=group)
+
+        await room.ask(lambda relay: relay.hold_sender(SENDER))
+
+        assert room.signals.group(group, room.clock.unix(), Policy()).senders == tuple(_newcomers("b", "c"))
+
+    with_room(tmp_path, work)

@@ -49,7 +49,14 @@ def proposal(effect: Effect = Effect.HOLD, minutes: float | None = None, **more:
 
 
 def test_everything_is_the_same_after_a_restart(tmp_path: Path) -> None:
-    account = Account("acme", "isp", shared_host=True, contact="desk@acme.example", domains=("a.example", "b.example"))
+    account = Account(
+        "acme",
+        "isp",
+        shared_host=True,
+        contact="desk@acme.example",
+        domains=("a.example", "b.example"),
+        created_at=START,
+    )
     network = AllowedNetwork(ip_network("2001:db8::/32"), "acme")
     hold = proposal(minutes=60.5, evidence={"spam": 7, "of": 7.5, "ids": ["mw1.1"], "x": "y"}, certainty=0.998)
 

@@ -8,10 +8,11 @@ import pytest
 
 from relay.content.assess import Assessor
 from relay.content.protocol import ContentRequest, Signer
-from relay.delivery.dkim import dns_record, ensure_key, load_key, missing_headers
+from relay.delivery.dkim import dns_record, ensure_key, load_key, missing_headers, names_in_signatures
 
 RECEIVED_UNIX = 1_795_500_000.5
 EXTRA = b"X-Mailweir-Ref: abc123\r\n"
+RELAXED = (b"relaxed", b"relaxed")
 SIGNERS = [Signer("example.com", "mw1", "one")]
 
 
@@ -117,6 +118,42 @@ def test_missing_headers_are_added_and_signed(pem: bytes) -> None:
     assert re.search(rb"\r\nMessage-ID: <[0-9a-f.]+@mx\.example\.com>\r\n", message)
     assert not verifies(message.replace(b"Date: Tue", b"Date: Wed"), pem)
     assert missing_headers({b"date", b"message-id"}, "h", RECEIVED_UNIX) == []
+
+
+def test_what_the_author_signed_as_absent_is_not_added(pem: bytes) -> None:
+    content = b"From: a@author.example\r\nSubject: hello\r\n\r\nbody\r\n"
+    names = [b"from", b"date", b"message-id", b"subject"]
+    of_author = dkim.sign(content, b"s", b"author.example", pem, include_headers=names, canonicalize=RELAXED) + content
+
+    message = signed(of_author, pem)
+
+    assert verifies(message, pem, index=0)
+    assert verifies(message, pem, index=1)
+    assert b"\r\nDate:" not in message
+
+
+def test_what_the_author_did_not_sign_is_still_added(pem: bytes) -> None:
+    content = b"From: a@author.example\r\n\r\nbody\r\n"
+    of_author = dkim.sign(content, b"s", b"author.example", pem, include_headers=[b"from"], canonicalize=RELAXED)
+
+    message = signed(of_author + content, pem)
+
+    assert b"\r\nDate:" in message
+    assert b"\r\nMessage-ID:" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (b" v=1; h=From:Date; bh=x", {b"from", b"date"}),
+        (b"h=a", {b"a"}),
+        (b" v=1;\r\n\th =\r\n\t From : To\r\n\t:DATE", {b"from", b"to", b"date"}),
+        (b" v=1; bh=Date; b=h=Date", set()),
+        (b"", set()),
+    ],
+)
+def test_names_in_a_signature_are_read_as_verifiers_read_them(value: bytes, names: set[bytes]) -> None:
+    assert names == names_in_signatures([(b"From", b" a"), (b"DKIM-Signature", value), (b"X", b"h=x")])
 
 
 def test_the_signature_holds_over_real_mail(corpora: Path, pem: bytes) -> None:

@@ -121,7 +121,7 @@ def install(folder: Path, sink: Sink, more: str = "", model: str = "none", smtp:
     folder.mkdir(parents=True, exist_ok=True)
     site = Installation(folder)
     site.write(sink.port, f"[limits]\nrcpts_per_hour = 100000\n{more}", model=model)
-    smtp = f"[smtp]\nauth_without_tls = true\nmax_connections_per_address = 399\n{smtp}\n"
+    smtp = f"[smtp]\nerrors_per_minute = 100000\nmax_connections_per_address = 399\n{smtp}\n"
     site.config.write_text(site.config.read_text().replace("[smtp]\n", smtp))
     site.add_account(Account("acme"), "s")
     return site

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.envelope import Account, Submission
-from relay.front.identity import VALUE_BYTES, identify
+from relay.front.identity import identify
+from relay.front.witnesses import VALUE_BYTES
 
 SERVER = Submission(
     account=Account("hosting", shared_host=True),
@@ -177,7 +178,6 @@ def test_a_bounce_made_on_a_panel_is_named_by_its_header() -> None:
         ("Alice@Site.Example", "alice@site.example"),
         ("alice+news-4711@site.example", "alice@site.example"),
         ("prvs=1234abcd56=alice@site.example", "alice@site.example"),
-        ("SRS0=Xk3Q=TT=other.example=carol@site.example", "srs@site.example"),
         ("list-bounces+bob=other.example@site.example", "list-bounces@site.example"),
         ("+@site.example", "+@site.example"),
         ("postmaster", "postmaster"),
@@ -248,3 +248,58 @@ def test_a_megabyte_of_identity_headers_costs_no_more_than_its_length() -> None:
     identity = identify(SERVER, block)
 
     assert (identity.sender.value, len(identity.spans)) == ("bob", 60_000)
+
+
+HOSTED = replace(SERVER, account=replace(SERVER.account, domains=("site.example", "hosting.example")))
+ABROAD = replace(HOSTED, mail_from="carol@other.example")
+TRACE = b"X-Forwarded-For: fwd@site.example carol@private.example\r\n"
+
+
+@pytest.mark.parametrize("submission", [SERVER, SHOP])
+@pytest.mark.parametrize("address", ["SRS0=Xk3Q=TT=o.example=carol@site.example", "srs1=a=b==c@site.example"])
+def test_mail_with_a_rewritten_envelope_sender_is_forwarded(submission: Submission, address: str) -> None:
+    identity = identify(replace(submission, mail_from=address), PLAIN)
+
+    assert (identity.sender.kind, identity.sender.value, identity.source) == ("forwarded", "192.0.2.7", "SRS")
+    assert (identity.is_forwarded, identity.is_named) == (True, True)
+
+
+@pytest.mark.parametrize("header", [TRACE, b"X-Forwarded-To: a@b.example\r\n", b"x-forwarded-encrypted: i=1\r\n"])
+def test_mail_of_a_foreign_domain_with_a_forwarders_header_is_forwarded(header: bytes) -> None:
+    assert named(header + PLAIN, ABROAD)[:2] == ("forwarded", "192.0.2.7")
+    assert named(PLAIN + header, ABROAD)[:2] == ("forwarded", "192.0.2.7")
+
+
+def test_forwarding_is_not_guessed_from_one_sign_alone() -> None:
+    body = PLAIN + b"\r\n" + TRACE
+
+    assert named(PLAIN, ABROAD)[0] == "mailfrom"
+    assert named(body, ABROAD)[0] == "mailfrom"
+    assert named(TRACE + PLAIN, replace(ABROAD, mail_from="a@news.site.example"))[0] == "mailfrom"
+    assert named(TRACE + PLAIN, replace(SERVER, mail_from="carol@other.example"))[0] == "mailfrom"
+    assert named(TRACE + PLAIN, replace(HOSTED, mail_from=""))[0] == "credential"
+
+
+def test_a_customer_does_not_escape_his_name_by_signs_of_forwarding() -> None:
+    forged = replace(ABROAD, mail_from="SRS0=Xk3Q=TT=other.example=x@site.example")
+
+    assert named(b"X-AuthUser: bob@site.example\r\n" + TRACE + PLAIN, forged)[:2] == ("x-authuser", "bob@site.example")
+    assert named(RECEIVED + TRACE + PLAIN, forged)[:2] == ("received", "bob@site.example")
+    assert named(TRACE + PLAIN, replace(forged, auth_param="bob@site.example"))[0] == "auth"
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [("forward+fwd@Site.example", "fwd@site.example"), ("forward+@", "192.0.2.7"), ("forward+", "192.0.2.7")],
+)
+def test_the_server_says_itself_that_mail_is_forwarded_and_by_whom(said: str, value: str) -> None:
+    assert named(f"X-AuthUser: {said}\r\n".encode() + PLAIN) == ("forwarded", value, "X-AuthUser")
+
+
+def test_a_bound_credential_names_the_sender_whatever_the_headers_say() -> None:
+    block = b"X-AuthUser: forged@victim.example\r\n" + PLAIN
+    for submission in (SERVER, SHOP, replace(SHOP, mail_from="SRS0=a=b=c=d@site.example")):
+        bound = replace(submission, end_sender="Printer@Site.Example")
+        assert named(block, bound)[:2] == ("credential-bound", "printer@site.example")
+        assert without(block, bound) == PLAIN
+        assert identify(bound, block).is_named

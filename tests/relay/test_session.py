@@ -18,15 +18,18 @@ from argon2 import PasswordHasher
 from relay.clock import SystemClock
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
+from relay.front.doorway import Doorway
+from relay.front.entrances import Entrance
 from relay.front.server import Doors
-from relay.front.session import Doorway
 from relay.front.tls import ensure_certificate
 from relay.reply import Reply
 from relay.settings import Smtp
 
 T = TypeVar("T")
 ACME = Account("acme")
+ANYWHERE = Entrance("127.0.0.1:0")
 _HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
+CREDENTIALS = {"srv1": Credential("srv1", "acme", _HASH)}
 
 
 @dataclass
@@ -41,7 +44,9 @@ class Place:
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> AsyncIterator[Place]:
+async def opened(
+    tmp_path: Path, *, allowed: str = "", entrance: Entrance = ANYWHERE, **settings: object
+) -> AsyncIterator[Place]:
     clock = SystemClock()
     place: Place
 
@@ -54,15 +59,17 @@ async def opened(tmp_path: Path, *, allowed: str = "", **settings: object) -> As
         hostname="relay.example",
         clock=clock,
         tls=ensure_certificate(None, None, tmp_path / "tls", "relay.example"),
-        authenticator=Authenticator({"srv1": Credential("srv1", "acme", _HASH)}, clock),
+        authenticator=Authenticator(CREDENTIALS, clock),
         account_of_ip=lambda ip: ACME if allowed and ip_address(ip) in ip_network(allowed) else None,
         account_of_name={"acme": ACME}.get,
+        credential_of=CREDENTIALS.get,
+        is_trusted=lambda ip: False,
         receive=receive,
         on_refusal=lambda stage, reply, submission: place.refusals.append((stage, reply.code, submission)),
         on_auth_failure=lambda ip, login, mechanism: place.failures.append(login),
     )
     doors = Doors(way)
-    await doors.open([("127.0.0.1", 0)])
+    await doors.open(entrance)
     place = Place(doors.ports[0], doors)
     try:
         yield place
@@ -130,7 +137,7 @@ def test_login_is_neither_offered_nor_taken_in_clear_text(tmp_path: Path) -> Non
             smtp.ehlo()
             return smtp.has_extn("auth"), smtp.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0srv1\0secret").decode())[0]
 
-    (offered, code), place = run(tmp_path, client)
+    (offered, code), place = run(tmp_path, client, auth_without_tls=False)
 
     assert (offered, code) == (False, 538)
     assert place.received == []

@@ -1,0 +1,198 @@
+"""The tree of the state: resellers, accounts, allowed networks and limits, in memory and how each changes."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from relay.clock import Clock
+from relay.control import rows_of_tree as rows
+from relay.control.allowlist import Allowlist
+from relay.control.audit import Act
+from relay.control.database import Database
+from relay.control.errors import Conflict, NotFound
+from relay.control.views import AuditDetail
+from relay.control.writer import Undo, Writer, put
+from relay.envelope import Account, AllowedNetwork, Credential, Level, LimitSet, Reseller
+from relay.tree import Principal
+
+
+class Customers(Writer):
+    """Read without awaiting; write with `await`, from the event loop only."""
+
+    def __init__(self, database: Database, node: str, clock: Clock, tree: rows.Tree) -> None:
+        super().__init__(database, node, clock)
+        self.resellers, self.accounts, self.removed = tree.resellers, tree.accounts, tree.removed
+        self.credentials, self.limits = tree.credentials, tree.limits
+        self.allowlist = Allowlist(tree.networks)
+
+    @property
+    def networks(self) -> list[AllowedNetwork]:
+        """All allowed networks, the narrowest first."""
+        return sorted(self.allowlist, key=lambda allowed: (-allowed.network.prefixlen, str(allowed.network)))
+
+    def reseller_of(self, account: str) -> str:
+        known = self.accounts.get(account) or self.removed.get(account)
+        return known.reseller if known else ""
+
+    def has_known(self, account: str) -> bool:
+        """Tell whether there is, or was, such an account: the mail of one that was may still be held."""
+        return account in self.accounts or account in self.removed
+
+    def account_of_name(self, name: str) -> Account | None:
+        """The account as it stands now: suspended with its reseller. Cheap enough for every message."""
+        account = self.accounts.get(name)
+        if account is None or not account.reseller or account.is_suspended:
+            return account
+        reseller = self.resellers.get(account.reseller)
+        return replace(account, is_suspended=True) if reseller and reseller.is_suspended else account
+
+    def account_of_ip(self, ip: str) -> Account | None:
+        """The account a client address belongs to; the narrowest network wins."""
+        name = self.allowlist.account_of(ip)
+        return self.account_of_name(name) if name else None
+
+    async def add_reseller(self, name: str, principal: Principal) -> Reseller:
+        """Raises Conflict when there is one of that name."""
+        if name in self.resellers:
+            raise Conflict(f"there is a reseller {name!r} already")
+        reseller, undo = self._new_reseller(name)
+        await self._audited(
+            lambda connection, now: rows.insert_reseller(connection, name, now),
+            principal,
+            Act("reseller.add", "", name),
+            undo,
+        )
+        return reseller
+
+    async def suspend_reseller(self, name: str, is_suspended: bool, principal: Principal) -> Reseller:
+        """Refuse, or take again, the mail of all accounts of a reseller. Raises NotFound."""
+        if name not in self.resellers:
+            raise NotFound(f"there is no reseller {name!r}")
+        after = replace(self.resellers[name], is_suspended=is_suspended)
+        command = "reseller.suspend" if is_suspended else "reseller.resume"
+        await self._audited(
+            lambda connection, now: rows.update_reseller(connection, after),
+            principal,
+            Act(command, "", name),
+            put(self.resellers, name, after),
+        )
+        return after
+
+    async def add_account(
+        self,
+        account: Account,
+        principal: Principal,
+        limits: LimitSet | None = None,
+        credential: Credential | None = None,
+    ) -> Account:
+        """Add an account, with the limits of each of its end senders and a first login. Raises Conflict."""
+        self.check_name(account.name)
+        name, detail = account.name, _account_detail(account)
+        added = replace(account, created_at=self._clock.now())
+        undos, acts = [put(self.accounts, name, added)], [Act("account.add", name, name, detail)]
+        if account.reseller and account.reseller not in self.resellers:
+            undos.append(self._new_reseller(account.reseller)[1])
+        if limits is not None:
+            undos.append(put(self.limits, (Level.SENDERS, name), limits))
+            acts.append(_limit_act(Level.SENDERS, name, limits))
+        if credential is not None:
+            undos.append(put(self.credentials, credential.login, credential))
+            acts.append(Act("credential.add", name, credential.login))
+
+        def write(connection: Connection, now: datetime) -> None:
+            rows.insert_account(connection, added, now)
+            if limits is not None:
+                rows.put_limits(connection, Level.SENDERS, name, limits)
+            if credential is not None:
+                rows.insert_credential(connection, credential, now)
+
+        await self._audited(write, principal, acts, undos)
+        return added
+
+    async def change_account(self, after: Account, principal: Principal, act: Act) -> Account:
+        """Put a changed account in the place of the one of its name. Raises NotFound."""
+        before = self.account(after.name)
+        undos = [put(self.accounts, after.name, after)]
+        if after.reseller and after.reseller not in self.resellers:
+            undos.append(self._new_reseller(after.reseller)[1])
+        await self._audited(
+            lambda connection, now: rows.update_account(connection, before, after, now), principal, act, undos
+        )
+        return after
+
+    async def add_domain(self, account: str, name: str, principal: Principal) -> Account:
+        before = self.account(account)
+        if name in before.domains:
+            raise Conflict(f"account {account!r} has the domain {name} already")
+        after = replace(before, domains=(*before.domains, name))
+        return await self.change_account(after, principal, Act("domain.add", account, name))
+
+    async def allow_network(self, allowed: AllowedNetwork, principal: Principal) -> None:
+        """Let a network's clients be an account without a password. Raises Conflict, NotFound."""
+        self.account(allowed.account)
+        if taken := self.allowlist.get(allowed.network):
+            raise Conflict(f"{allowed.network} belongs to account {taken.account!r} already")
+        self.allowlist.add(allowed)
+        await self._audited(
+            lambda connection, now: rows.insert_network(connection, allowed, now),
+            principal,
+            Act("network.allow", allowed.account, str(allowed.network)),
+            lambda: self.allowlist.remove(allowed),
+        )
+
+    async def disallow_network(self, allowed: AllowedNetwork, principal: Principal) -> None:
+        """Ask this network's clients for a password again, from their next message on."""
+        self.allowlist.remove(allowed)
+        await self._audited(
+            lambda connection, now: rows.delete_networks(connection, [allowed]),
+            principal,
+            Act("network.disallow", allowed.account, str(allowed.network)),
+            lambda: self.allowlist.add(allowed),
+        )
+
+    async def put_limits(self, level: Level, key: str, limits: LimitSet | None, principal: Principal) -> None:
+        """Put limits in force, from the next recipient on; None: none of their own any more."""
+        account = "" if level is Level.RESELLER else key.partition("|")[0]
+        act = _limit_act(level, key, limits) if limits else Act("limit.remove", account, f"{level} {key}")
+        await self._audited(
+            lambda connection, now: rows.put_limits(connection, level, key, limits),
+            principal,
+            act,
+            put(self.limits, (level, key), limits),
+        )
+
+    def account(self, name: str) -> Account:
+        """Raises NotFound."""
+        account = self.accounts.get(name)
+        if account is None:
+            raise NotFound(f"there is no account {name!r}")
+        return account
+
+    def check_name(self, name: str) -> None:
+        if name in self.accounts:
+            raise Conflict(f"there is an account {name!r} already")
+        if name in self.removed:
+            raise Conflict(
+                f"there was an account {name!r}, and its history keeps the name; take another, or bring it back: "
+                f"mailweir account restore {name}"
+            )
+
+    def _new_reseller(self, name: str) -> tuple[Reseller, Undo]:
+        reseller = Reseller(name, created_at=self._clock.now())
+        return reseller, put(self.resellers, name, reseller)
+
+
+def _account_detail(account: Account) -> AuditDetail:
+    return {
+        "reseller": account.reseller,
+        "shared_host": account.shared_host,
+        "contact": account.contact,
+        "domains": ", ".join(account.domains),
+    }
+
+
+def _limit_act(level: Level, key: str, limits: LimitSet) -> Act:
+    account = "" if level is Level.RESELLER else key.partition("|")[0]
+    detail: AuditDetail = {name: getattr(limits, name) for name in LimitSet.__slots__}
+    return Act("limit.set", account, f"{level} {key}", detail)

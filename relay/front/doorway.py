@@ -1,0 +1,53 @@
+"""What the sessions of one relay share, and who counts them."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from relay.clock import Clock
+from relay.envelope import Account, Credential, Submission
+from relay.front.auth import Authenticator
+from relay.reply import Reply
+from relay.settings import Smtp
+
+if TYPE_CHECKING:
+    from relay.front.visit import Visit
+
+CLOSING = Reply(421, "4.3.2", "service shutting down, try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """What every session of this relay shares."""
+
+    settings: Smtp
+    hostname: str
+    clock: Clock
+    tls: ssl.SSLContext
+    authenticator: Authenticator
+    account_of_ip: Callable[[str], Account | None]
+    account_of_name: Callable[[str], Account | None]
+    credential_of: Callable[[str], Credential | None]
+    is_trusted: Callable[[str], bool]  # a client address that has logged in of late
+    receive: Callable[[Submission], Awaitable[Reply]]
+    on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
+    on_auth_failure: Callable[[str, bytes, str], None]
+
+
+class House(Protocol):
+    """Who counts the sessions (front/server.py)."""
+
+    is_closing: bool
+
+    def enter(self, door: "Visit") -> Reply | None:
+        """Note a session; return why it is not welcome, if so."""
+        ...
+
+    def leave(self, door: "Visit") -> None:
+        """Note that a session is over."""
+        ...
+
+    def erred(self, door: "Visit") -> bool:
+        """Count an error of a session; tell whether its address has made too many."""
+        ...

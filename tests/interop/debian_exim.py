@@ -1,0 +1,92 @@
+"""Debian's own split configuration of Exim, plus what docs/integrations/exim.md puts into it."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.interop.exim import AUTHENTICATOR, Exim, running
+from tests.interop.pages import adapted, blocks
+from tests.interop.servers import HOSTNAME, PASSWORD
+
+ALIASES = {"forwarder": "away@dest.example, away@elsewhere.example"}
+
+_DEBCONF = f"""
+dc_eximconfig_configtype='internet'
+dc_other_hostnames='{HOSTNAME}'
+dc_local_interfaces='127.0.0.1'
+dc_readhost=''
+dc_relay_domains=''
+dc_minimaldns='false'
+dc_relay_nets=''
+dc_smarthost=''
+CFILEMODE='644'
+dc_use_split_config='true'
+dc_hide_mailname=''
+dc_mailname_in_oh='true'
+dc_localdelivery='mail_spool'
+"""
+# a place of its own, and no questions to DNS
+_MACROS = """
+CONFDIR = {folder}/etc
+SPOOLDIR = {folder}/spool
+MAIN_HARDCODE_PRIMARY_HOSTNAME = {hostname}
+MAIN_QUALIFY_DOMAIN = {hostname}
+MAIN_HOST_LOOKUP =
+MAIN_TRUSTED_USERS = root
+log_file_path = {folder}/%slog
+disable_ipv6 = true
+"""
+
+
+@contextmanager
+def debian_exim(relay_port: int, certificate: Path) -> Iterator[Exim]:
+    """Run Debian's Exim whose smarthost is a relay on this machine."""
+    with running(lambda server, root: _configure(server, root, relay_port, certificate)) as server:
+        yield server
+
+
+def _configure(server: Exim, root: Path, relay_port: int, certificate: Path) -> None:
+    etc = server.folder / "etc"
+    shutil.copytree(root / "etc/exim4/conf.d", etc / "conf.d")
+    shutil.copyfile(certificate, server.folder / "ca.pem")
+    (etc / "update-exim4.conf.conf").write_text(_DEBCONF)
+    (etc / "aliases").write_text("".join(f"{name}: {target}\n" for name, target in ALIASES.items()))
+    (etc / "email-addresses").write_text("")
+    (etc / "conf.d/main/00_test").write_text(_MACROS.format(folder=server.folder, hostname=HOSTNAME))
+    (etc / "conf.d/auth/99_test").write_text(AUTHENTICATOR)
+    _follow_page(etc, relay_port, server.folder / "ca.pem")
+    _generate(server, root / "usr/sbin/update-exim4.conf")
+
+
+def _follow_page(etc: Path, relay_port: int, certificate: Path) -> None:
+    """Write the page's files; the relay is on this machine, on another port, with a certificate of its own."""
+    page, name = blocks("exim.md"), {"relay.example.net": "localhost"}
+    changes = {
+        "passwd.client": name | {"SECRET": PASSWORD},
+        "conf.d/router/180_mailweir": {
+            "relay.example.net::2587 byname": f"localhost::{relay_port} byname\n  self = send"
+        },
+        "conf.d/transport/30_mailweir": {
+            "tls_verify_certificates = system": f"tls_verify_certificates = {certificate}"
+        },
+        "conf.d/retry/20_mailweir": name | {"F,1d,5m": "F,1d,1s", "F,2h,2m; F,5d,10m": "F,1d,1s"},
+    }
+    for file, change in changes.items():
+        (etc / file).write_text(adapted(page[f"/etc/exim4/{file}"], change))
+    shutil.chown(etc / "passwd.client", "root", "Debian-exim")
+    (etc / "passwd.client").chmod(0o640)
+
+
+def _generate(server: Exim, script: Path) -> None:
+    """Let Debian's script make one file of the many; then nothing of the machine's own is left in it."""
+    command = ["sh", str(script), "-d", str(server.folder / "etc"), "-o", str(server.config)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    own = {
+        "/usr/sbin/exim4": f"{server.folder}/exim4",
+        "/etc/aliases": f"{server.folder}/etc/aliases",
+        "/etc/email-addresses": f"{server.folder}/etc/email-addresses",
+    }
+    server.config.write_text(adapted(server.config.read_text(), own))
