@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from relay.reply import Reply
+from relay.spool.large import LargeFile
 
 
 class Level(StrEnum):
@@ -114,7 +115,8 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One message as a door received it. `content` is the message unstuffed, CRLF line ends only.
+    """One message as a door received it. `content` is the message unstuffed, CRLF line ends only; of a large message
+    the header block only, whose body is in `large`: the receiver seals or closes that file.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
     `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
@@ -138,3 +140,4 @@ class Submission:
     rcpt_dsns: tuple[str, ...] = ()
     once: Once | None = None
     end_sender: str = ""
+    large: LargeFile | None = None

@@ -173,11 +173,9 @@ async def _start_core(
     except (StateFailure, sqlite3.Error) as error:
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
+    wait = max(settings.delivery.max_retry_seconds, 3600.0)
     try:
-        longest = max(settings.delivery.max_retry_seconds, 3600.0)
-        spool = Spool(
-            settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=longest
-        )
+        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
         spool.start()
     except sqlite3.Error as error:
         raise StartFailure(
@@ -263,6 +261,7 @@ def _doorway(core: _Core, receiver: Receiver, metrics: Metrics, secret: bytes) -
         credential_of=state.credentials.get,
         is_trusted=authenticator.is_trusted,
         receive=receiver.receive,
+        open_large=core.spool.open_large,
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
     )

@@ -29,7 +29,7 @@ from relay.policy.limits import LimitUse, SlidingLimits, effective_limit
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, Verdict, judge, version_of
-from relay.reply import Reply, TransientError
+from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
@@ -43,7 +43,7 @@ _MAX_RECEIVED = 100  # RFC 5321 section 6.3: not below 100
 _HEADER_BYTES = 512 * 1024  # front/data.py lets no longer header in
 _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE).findall
 _LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
-_DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
+_TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
 _NO_LIMIT = 1_000_000_000  # above what any spool holds
 _UNREAD = ContentResult(
@@ -53,7 +53,8 @@ _UNREAD = ContentResult(
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """One message before it is judged, and what was found in it."""
+    """One message before it is judged, and what was found in it. `content` is without identity headers, of a large
+    message the header block only."""
 
     submission: Submission
     identity: Identity
@@ -118,8 +119,13 @@ class Receiver:
         try:
             result = await self._assess(identity.sender, submission, content, self._spool.message_id(number), limit)
             lockdown = await self._checked(identity.sender, submission, result)
-        except asyncio.CancelledError:  # the client left before anything was kept; it will come again
+        except BaseException as error:
+            # the client left before anything was kept, or the disk is full: it will come again
+            _close_large(submission)
             self._limits.give_back(identity.sender.key, len(submission.recipients), began)
+            if isinstance(error, SpoolFull):
+                self._metrics.refused.labels("disk_full").inc()
+                raise TransientError(DISK_FULL) from error
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
@@ -146,7 +152,9 @@ class Receiver:
         except (SpoolFull, StateFailure) as error:
             self._limits.give_back(case.inputs.sender.key, len(case.submission.recipients), arrival.began)
             self._metrics.refused.labels("disk_full").inc()
-            raise TransientError(_DISK_FULL) from error
+            raise TransientError(DISK_FULL) from error
+        finally:
+            _close_large(arrival.submission)  # whatever was not kept
         return self._refuse(case)
 
     async def receive_report(self, report: bytes, to: str, about: SpooledMessage) -> None:
@@ -208,6 +216,9 @@ class Receiver:
         if not limit.is_allowed or submission.account.is_suspended or standing in _REFUSING:
             return _UNREAD  # refused whatever it says: a flood costs no content work
         self._lockdown.prefetch(_domain(submission.mail_from))  # DNS answers while the content is read
+        large = submission.large
+        if large is not None:
+            await large.seal(content)
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
         return await self._content.assess(
             ContentRequest(
@@ -217,6 +228,9 @@ class Receiver:
                 received_unix=submission.received_at.timestamp(),
                 extra=b"X-Mailweir-Ref: " + ref.encode() + b"\r\n",
                 sign=self._signers,
+                path=str(large.path) if large else "",
+                offset=large.place.offset if large else 0,
+                length=large.place.length if large else 0,
             )
         )
 
@@ -263,7 +277,9 @@ class Receiver:
         return self._signals.observe(sender, result.score, now_unix, policy, message_id, recipients, group)
 
     async def _keep(self, case: _Case, decision: Decision | None, began: float) -> Reply:
-        submission, sender, verdict = case.submission, case.inputs.sender, case.verdict
+        submission, sender, verdict, large = case.submission, case.inputs.sender, case.verdict, case.submission.large
+        if large is not None and not large.is_sealed:  # what refused it, and so left it unread, has gone this moment
+            raise TransientError(_TRY_LATER)
         is_held = verdict.action is Action.HOLD
         flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
             Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
@@ -289,7 +305,7 @@ class Receiver:
             accept_seconds=self._clock.unix() - began,
         )
         recipients = await self._spool.store(
-            message, case.content, submission.recipients, record, is_held=is_held, answered=_answered(case)
+            message, large or case.content, submission.recipients, record, is_held=is_held, answered=_answered(case)
         )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - began)
@@ -297,7 +313,7 @@ class Receiver:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *_brief(case))
         elif not self._newcomers.is_parked(sender.key, case.inputs.group, self._clock.now()):
-            self._courier.enqueue(recipients, case.content)
+            self._courier.enqueue(recipients, None if large else case.content)
         return verdict.reply
 
     def _refuse(self, case: _Case) -> Reply:
@@ -332,7 +348,7 @@ class Receiver:
             "tls": submission.tls,
             "credential": submission.credential,
             "door": submission.door,
-            "size_bytes": len(case.content),
+            "size_bytes": _size_bytes(case),
             "header_from": result.header_from,
             "subject": result.subject,
             "header_message_id": result.header_message_id,
@@ -366,6 +382,19 @@ def _identified(submission: Submission) -> tuple[Identity, bytes]:
         kept.append(content[start:begin])
         start = stop
     return identity, b"".join([*kept, content[start:]]) if kept else content
+
+
+def _size_bytes(case: _Case) -> int:
+    large = case.submission.large
+    if large is None:
+        return len(case.content)
+    # unsealed: refused unread, its header block is not in the file
+    return large.place.length + (0 if large.is_sealed else len(case.content))
+
+
+def _close_large(submission: Submission) -> None:
+    if submission.large is not None:
+        submission.large.close()
 
 
 def _domain(address: str) -> str:

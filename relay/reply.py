@@ -32,6 +32,9 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
 
 
+DISK_FULL = Reply(452, "4.3.1", "insufficient system storage, try again later")
+
+
 class RelayError(Exception):
     """A failure with a reply fit for the peer; the cause goes to the log."""
 

@@ -57,6 +57,7 @@ class Smtp(_Section):
         60, ge=1, description="of an address, in commands or as a stranger; beyond: 421 and closed"
     )
     timeout_seconds: float = Field(300, ge=1, description="per command (RFC 5321 4.5.3.2.7)")
+    min_bytes_per_second: int = Field(100, ge=0, description="slower in DATA, over timeout_seconds: 421 4.4.2")
     stop_seconds: float = Field(10, ge=0, description="running transactions may finish within, at SIGTERM")
 
     @field_validator("proxy_from", "xclient_from")

@@ -13,6 +13,7 @@ from relay.delivery.courier import Courier
 from relay.events import Action, Attempt, Reception, Record
 from relay.settings import Delivery, Node, Route, Settings
 from relay.spool.journal import Journal
+from relay.spool.large import LargeFile
 from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient
 
 CONTENT = b"From: shop@example.org\r\nSubject: order\r\n\r\nThank you.\r\n"
@@ -68,7 +69,7 @@ class Delivering:
         *addresses: str,
         sender: str = "acme|x-authuser|joe",
         mail_from: str = "joe@example.org",
-        content: bytes = CONTENT,
+        content: bytes | LargeFile = CONTENT,
         prefix: bytes = PREFIX,
         flags: Flags = Flags.NONE,
         is_held: bool = False,

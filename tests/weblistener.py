@@ -23,6 +23,7 @@ from relay.front.web_messages import Messages
 from relay.reply import Reply
 from relay.settings import Settings
 from relay.spool.idempotency import Answered
+from relay.spool.large import LargeFiles
 
 T = TypeVar("T")
 ACME, OTHER = Account("acme"), Account("other")
@@ -93,6 +94,7 @@ async def opened(tmp_path: Path, **sections: dict[str, object]) -> AsyncIterator
         credential_of=lambda login: None,
         is_trusted=lambda ip: False,
         receive=listener.receive,
+        open_large=LargeFiles(tmp_path / "large", ()).open,
         on_refusal=lambda stage, reply, submission: listener.refusals.append((stage, str(reply), submission)),
         on_auth_failure=lambda ip, login, mechanism: listener.failures.append((ip, login, mechanism)),
     )

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from relay.content.features import measure, structure_of
 from relay.content.head import split_head
@@ -11,7 +12,10 @@ from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult, unscored
 from relay.content.reasons import explain
 from relay.content.tokens import Views, hash_words, views, words_of
+from relay.content.window import Content, Windowed
+from relay.delivery.body_hash import RelaxedBody
 from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, names_in_signatures, signature
+from relay.spool.stored import StoredContent
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
 _HEADER_CHARACTERS = 300
@@ -40,13 +44,16 @@ class Assessor:
 
     def _assess(self, request: ContentRequest) -> ContentResult:
         try:
-            reading = read(request.content)
-            return self._judge(request, reading)
+            if not request.path:
+                return self._judge(request, read(request.content), request.content)
+            with StoredContent(Path(request.path), request.offset, request.length) as stored:
+                content = Windowed(stored)
+                return self._judge(request, read(content), content)
         except Exception as error:  # one message that we cannot read must not take its batch-mates along
-            _log.exception("unreadable message, %d bytes", len(request.content))
+            _log.exception("unreadable message, %d bytes", request.size_bytes)
             return unscored(request, f"unreadable: {type(error).__name__}")
 
-    def _judge(self, request: ContentRequest, reading: Reading) -> ContentResult:
+    def _judge(self, request: ContentRequest, reading: Reading, content: Content) -> ContentResult:
         words = _words(reading)
         features = measure(reading, words[0], request.mail_from)
         score, reasons = None, []
@@ -55,7 +62,7 @@ class Assessor:
             score = round(self._model.probability(seen), 6)
             if score >= _EXPLAINED_FROM:
                 reasons = explain(self._model, reading, features, words[0], words[2])
-        prefix, message_id = self._prefix(request, reading)
+        prefix, message_id = self._prefix(request, reading, content)
         author = reading.author
         return ContentResult(
             score=score,
@@ -68,7 +75,7 @@ class Assessor:
             header_message_id=message_id[:_HEADER_CHARACTERS],
         )
 
-    def _prefix(self, request: ContentRequest, reading: Reading) -> tuple[bytes, str]:
+    def _prefix(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[bytes, str]:
         """The lines to put on top, and the Message-ID the message has then."""
         head = reading.head
         names = {name for name, _ in head.fields} | names_in_signatures(head.fields)
@@ -79,7 +86,7 @@ class Assessor:
         signatures: list[Field] = []
         # Without From, or with lines that are no fields, verifiers do not agree on what was signed.
         if request.sign and head.is_sound and head.first(b"from") is not None:
-            body = body_hash(request.content, head.body_at)
+            body = _body_hash(content, head.body_at)
             signatures = [
                 signature(
                     fields,
@@ -93,6 +100,15 @@ class Assessor:
                 for signer in request.sign
             ]
         return lines([*signatures, *added]) + request.extra, message_id.strip().decode("utf-8", "replace")
+
+
+def _body_hash(content: Content, body_at: int) -> bytes:
+    if isinstance(content, bytes):
+        return body_hash(content, body_at)
+    body = RelaxedBody()
+    for piece in content.pieces(body_at):
+        body.update(piece)
+    return body.hash()
 
 
 def views_of(reading: Reading, bits: int) -> Views:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from relay.content.window import Content
+
 _MAX_HEAD = 256 * 1024
 _MAX_FIELDS = 1000
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
@@ -28,7 +30,7 @@ class Head:
         return None
 
 
-def split_head(content: bytes, start: int = 0, end: int | None = None) -> Head:
+def split_head(content: Content, start: int = 0, end: int | None = None) -> Head:
     """Split the header block that begins at `start`."""
     end = len(content) if end is None else end
     if content.startswith(b"\r\n", start):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from relay.content.head import Head, split_head
 from relay.content.html import Link, Page, read_page
 from relay.content.text import decode_base64, decode_bytes, decode_header, fold
+from relay.content.window import Content
 
 _MAX_VALUE = 2000
 _MAX_DEPTH = 8
@@ -76,7 +77,7 @@ class Reading:
         return f"{self.visible}\n{self.plain}" if self.visible else self.plain
 
 
-def read(content: bytes) -> Reading:
+def read(content: Content) -> Reading:
     """Read a whole message."""
     head = split_head(content)
     reading = Reading(head)
@@ -105,7 +106,7 @@ def _mailbox(value: str) -> Mailbox:
     return Mailbox("", found[0]) if found else Mailbox(value[:200], "")
 
 
-def _read_part(reading: Reading, content: bytes, head: Head, end: int, depth: int) -> str:
+def _read_part(reading: Reading, content: Content, head: Head, end: int, depth: int) -> str:
     """Take in one part (a whole message is one) and return its shape."""
     reading.parts += 1
     declared = head.first(b"content-type") or b""
@@ -133,7 +134,7 @@ def _read_part(reading: Reading, content: bytes, head: Head, end: int, depth: in
     return minor
 
 
-def _sections(content: bytes, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _sections(content: Content, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the parts between boundary lines lie; what follows an unclosed last boundary counts as a part."""
     if not boundary:
         return
@@ -158,7 +159,7 @@ def _sections(content: bytes, boundary: bytes, start: int, end: int) -> Iterator
         yield begin, end
 
 
-def _decoded(content: bytes, head: Head, end: int) -> bytes:
+def _decoded(content: Content, head: Head, end: int) -> bytes:
     data = content[head.body_at : min(end, head.body_at + _MAX_ENCODED_TEXT)]
     match (head.first(b"content-transfer-encoding") or b"").strip().lower():
         case b"quoted-printable":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from relay.content.model_files import find_model
 from relay.content.processes import Template, WorkerLink
-from relay.content.protocol import ContentRequest, ContentResult, ModelError, Setup, framed, unscored
+from relay.content.protocol import ContentRequest, ContentResult, ModelError, Setup, extra_seconds, framed, unscored
 
 __all__ = ["ContentPool", "ModelError", "PoolStats"]
 
@@ -126,7 +126,8 @@ class ContentPool:
             link = self._free.popleft()
             if batch := [self._suspects.popleft()] if self._suspects else self._next_batch(1 + len(self._free)):
                 self._batches[link] = batch
-                link.send(framed([job.request for job in batch]), self._timeout_seconds)
+                requests = [job.request for job in batch]
+                link.send(framed(requests), self._timeout_seconds + extra_seconds(requests))
             else:
                 self._free.append(link)
 
@@ -138,7 +139,7 @@ class ContentPool:
             job = self._queue.popleft()
             if not job.answer.done():  # its session may have gone away
                 batch.append(job)
-                size_bytes += len(job.request.content)
+                size_bytes += job.request.size_bytes
         return batch
 
     def _on_results(self, link: WorkerLink, results: list[ContentResult]) -> None:
@@ -170,7 +171,7 @@ class ContentPool:
         if job.strikes < _STRIKES and self._is_running:
             self._suspects.append(job)
         else:
-            _log.error("message unscored error=%s bytes=%d", error, len(job.request.content))
+            _log.error("message unscored error=%s bytes=%d", error, job.request.size_bytes)
             _answer(job, unscored(job.request, error))
 
     async def _start_template(self, model: str) -> Template:

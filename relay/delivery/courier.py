@@ -17,6 +17,7 @@ from relay.delivery.replies import check_rules
 from relay.events import Record
 from relay.settings import Settings
 from relay.spool.journal import Journal
+from relay.spool.large import LARGE_BYTES
 from relay.spool.store import Spool, SpooledMessage, SpooledRecipient
 
 _log = logging.getLogger("mailweir.delivery")
@@ -171,7 +172,11 @@ class Courier:
             return
         for start in range(0, len(recipients), _MAX_RECIPIENTS):
             parcel = Parcel(message, recipients[start : start + _MAX_RECIPIENTS], None)
-            if content is not None and self._memory.content_bytes + len(content) <= _MAX_CONTENT_BYTES:
+            if (
+                content is not None
+                and len(content) <= LARGE_BYTES
+                and self._memory.content_bytes + len(content) <= _MAX_CONTENT_BYTES
+            ):
                 parcel.content, parcel.kept_bytes = content, len(content)
                 self._memory.content_bytes += len(content)
             pool.put(parcel)

@@ -11,7 +11,7 @@ from relay.delivery.replies import Category, OwnReply, classify
 from relay.reply import Reply
 from relay.spool.store import SpooledMessage
 
-_MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 64 * 1024
 _LISTED = 10
 
 _ADVICE = {
@@ -39,7 +39,8 @@ class FailedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """All that a report tells. `content` is the message below our prefix, b"" when it is lost."""
+    """All that a report tells. `content` is the message below our prefix, of a large one its first
+    MAX_HEADER_BYTES at least; b"" when it is lost."""
 
     message: SpooledMessage
     content: bytes
@@ -150,7 +151,7 @@ def _original_headers(failure: Failure) -> tuple[bytes, bool]:
     """The header block, cut at a line, and whether it is UTF-8 that is not ASCII."""
     content = failure.content
     end = content.find(b"\r\n\r\n")
-    block = (failure.message.prefix + (content[: end + 2] if end >= 0 else content))[:_MAX_HEADER_BYTES]
+    block = (failure.message.prefix + (content[: end + 2] if end >= 0 else content))[:MAX_HEADER_BYTES]
     block = block[: block.rfind(b"\r\n") + 2]
     if block.isascii():
         return block, False

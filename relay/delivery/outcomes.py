@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.clock import Clock
-from relay.delivery.dsn import FailedRecipient, Failure, failure_report
+from relay.delivery.dsn import MAX_HEADER_BYTES, FailedRecipient, Failure, failure_report
 from relay.delivery.queues import Parcel, expires_at, retry_seconds
 from relay.delivery.replies import Category, Outcome, classify
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
 from relay.settings import Settings
 from relay.spool.journal import Journal
+from relay.spool.large import LARGE_BYTES
 from relay.spool.store import CorruptEntry, Spool, SpooledMessage, SpooledRecipient
 
 _log = logging.getLogger("mailweir.delivery")
@@ -154,7 +155,7 @@ class Bookkeeper:
         self.on_left(recipient)
 
     def _free(self, parcel: Parcel) -> None:
-        parcel.content = None
+        parcel.drop_content()
         if parcel.kept_bytes:
             self.on_released(parcel.kept_bytes)
             parcel.kept_bytes = 0
@@ -188,11 +189,10 @@ class Bookkeeper:
             for recipient, _, record in failed:
                 self._finish(recipient, record)
             return
-        content = parcel.content if parcel.content is not None else self._content(parcel.message)
         report = failure_report(
             Failure(
                 message=parcel.message,
-                content=content,
+                content=self._head(parcel),
                 hostname=self._settings.node.hostname,
                 bounce_sender=self._settings.delivery.bounce_sender,
                 now=self._clock.now(),
@@ -204,8 +204,14 @@ class Bookkeeper:
         )
         self._spawn(self._report(parcel.message, report, failed))
 
-    def _content(self, message: SpooledMessage) -> bytes:
+    def _head(self, parcel: Parcel) -> bytes:
+        """As much of the content as a report shows."""
+        message, content = parcel.message, parcel.content
+        if isinstance(content, bytes):
+            return content
         try:
+            if message.place.length > LARGE_BYTES:
+                return self._spool.beginning(message, MAX_HEADER_BYTES)
             return self._spool.content(message)
         except CorruptEntry:
             return b""

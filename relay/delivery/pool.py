@@ -5,6 +5,7 @@ Connections pull: each takes the next parcel when it is ready, so a slow one kee
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,14 @@ from relay.delivery.queues import FairQueue, Parcel
 from relay.delivery.replies import Category, OwnReply, classify
 from relay.reply import RelayError, Reply
 from relay.settings import Delivery
+from relay.spool.large import LARGE_BYTES
 from relay.spool.store import CorruptEntry, Spool
 
 _log = logging.getLogger("mailweir.delivery")
 
 _DRAIN_SLICE = 100
 _MAX_HOSTS_DOWN = 10_000
+_MAX_FETCHED = 8  # large contents checked and waiting for a connection: each holds a file open
 _DAMAGED = OwnReply(554, "5.3.0", "the message was damaged while it waited in our queue")
 _UNREADABLE = OwnReply(451, "4.3.0", "the message could not be read from our queue")
 
@@ -60,7 +63,8 @@ class Pool:
         self.queue = FairQueue()
         self.connections: set[Connection] = set()
         self.delivered = self.deferred = self.bounced = 0
-        self._sessions = 0
+        self._sessions = self._fetching = 0
+        self._fetched: deque[Parcel] = deque()
         self._resting: list[Connection] = []
         self._is_stopping = False
         self._down: tuple[float, Reply] = (0.0, OwnReply(451, "4.4.1", "not tried yet"))
@@ -68,7 +72,7 @@ class Pool:
 
     @property
     def is_idle(self) -> bool:
-        return not self.queue and not self._sessions
+        return not (self.queue or self._sessions or self._fetching or self._fetched)
 
     def put(self, parcel: Parcel) -> None:
         """Queue a parcel and see that a connection comes for it."""
@@ -87,6 +91,8 @@ class Pool:
         self._is_stopping = True
         self._shop.memory.parcels -= len(self.queue)
         self.queue = FairQueue()
+        while self._fetched:
+            self._return(self._fetched.popleft())
         for connection in tuple(self.connections):
             connection.finish()
 
@@ -97,11 +103,18 @@ class Pool:
     # ---- what a connection asks of its feed ----
 
     def take(self) -> Parcel | None:
-        while not self._is_stopping and (parcel := self.queue.get()) is not None:
-            self._shop.memory.parcels -= 1
-            self._shop.books.begin(parcel)
+        while self._fetched:
+            fetched = self._fetched.popleft()
+            if not fetched.is_forgotten:
+                return fetched
+            self._return(fetched)
+        while not self._is_stopping and self._fetching < _MAX_FETCHED and (parcel := self._next()) is not None:
             if parcel.content is not None:
                 return parcel
+            if parcel.message.place.length > LARGE_BYTES:
+                self._fetching += 1
+                self._shop.spawn(self._fetch(parcel))
+                continue
             try:
                 parcel.content = self._shop.spool.content(parcel.message)
             except CorruptEntry as error:
@@ -114,16 +127,53 @@ class Pool:
                 return parcel
         return None
 
+    def _next(self) -> Parcel | None:
+        parcel = self.queue.get()
+        if parcel is not None:
+            self._shop.memory.parcels -= 1
+            self._shop.books.begin(parcel)
+        return parcel
+
+    async def _fetch(self, parcel: Parcel) -> None:
+        """Check a large content, which takes its time, and let a connection come for it."""
+        try:
+            parcel.content = await self._shop.spool.open(parcel.message)
+        except CorruptEntry as error:
+            _log.error("message lost message=%s error=%s", parcel.message.message_id, error)
+            parcel.content = b""  # nothing of it is fit to be shown in a report
+            self._answer(parcel, _DAMAGED)
+        except OSError as error:
+            _log.error("message not read message=%s error=%s", parcel.message.message_id, error)
+            self._answer(parcel, _UNREADABLE)
+        except asyncio.CancelledError:
+            self._return(parcel)
+            raise
+        else:
+            if self._is_stopping:
+                self._return(parcel)
+            else:
+                self._fetched.append(parcel)
+        finally:
+            self._fetching -= 1
+            self._kick()
+
+    def _return(self, parcel: Parcel) -> None:
+        """Leave it to the spool: no connection will take it."""
+        self._shop.books.undo(parcel)
+        self._shop.books.release(parcel)
+
     def done(self, parcel: Parcel, connection: Connection) -> None:
         if len(parcel.recipients) > 1:
             self._split_off_surplus(parcel)
         self._settle(parcel, connection)
 
     def put_back(self, parcel: Parcel) -> None:
-        self._shop.books.undo(parcel)
         if parcel.is_forgotten or self._is_stopping:
-            self._shop.books.release(parcel)
+            self._return(parcel)
             return
+        self._shop.books.undo(parcel)
+        if parcel.message.place.length > LARGE_BYTES:
+            parcel.drop_content()  # it may wait for long, and the file would be open so long
         self.queue.put_back(parcel)
         self._shop.memory.parcels += 1
 
@@ -136,7 +186,7 @@ class Pool:
     # ---- connections ----
 
     def _kick(self) -> None:
-        if not self.queue or self._is_stopping:
+        if not (self.queue or self._fetched) or self._is_stopping:
             return
         while self._resting:
             if self._resting.pop().resume():
@@ -233,9 +283,9 @@ class Pool:
     async def _drain(self, reply: Reply) -> None:
         """Give everything that waits the same answer: nobody can be reached."""
         count = 0
-        while not self._is_stopping and (parcel := self.queue.get()) is not None:
-            self._shop.memory.parcels -= 1
-            self._shop.books.begin(parcel)
+        while self._fetched:
+            self._answer(self._fetched.popleft(), reply)
+        while not self._is_stopping and (parcel := self._next()) is not None:
             self._answer(parcel, reply)
             count += 1
             if count % _DRAIN_SLICE == 0:

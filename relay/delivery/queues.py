@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from relay.reply import Reply
 from relay.settings import Delivery
 from relay.spool.store import SpooledMessage, SpooledRecipient
+from relay.spool.stored import StoredContent
 
 _DOUBLINGS = 3  # 5, 10, 20, 40 min: with the default first retry the doubling ends at 40 min
 _GROWTH = 1.5
@@ -24,17 +25,24 @@ _GREYLIST_TRIES = 3
 class Parcel:
     """One message and those of its recipients that travel in one transaction.
 
-    content None: read it from the spool when its turn comes; kept_bytes: what it takes of the memory for contents.
+    content None: read it from the spool when its turn comes; a large one is read in pieces. kept_bytes: what it takes
+    of the memory for contents.
     `replies` has one entry per recipient, filled by the connection; None: not answered yet. A forgotten parcel (its
     sender was held) is not queued again.
     """
 
     message: SpooledMessage
     recipients: Sequence[SpooledRecipient]
-    content: bytes | None
+    content: bytes | StoredContent | None
     kept_bytes: int = 0
     is_forgotten: bool = False
     replies: list[Reply | None] = field(default_factory=list)
+
+    def drop_content(self) -> None:
+        """Keep the content no longer; it is in the spool."""
+        if isinstance(self.content, StoredContent):
+            self.content.close()
+        self.content = None
 
 
 class FairQueue:

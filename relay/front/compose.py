@@ -13,7 +13,7 @@ from email.utils import encode_rfc2231
 
 import msgspec
 
-from relay.front.data import HEADER_TOO_BIG
+from relay.front.canonical import HEADER_TOO_BIG
 from relay.front.mailbox import Mailbox, clean, mailbox_header, other_header, parse_mailbox, text_header
 from relay.reply import PermanentError, Reply
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from relay.clock import Clock
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
+from relay.front.incoming import OpenLarge
 from relay.reply import Reply
 from relay.settings import Smtp
 
@@ -31,6 +32,7 @@ class Doorway:
     credential_of: Callable[[str], Credential | None]
     is_trusted: Callable[[str], bool]  # a client address that has logged in of late
     receive: Callable[[Submission], Awaitable[Reply]]
+    open_large: OpenLarge
     on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
     on_auth_failure: Callable[[str, bytes, str], None]
 

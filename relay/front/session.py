@@ -3,19 +3,16 @@
 Never logs per command; never echoes input.
 """
 
-import logging
 from typing import Any, Self
 
 from relay.envelope import Submission
 from relay.front.address import decode_xtext, parse_path
-from relay.front.conversation import TRY_LATER
-from relay.front.data import canonical, read_data
 from relay.front.doorway import CLOSING
 from relay.front.dsn_options import mail_options, rcpt_options
-from relay.front.visit import Visit
+from relay.front.incoming import TOO_BIG
+from relay.front.transfer import Transfer
 from relay.reply import PermanentError, RelayError, Reply
-
-_log = logging.getLogger("mailweir.front")
+from relay.spool.large import LargeFile
 
 _MAIL_PARAMETERS = {"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"}
 _RCPT_PARAMETERS = {"NOTIFY", "ORCPT"}
@@ -23,10 +20,9 @@ _RECORDED_REFUSALS = 100  # of one session; the rest is only counted
 
 _AUTH_NEEDED = Reply(530, "5.7.0", "authentication required")
 _NO_RELAY = Reply(550, "5.7.1", "[AUTH] relaying denied")
-_TOO_BIG = Reply(552, "5.3.4", "message too big")
 
 
-class Door(Visit):
+class Door(Transfer):
     """One SMTP session."""
 
     _refusals: int
@@ -80,7 +76,7 @@ class Door(Visit):
         ):
             raise PermanentError(Reply(501, "5.5.4", "bad SIZE or BODY parameter"))
         if int(size) > self.way.settings.max_size_bytes:
-            raise PermanentError(_TOO_BIG)
+            raise PermanentError(TOO_BIG)
         _check_ascii(address, is_smtputf8="SMTPUTF8" in parameters)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -97,6 +93,8 @@ class Door(Visit):
         if self.envelope.mail_from is None:
             # without an account this is a relay attempt, whatever was refused before
             raise PermanentError(Reply(503, "5.5.1", "need MAIL command") if self._sender_account() else _NO_RELAY)
+        if self._incoming is not None:
+            raise PermanentError(Reply(503, "5.5.1", "no RCPT after BDAT"))
         if len(self.envelope.rcpt_tos) >= self.way.settings.max_recipients:
             raise RelayError(Reply(452, "4.5.3", "too many recipients"))
         address, parameters = parse_path(_strip(arg, "TO:"), may_be_empty=False)
@@ -113,47 +111,13 @@ class Door(Visit):
         await self._answer("250 2.0.0 ok")
 
     def _set_post_data_state(self) -> None:
-        super()._set_post_data_state()  # type: ignore[no-untyped-call]
+        super()._set_post_data_state()
         self.is_in_transaction = False
         self._dsn, self._rcpt_dsns = "", []
 
-    async def smtp_DATA(self, arg: str | None) -> None:
-        assert self.envelope is not None
-        if arg:
-            await self._answer("501 5.5.4 DATA takes no argument")
-            return
-        if not self.envelope.rcpt_tos:
-            is_open = self.envelope.mail_from is not None
-            await self._answer("554 5.5.1 no valid recipients" if is_open else "503 5.5.1 need RCPT command")
-            return
-        await self.push("354 end with <CR><LF>.<CR><LF>")
-        raw = await read_data(self._reader, self.way.settings.max_size_bytes, self._reset_timeout)
-        self._reset_timeout()
-        try:
-            reply = await self._receive(raw)
-        finally:
-            self._set_post_data_state()
-        await self._answer(reply)
+    def _message_ended(self) -> None:
         if self._doors.is_closing:
             self.close_with(CLOSING)
-
-    async def _receive(self, raw: bytes | None) -> Reply:
-        try:
-            if raw is None:
-                raise PermanentError(_TOO_BIG)
-            submission = self._submission(canonical(raw))
-        except RelayError as error:
-            self._note("data", error.reply)
-            return error.reply
-        try:
-            return await self.way.receive(submission)
-        except RelayError as error:
-            return error.reply
-        except Exception:
-            # one broken message must not end the session; unknown means transient
-            _log.exception("reception failed client=%s", self.ip)
-            self.way.on_refusal("data", TRY_LATER, None)
-            return TRY_LATER
 
     def _note(self, stage: str, reply: Reply) -> None:
         """Tell of a refusal. Strangers are only counted, or they could fill the journal."""
@@ -164,7 +128,7 @@ class Door(Visit):
         is_known = self._refusals <= _RECORDED_REFUSALS and not is_stranger
         self.way.on_refusal(stage, reply, self._submission(b"") if is_known else None)
 
-    def _submission(self, content: bytes) -> Submission:
+    def _submission(self, content: bytes, large: LargeFile | None = None) -> Submission:
         assert self.envelope is not None
         assert self.session is not None
         account = self._sender_account()
@@ -180,6 +144,7 @@ class Door(Visit):
             mail_from=self.envelope.mail_from or "",
             recipients=tuple(self.envelope.rcpt_tos),
             content=content,
+            large=large,
             received_at=self.way.clock.now(),
             auth_param=self._auth_param,
             is_8bit=self._is_8bit,

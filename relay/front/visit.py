@@ -143,7 +143,8 @@ class Visit(Conversation):
         # goes into records: bytes that are no UTF-8 would break their encoding
         self.session.host_name = hostname[:255].encode("utf-8", "replace").decode()
         size = self.way.settings.max_size_bytes
-        lines = [self.way.hostname, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
+        lines = [self.way.hostname, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8"]
+        lines += ["ENHANCEDSTATUSCODES", "DSN", "CHUNKING"]
         if not self._tls_protocol:
             lines.append("STARTTLS")
         if self._may_authenticate():

@@ -11,8 +11,8 @@ from http import HTTPStatus
 import msgspec
 from starlette.requests import Request
 
+from relay.front.canonical import canonical
 from relay.front.compose import Letter, compose, decoded, listed
-from relay.front.data import canonical
 from relay.front.mailbox import Mailbox, clean, parse_address, parse_mailbox
 from relay.front.web_answers import Fate, RecipientResult, WebRefusal
 from relay.policy.verdict import printable
@@ -191,10 +191,7 @@ def _checked(content: bytes, settings: Smtp) -> bytes:
     if not content.endswith(b"\r\n"):
         content += b"\r\n"  # as SMTP cannot but end it
     _check_size(content, settings)
-    # canonical() undoes the dot-stuffing of SMTP, which HTTP does not have
-    if content.startswith(b"."):
-        content = b"." + content
-    return canonical(content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content)
+    return canonical(content, is_stuffed=False)
 
 
 def _check_size(content: bytes, settings: Smtp) -> None:

@@ -4,11 +4,15 @@ Reads only; nothing looks at every row unless it says so. `state != 0` stands wh
 partial index on state.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterable
 
-from relay.spool.index import MESSAGE_COLUMNS, Row, get_meta
+from relay.spool.entry import CorruptEntry, HeldMessage, message_of
+from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
 from relay.tree import GROUP_RULES, NEWCOMERS
+
+_log = logging.getLogger("mailweir.spool")
 
 # What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
 _GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
@@ -35,6 +39,35 @@ def held_of(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
             (number,),
         )
     ]
+
+
+def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> list[HeldMessage]:
+    """Held messages with their recipients; rows as `held` gives them. One that makes no sense is left out."""
+    found = []
+    for row in rows:
+        try:
+            message = message_of(row, node)
+        except CorruptEntry as error:
+            _log.error("held message not shown: %s", error)
+            continue
+        found.append(
+            HeldMessage(
+                message_id=message.message_id,
+                account=message.account,
+                reseller=message.reseller,
+                sender=message.sender,
+                mail_from=message.mail_from,
+                subject=message.subject,
+                score=message.score,
+                rule=message.rule,
+                received_at=message.received_at,
+                recipients=[
+                    address for address, state in addresses(connection, message.id, message.rcpts) if state == HELD
+                ],
+                size_bytes=message.size_bytes,
+            )
+        )
+    return found
 
 
 def messages_of(connection: sqlite3.Connection, account: str) -> int:

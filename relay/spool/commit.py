@@ -26,9 +26,10 @@ from relay.spool import idempotency, index
 from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
+from relay.spool.large import LargeFile, LargeFiles
 from relay.spool.reclaim import Reclaimer, Slice
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS
-from relay.spool.segments import Segments
+from relay.spool.segments import LARGE_FROM, Segments
 from relay.spool.usage import Change, Usage
 
 _log = logging.getLogger("mailweir.spool")
@@ -41,18 +42,16 @@ _SET_BACK_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Storing:
-    """A message on its way to the disk; `done` is resolved after fsync.
-
-    content None: content and record lie already, fsynced, at message.place in a segment of their own.
-    """
+    """A message on its way to the disk; `done` is resolved after fsync."""
 
     message: SpooledMessage
-    content: bytes | None
+    content: bytes
     record: bytes
     recipients: list[SpooledRecipient]
     state: int
     done: asyncio.Future[None]
     answered: Answered | None = None
+    large: LargeFile | None = None  # where the content is on disk already; then `content` is empty
     put_at: float = field(default_factory=time.perf_counter)
 
 
@@ -102,11 +101,13 @@ class Committer:
         self,
         connection: sqlite3.Connection,
         segments: Segments,
+        large_files: LargeFiles,
         journal: Journal,
         clock: Clock,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._connection, self._segments, self._journal = connection, segments, journal
+        self._connection, self._segments, self._large_files = connection, segments, large_files
+        self._journal = journal
         self._loop, self._on_failure, self._clock = asyncio.get_running_loop(), on_failure, clock
         self.on_commit: Callable[[CommitTimes], None] | None = None
         self.on_rescheduled: Callable[[], None] | None = None
@@ -120,7 +121,7 @@ class Committer:
         self._handed_over = self._meta["journaled"]
         self._has_unjournaled = connection.execute("SELECT 1 FROM unjournaled LIMIT 1").fetchone() is not None
         self._usage = Usage(connection)
-        self._reclaimer = Reclaimer(segments, self._usage, clock, self._forget)
+        self._reclaimer = Reclaimer(segments, self._usage, clock, self._remove)
         self._next_tick = time.monotonic() + _TICK_SECONDS
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
@@ -193,7 +194,7 @@ class Committer:
             self._is_failing = False
         for item in batch.storing:
             self._journal.append_encoded(item.record)
-            if item.content is not None:
+            if item.large is None:
                 place = item.message.place
                 self._handed_over = index.position(place.segment, place.offset)
         times = None
@@ -268,16 +269,20 @@ class Committer:
         return moving
 
     def _write_contents(self, storing: list[Storing], change: Change) -> None:
-        here = [item for item in storing if item.content is not None]
-        pieces = [piece for item in here for piece in (item.content, item.record) if piece is not None]
-        if not pieces:
-            return
-        places = self._segments.append(pieces)
-        for item, place in zip(here, places[::2], strict=True):
-            item.message.place = place
+        small = [item for item in storing if item.large is None]
+        if small:
+            places = self._segments.append([piece for item in small for piece in (item.content, item.record)])
+            for item, place in zip(small, places[::2], strict=True):
+                item.message.place = place
+            begin, end = places[0].offset, places[-1].offset + places[-1].length
+            change.store(places[0].segment, [item.message.id for item in small], end - begin, end)
+        for item in storing:
             item.message.record_length = len(item.record)
-        end = places[-1].offset + places[-1].length
-        change.store(places[0].segment, [item.message.id for item in here], end - places[0].offset, end)
+            if item.large is not None:
+                item.large.append_record(item.record)
+                place = item.message.place = item.large.place
+                size = place.length + len(item.record)
+                change.store(place.segment, [item.message.id], size, place.offset + size)
 
     def _write_outcomes(self, marks: Marks, *, is_wanted: bool) -> bool:
         """Have the journal on disk; tell whether it was written, and all that was handed over before with it."""
@@ -307,16 +312,10 @@ class Committer:
         change.recipients += len(rows)
         if answered := [item.answered for item in storing if item.answered]:
             idempotency.remember(self._connection, answered, self._clock.unix())
-        for item in storing:
-            if item.content is None:
-                self._insert_apart(item.message, change)
-
-    def _insert_apart(self, message: SpooledMessage, change: Change) -> None:
-        # The number of its segment was taken before others were filled: it says nothing about the journal.
-        place, size = message.place, message.place.length + message.record_length
-        change.store(place.segment, [message.id], size, place.offset + size)
-        self._connection.execute("INSERT INTO unjournaled VALUES (?)", (message.id,))
-        self._has_unjournaled = True
+        if large := [(item.message.id,) for item in storing if item.large is not None]:
+            # the numbers of their segments say nothing about the order of writing, nor about the journal
+            self._connection.executemany("INSERT INTO unjournaled VALUES (?)", large)
+            self._has_unjournaled = True
 
     def _lane(self, sender: str, destination: str) -> int:
         found = self._lanes.get((sender, destination))
@@ -337,8 +336,8 @@ class Committer:
             if known["journaled"] != self._handed_over:
                 moved["journaled"] = self._handed_over
             if self._has_unjournaled:
-                apart = [item.message.id for item in batch.storing if item.content is None]
-                self._has_unjournaled = index.forget_unjournaled(self._connection, apart)
+                large = [item.message.id for item in batch.storing if item.large is not None]
+                self._has_unjournaled = index.forget_unjournaled(self._connection, large)
         if batch.storing:
             highest = max(item.message.id + item.message.rcpts for item in batch.storing)
             if highest > known["next_id"] - ID_BLOCK // 2:
@@ -363,7 +362,11 @@ class Committer:
         _log.warning("the clock was set back, retries are drawn nearer")
         return index.draw_nearer(self._connection, self._clock.unix() + self.longest_wait_seconds)
 
-    def _forget(self, segment: int) -> None:
+    def _remove(self, segment: int) -> None:
+        if segment >= LARGE_FROM:
+            self._large_files.remove(segment)
+        else:
+            self._segments.remove(segment)
         self._loop.call_soon_threadsafe(self._segments.forget, segment)
 
     def _resolve(self, storing: list[Storing], calls: list[tuple[Call, Any]], times: CommitTimes | None) -> None:

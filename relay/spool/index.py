@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from relay.spool.migrations import migrate
+from relay.spool.segments import LARGE_FROM
 
 # Of a recipient; of a message, whose remaining recipients are always in one state together.
 QUEUED, HELD, QUARANTINED = 0, 1, 2
@@ -237,6 +238,12 @@ def in_segment(connection: sqlite3.Connection, segment: int, limit: int = -1) ->
             (segment, limit),
         ).fetchall()
     )
+
+
+def large_segments(connection: sqlite3.Connection) -> list[int]:
+    """The segments of large messages."""
+    rows = connection.execute("SELECT number FROM segment WHERE number >= ? AND messages > 0", (LARGE_FROM,))
+    return [row[0] for row in rows]
 
 
 def place_of(connection: sqlite3.Connection, message: int) -> tuple[int, int, int] | None:

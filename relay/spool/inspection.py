@@ -264,13 +264,13 @@ class Inspection:
             report.without_recipients.append(message.message_id)
 
     def _weigh(self, report: Report) -> None:
-        numbers = self._segments.numbers()
-        report.segments = len(numbers)
-        report.disk_bytes = sum(self._segments.size_of(number) for number in numbers)
+        files = [*map(self._segments.path, self._segments.numbers()), *self._folder.glob("*.large")]
+        report.segments = len(files)
+        report.disk_bytes = sum(path.stat().st_size for path in files if path.exists())
         report.orphan_bytes = max(report.disk_bytes - report.alive_bytes, 0)
         report.set_aside = sorted(
             path.name
-            for pattern in ("index.damaged-*.sqlite", "index.lost.jsonl", "*.seg.lost")
+            for pattern in ("index.damaged-*.sqlite", "index.lost.jsonl", "*.lost")
             for path in self._folder.glob(pattern)
         )
 

@@ -45,10 +45,10 @@ class Slice:
 
 
 class Reclaimer:
-    """Knows which segments are sealed, thin or empty. `on_removed` is told of each file that was deleted."""
+    """Knows which segments are sealed, thin or empty. `remove` deletes the file of one."""
 
-    def __init__(self, segments: Segments, usage: Usage, clock: Clock, on_removed: Callable[[int], None]) -> None:
-        self._segments, self._usage, self._clock, self._on_removed = segments, usage, clock, on_removed
+    def __init__(self, segments: Segments, usage: Usage, clock: Clock, remove: Callable[[int], None]) -> None:
+        self._segments, self._usage, self._clock, self._remove_file = segments, usage, clock, remove
         self._growing = segments.growing
         self._sealed_at: dict[int, float] = {}
         self._thin: dict[int, float] = {}  # number -> when it may be copied
@@ -179,11 +179,10 @@ class Reclaimer:
         self._stuck.discard(number)
         if self._unlink(number):
             self._usage.forget(number)
-            self._on_removed(number)
 
     def _unlink(self, number: int) -> bool:
         try:
-            self._segments.remove(number)
+            self._remove_file(number)
         except OSError as error:  # it costs room, nothing else; the next start tries again
             _log.warning("segment not removed segment=%d: %s", number, error)
             return False

@@ -269,9 +269,10 @@ def _swap(folder: Path) -> None:
 def _set_aside(folder: Path, segments: Segments, connection: sqlite3.Connection) -> int:
     """Keep the segments that no row names any more from being deleted: rows may be what was lost."""
     named = {row[0] for row in connection.execute("SELECT number FROM segment")}
-    unnamed = [number for number in segments.numbers() if number not in named]
-    for number in unnamed:
-        segments.path(number).rename(folder / f"{number:08d}.seg.lost")
+    on_disk = [*map(segments.path, segments.numbers()), *folder.glob("*.large")]
+    unnamed = [path for path in on_disk if int(path.stem) not in named]
+    for path in unnamed:
+        path.rename(path.with_name(f"{path.name}.lost"))
     return len(unnamed)
 
 

@@ -74,8 +74,7 @@ class Segments:
         self._numbers = itertools.count(max(next(self._numbers), number + 1))
 
     def path(self, number: int) -> Path:
-        """Where a segment lies; those of large messages have another name."""
-        return self._folder / (f"{number:08d}.seg" if number < LARGE_FROM else f"{number}.large")
+        return segment_path(self._folder, number)
 
     def size_of(self, number: int) -> int:
         """Bytes on disk, 0 when the file is gone."""
@@ -154,6 +153,11 @@ class Segments:
         except OSError:
             growing.close()
             raise
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where a segment lies; those of large messages (large.py) have another name."""
+    return folder / (f"{number:08d}.seg" if number < LARGE_FROM else f"{number}.large")
 
 
 def sync_folder(folder: Path) -> None:

@@ -40,6 +40,7 @@ from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
 from relay.spool import census, idempotency, index, salvage
 from relay.spool.commit import Call, Committer, Marks, Storing
+from relay.spool.contents import Contents
 from relay.spool.entry import (
     CommitTimes,
     CorruptEntry,
@@ -56,8 +57,10 @@ from relay.spool.entry import (
 )
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
+from relay.spool.large import LargeFile, LargeFiles
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
-from relay.spool.segments import Place, Segments
+from relay.spool.segments import Segments
+from relay.spool.stored import StoredContent
 from relay.spool.survey import Survey
 from relay.spool.usage import Change
 
@@ -108,8 +111,10 @@ class Spool:
         path = folder / "index.sqlite"
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
-        self._committer = Committer(self._writer, self._segments, journal, self._clock, self._fail)
+        self._large_files = LargeFiles(folder, index.large_segments(self._writer))
+        self._committer = Committer(self._writer, self._segments, self._large_files, journal, self._clock, self._fail)
         self._committer.longest_wait_seconds = longest_wait_seconds
+        self._contents = Contents(self._segments, self._large_files, self._reader)
         self._survey = Survey(path)
         self._marks = Marks()
         self._flush_scheduled = False
@@ -125,6 +130,7 @@ class Spool:
         self._flush()
         await asyncio.to_thread(self._committer.stop)
         await asyncio.to_thread(self._survey.close)
+        await asyncio.to_thread(self._large_files.close)
         self._segments.close()
         self._reader.close()
         self._writer.close()
@@ -146,10 +152,14 @@ class Spool:
     def message_id(self, number: int) -> str:
         return f"{self._node}.{number}"
 
+    async def open_large(self, hole: int) -> LargeFile:
+        """Begin the segment of a large message whose header block will have up to `hole` bytes. Raises SpoolFull."""
+        return await self._large_files.open(hole)
+
     async def store(
         self,
         message: SpooledMessage,
-        content: bytes,
+        content: bytes | LargeFile,
         addresses: Sequence[str],
         record: Record,
         *,
@@ -158,11 +168,13 @@ class Spool:
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
-        message.id comes from `reserve`. `answered` is kept with it, both or none.
+        message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none.
         Raises SpoolFull: nothing was stored, a retry may help.
         """
-        message.crc = zlib.crc32(content)
-        message.size_bytes = len(message.prefix) + len(content)
+        large = content if isinstance(content, LargeFile) else None
+        data = content if isinstance(content, bytes) else b""
+        message.crc = large.crc if large else zlib.crc32(data)
+        message.size_bytes = len(message.prefix) + (large.place.length if large else len(data))
         recipients = [
             SpooledRecipient(message.id + number, message, address, domain_of(address))
             for number, address in enumerate(addresses)
@@ -170,8 +182,15 @@ class Spool:
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
-        self._committer.put(Storing(message, content, encode(record) + b"\n", recipients, state, done, answered))
-        await done
+        if large:
+            large.hand_over()
+        self._committer.put(Storing(message, data, encode(record) + b"\n", recipients, state, done, answered, large))
+        try:
+            await done
+        except SpoolFull:
+            if large:
+                large.take_back()
+            raise
         return recipients
 
     def answered(self, account: str, key: str, now_unix: float) -> Answered | None:
@@ -180,14 +199,18 @@ class Spool:
 
     def content(self, message: SpooledMessage) -> bytes:
         """Return a message's bytes below its prefix. Raises CorruptEntry when they are gone or altered."""
-        content = self._segments.read(message.place)
-        if not _is_whole(content, message) and self._has_moved(message):
-            content = self._segments.read(message.place)
-        if not _is_whole(content, message):
-            raise CorruptEntry(
-                f"message {message.message_id}: its bytes in segment {message.place.segment} are damaged"
-            )
-        return content
+        return self._contents.whole(message)
+
+    async def open(self, message: SpooledMessage) -> StoredContent:
+        """Return a large message's bytes below its prefix, to be read in pieces and closed by the caller.
+
+        They have been read once, in a thread. Raises CorruptEntry when they are gone or altered, OSError.
+        """
+        return await self._contents.open(message)
+
+    def beginning(self, message: SpooledMessage, count: int) -> bytes:
+        """Return up to `count` bytes of a message below its prefix, unchecked; b"" when they are gone."""
+        return self._contents.beginning(message, count)
 
     def finish(self, recipient: SpooledRecipient, record: Record) -> None:
         """Take a recipient out of the spool, after `record` is fsynced."""
@@ -243,7 +266,8 @@ class Spool:
         """Park every undelivered recipient of a sender; return the messages after the commit."""
 
         def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
-            return self._as_held(connection, census.messages(connection, index.hold_sender(connection, sender)))
+            parked = index.hold_sender(connection, sender)
+            return census.as_held(connection, census.messages(connection, parked), self._node)
 
         return await self._call(park)
 
@@ -251,13 +275,14 @@ class Spool:
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
 
         def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
-            return self._as_held(connection, census.messages(connection, index.hold_group(connection, senders, rule)))
+            parked = index.hold_group(connection, senders, rule)
+            return census.as_held(connection, census.messages(connection, parked), self._node)
 
         return await self._call(park)
 
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
         """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
-        return self._as_held(self._reader, census.held(self._reader, sender, account, limit))
+        return census.as_held(self._reader, census.held(self._reader, sender, account, limit), self._node)
 
     def messages_of(self, account: str) -> int:
         """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
@@ -311,7 +336,7 @@ class Spool:
 
         def apply(connection: sqlite3.Connection, change_: Change) -> list[HeldMessage]:
             chosen = census.held(connection, sender, None, -1) if wanted is None else census.held_of(connection, wanted)
-            found = self._as_held(connection, chosen)
+            found = census.as_held(connection, chosen, self._node)
             change(connection, change_, [int(str(row[0])) for row in chosen])
             return found
 
@@ -327,28 +352,6 @@ class Spool:
         self._committer.put(Call(function, done))
         return await done
 
-    def _as_held(self, connection: sqlite3.Connection, rows: list[index.Row]) -> list[HeldMessage]:
-        found = []
-        for row in rows:
-            message = message_of(row, self._node)
-            addresses = census.addresses(connection, message.id, message.rcpts)
-            found.append(
-                HeldMessage(
-                    message_id=message.message_id,
-                    account=message.account,
-                    reseller=message.reseller,
-                    sender=message.sender,
-                    mail_from=message.mail_from,
-                    subject=message.subject,
-                    score=message.score,
-                    rule=message.rule,
-                    received_at=message.received_at,
-                    recipients=[address for address, state in addresses if state == index.HELD],
-                    size_bytes=message.size_bytes,
-                )
-            )
-        return found
-
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
             self._flush_scheduled = True
@@ -359,15 +362,6 @@ class Spool:
         if self._marks:
             self._committer.put(self._marks)
             self._marks = Marks()
-
-    def _has_moved(self, message: SpooledMessage) -> bool:
-        """Ask where a message lies by now; tell whether that is new."""
-        found = index.place_of(self._reader, message.id)
-        if found is None or found[:2] == (message.place.segment, message.place.offset):
-            return False
-        message.place = Place(found[0], found[1], message.place.length)
-        message.record_length = found[2]
-        return True
 
     def _put_off(self, messages: list[int]) -> None:
         due_unix = self._clock.unix() + QUARANTINE_SECONDS
@@ -392,7 +386,3 @@ class Spool:
         if salvage.is_damage(error):
             salvage.suspect(self._folder, error)
         self._on_failure(error)
-
-
-def _is_whole(content: bytes, message: SpooledMessage) -> bool:
-    return len(content) == message.place.length and zlib.crc32(content) == message.crc

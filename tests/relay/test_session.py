@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from argon2 import PasswordHasher
@@ -24,6 +24,7 @@ from relay.front.server import Doors
 from relay.front.tls import ensure_certificate
 from relay.reply import Reply
 from relay.settings import Smtp
+from relay.spool.large import LargeFiles
 
 T = TypeVar("T")
 ACME = Account("acme")
@@ -45,10 +46,11 @@ class Place:
 
 @asynccontextmanager
 async def opened(
-    tmp_path: Path, *, allowed: str = "", entrance: Entrance = ANYWHERE, **settings: object
+    tmp_path: Path, *, allowed: str = "", account: Account = ACME, entrance: Entrance = ANYWHERE, **settings: object
 ) -> AsyncIterator[Place]:
     clock = SystemClock()
     place: Place
+    files = LargeFiles(tmp_path / "large", ())
 
     async def receive(submission: Submission) -> Reply:
         place.received.append(submission)
@@ -60,11 +62,12 @@ async def opened(
         clock=clock,
         tls=ensure_certificate(None, None, tmp_path / "tls", "relay.example"),
         authenticator=Authenticator(CREDENTIALS, clock),
-        account_of_ip=lambda ip: ACME if allowed and ip_address(ip) in ip_network(allowed) else None,
-        account_of_name={"acme": ACME}.get,
+        account_of_ip=lambda ip: account if allowed and ip_address(ip) in ip_network(allowed) else None,
+        account_of_name={"acme": account}.get,
         credential_of=CREDENTIALS.get,
         is_trusted=lambda ip: False,
         receive=receive,
+        open_large=files.open,
         on_refusal=lambda stage, reply, submission: place.refusals.append((stage, reply.code, submission)),
         on_auth_failure=lambda ip, login, mechanism: place.failures.append(login),
     )
@@ -75,9 +78,10 @@ async def opened(
         yield place
     finally:
         await doors.close(0.5)
+        files.close()
 
 
-def run(tmp_path: Path, client: Callable[[Place], T], **settings: object) -> tuple[T, Place]:
+def run(tmp_path: Path, client: Callable[[Place], T], **settings: Any) -> tuple[T, Place]:
     """Open a door, run a blocking client in a thread, and return its result."""
 
     async def story() -> tuple[T, Place]:

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,13 +12,11 @@ from typing import Any
 import pytest
 
 from relay.clock import SteppedClock
-from relay.events import Reception, decode, encode
 from relay.spool import reclaim, segments
-from relay.spool.commit import Storing
 from relay.spool.journal import Journal
-from relay.spool.segments import Place
 from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient
 from tests.relay.test_spool import delivered, due, opened, put, until
+from tests.relay.test_spool_large import put_large, streamed
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -184,35 +181,25 @@ def test_nothing_is_copied_while_the_disk_refuses(tmp_path: Path, monkeypatch: p
     asyncio.run(story())
 
 
-def test_a_segment_of_its_own_goes_with_its_message_and_its_record_is_not_forgotten(tmp_path: Path) -> None:
-    record = b""
-
-    async def story() -> None:
-        nonlocal record
+def test_a_large_message_is_counted_and_its_record_is_not_forgotten(tmp_path: Path) -> None:
+    async def story() -> str:
         async with opened(tmp_path) as (spool, journal):
-            number = spool.reserve(1)
-            message = _message(number)
-            place = Place(segments.LARGE_FROM, 0, 5000)
-            await put(spool, journal, b"\r\nlater\r\n")
-            record = encode(_reception(journal, message)) + b"\n"
-            spool._segments.path(place.segment).write_bytes(b"y" * 5000 + record)
-            message.place, message.record_length = place, len(record)
-            message.crc = zlib.crc32(b"y" * 5000)
-            recipient = SpooledRecipient(number, message, "x@d.example", "d.example")
-            done = asyncio.get_running_loop().create_future()
-            spool._committer.put(Storing(message, None, record, [recipient], 0, done))
-            await done
-            assert spool.content(message) == b"y" * 5000
-            rows = spool._reader.execute("SELECT message FROM unjournaled").fetchall()
-            assert rows == [(number,)]
+            await put(spool, journal, b"\r\nearlier\r\n")
+            recipient = await put_large(spool, journal, await streamed(spool))
+            assert spool._reader.execute("SELECT message FROM unjournaled").fetchall() == [(recipient.id,)]
+            (small, *_) = [(await put(spool, journal, b"\r\nlater\r\n" * 500))[0] for _ in range(3)]
+            spool.finish(small, delivered(journal, small))  # what takes the record of the large one to the journal
+            await until(lambda: spool._reader.execute("SELECT count(*) FROM unjournaled").fetchone() == (0,))
+            before = spool.counts().bytes
 
             spool.finish(recipient, delivered(journal, recipient))
-            await until(lambda: not spool._segments.path(place.segment).exists())
-            assert spool._reader.execute("SELECT count(*) FROM unjournaled").fetchone() == (0,)
+            await until(lambda: not list((tmp_path / "spool").glob("*.large")))
 
-    asyncio.run(story())
-    journaled = b"".join(path.read_bytes() for path in (tmp_path / "journal").iterdir())
-    assert record in journaled
+            assert before - spool.counts().bytes > recipient.message.place.length
+            return recipient.message.message_id
+
+    message_id = asyncio.run(story())
+    assert any(message_id.encode() in path.read_bytes() for path in (tmp_path / "journal").iterdir())
 
 
 def test_segments_that_no_row_names_go_at_start(tmp_path: Path) -> None:
@@ -229,20 +216,3 @@ def test_segments_that_no_row_names_go_at_start(tmp_path: Path) -> None:
 
 def _message(number: int) -> SpooledMessage:
     return SpooledMessage(number, f"mw1.{number}", 1, "acme", "", "acme|m|a", "a@acme.example", NOON, Flags.NONE, b"")
-
-
-def _reception(journal: Journal, message: SpooledMessage) -> Reception:
-    record = Reception(
-        **journal.stamp(),
-        message_id=message.message_id,
-        account="acme",
-        sender=message.sender,
-        sender_kind="m",
-        mail_from=message.mail_from,
-        client_ip="192.0.2.1",
-        action="accept",  # type: ignore[arg-type]
-        rule="accept",
-        received_at=NOON,
-    )
-    assert decode(encode(record)).node == record.node
-    return record

@@ -50,7 +50,10 @@ def test_a_host_that_is_no_name_changes_nothing(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
-@given(login=st.text(min_size=1).filter(lambda text: text.isprintable()), password=st.text("abc-._~0", min_size=1, max_size=40))
+@given(
+    login=st.text(min_size=1).filter(lambda text: text.isprintable()),
+    password=st.text("abc-._~0", min_size=1, max_size=40),
+)
 def test_a_bearer_names_its_login_and_password(login: str, password: str) -> None:
     assert login_of(bearer_of(login, password)) == (login.encode(), password.encode())
 
