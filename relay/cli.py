@@ -35,6 +35,7 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
     "sender": "One end sender: show, hold, release.",
+    "spool": "The queue on disk: check, list, show, export.",
     "lockdown": "Domain owners' TXT records: check one, write one.",
     "why": "Say why a decision, message or sender stands as it does.",
     "warehouse": "The warehouse: ingest, rebuild, show.",

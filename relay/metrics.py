@@ -1,9 +1,17 @@
 """What the relay counts for Prometheus. One registry of its own, so that tests may make several relays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from relay.clock import Clock
+from relay.spool.entry import CommitTimes, SpoolCounts
+
+if TYPE_CHECKING:
+    from relay.spool.store import Spool
+
+_DISK_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600, 14400)
 
 
@@ -23,17 +31,41 @@ class Metrics:
         self.decisions = self._counter("decisions", "Decisions in force", "effect")
         self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250")
         self.delivery_seconds = self._histogram("delivery_seconds", "250 to the next hop's 250")
+        self.commit_seconds = self._histogram("commit_seconds", "One commit of the spool", _DISK_SECONDS)
+        self.fsync_seconds = self._histogram("fsync_seconds", "The fdatasync of its contents", _DISK_SECONDS)
+        self.commit_wait_seconds = self._histogram("commit_wait_seconds", "Wait for the commit before", _DISK_SECONDS)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what `read` returns whenever metrics are asked for."""
         Gauge(f"mailweir_{name}", text, registry=self._registry).set_function(read)
 
+    def watch_spool(self, spool: "Spool", clock: Clock) -> None:
+        """Show how full the spool is and what its commits take."""
+        counts = spool.counts
+        spool.on_commit(self._committed)
+        self.gauge("spool_messages", "Messages in the spool", lambda: counts().messages)
+        self.gauge("spool_recipients", "Recipients in the spool", lambda: counts().recipients)
+        self.gauge("spool_held", "Held messages", lambda: counts().held)
+        self.gauge("spool_quarantined", "Messages whose bytes are damaged", lambda: counts().quarantined)
+        self.gauge("spool_bytes", "Bytes that messages take in segments", lambda: counts().bytes)
+        self.gauge("spool_oldest_seconds", "Age of the oldest message", lambda: _age(counts(), clock))
+
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self._registry)
 
+    def _committed(self, times: CommitTimes) -> None:
+        self.commit_seconds.observe(times.seconds)
+        self.fsync_seconds.observe(times.fsync_seconds)
+        self.commit_wait_seconds.observe(times.waited_seconds)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"mailweir_{name}", text, labels, registry=self._registry)
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(f"mailweir_{name}", text, buckets=_SECONDS, registry=self._registry)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+        return Histogram(f"mailweir_{name}", text, buckets=buckets, registry=self._registry)
+
+
+def _age(counts: SpoolCounts, clock: Clock) -> float:
+    since = counts.oldest_received_at
+    return 0.0 if since is None else max((clock.now() - since).total_seconds(), 0.0)

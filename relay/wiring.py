@@ -34,7 +34,7 @@ from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
 from relay.metrics import Metrics
 from relay.policy.counters import Counters, Table
-from relay.policy.ledger import KEPT_SECONDS, Ledger
+from relay.policy.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
 from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.refusals import Refusals
@@ -114,8 +114,9 @@ async def start_core(
     except (StateFailure, sqlite3.Error) as error:
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
+    wait = max(settings.delivery.max_retry_seconds, LONGEST_DELAY_SECONDS)
     try:
-        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail)
+        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
         spool.start()
     except sqlite3.Error as error:
         raise StartFailure(
@@ -258,9 +259,8 @@ def _show_gauges(parts: Parts) -> None:
     gauge, spool = parts.metrics.gauge, parts.core.spool
     gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
     gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
-    gauge("spool_messages", "Messages in the spool", lambda: spool.counts().messages)
-    gauge("spool_recipients", "Recipients in the spool", lambda: spool.counts().recipients)
-    gauge("spool_held", "Held messages", lambda: spool.counts().held)
+    parts.metrics.watch_spool(spool, parts.core.clock)
+    spool.on_rescheduled(parts.courier.wake)
     gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
 
 

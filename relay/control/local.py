@@ -70,11 +70,11 @@ class _LocalDesk(AccountCalls):
 
     def _in_spool(self, account: str) -> tuple[int, int]:
         """How many messages of an account wait, and how many are held; none where no relay has run yet."""
-        from relay.spool import index
+        from relay.spool import census, index
 
         path = self._settings.dir / "spool" / "index.sqlite"
         if not path.exists():
             return 0, 0
         with closing(index.connect(path)) as connection:
-            held = len(index.held(connection, None, account, -1))
-            return index.messages_of(connection, account) - held, held
+            held = len(census.held(connection, None, account, -1))
+            return census.messages_of(connection, account) - held, held

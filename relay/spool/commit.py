@@ -1,10 +1,12 @@
 """The commit thread: one fsync for all transactions of the same few milliseconds.
 
 It takes what has gathered while the last commit ran (no added wait: that commit is the window), and in this order
-  1. appends contents and their Reception records to the segment, fdatasync;
+  1. appends contents and their Reception records to the segment, fdatasync; beside them now and then a slice of what
+     outlived its segment (reclaim.py);
   2. writes outcome records to the journal, fdatasync: a recipient leaves the spool only after its outcome is on disk;
-  3. one SQLite transaction: new rows, finished and deferred recipients, the calls of people;
-  4. hands the Reception records to the journal and wakes the waiting 250s.
+  3. one SQLite transaction: new rows, moved, finished and deferred ones, the calls of people, the counts;
+  4. hands the Reception records to the journal and wakes the waiting 250s;
+  5. deletes the segments that nothing names any more.
 A failure of the disk fails that batch's stores (SpoolFull) and keeps its outcomes for the next one. Any other
 exception must stop the relay: no 250 without this thread.
 """
@@ -13,23 +15,29 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from relay.clock import Clock
 from relay.spool import idempotency, index
-from relay.spool.entry import SpooledMessage, SpooledRecipient, SpoolFull, message_row
+from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
-from relay.spool.large import LARGE_FROM, LargeFile, LargeFiles
-from relay.spool.segments import Segments
+from relay.spool.large import LargeFile, LargeFiles
+from relay.spool.reclaim import Reclaimer, Slice
+from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS
+from relay.spool.segments import LARGE_FROM, Segments
+from relay.spool.usage import Change, Usage
 
 _log = logging.getLogger("mailweir.spool")
 
-ID_BLOCK = 1 << 20
 _RETRY_SECONDS = 0.5
 _MAX_LANES = 200_000
+_TICK_SECONDS = 30.0
+_SET_BACK_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -44,28 +52,32 @@ class Storing:
     done: asyncio.Future[None]
     answered: Answered | None = None
     large: LargeFile | None = None  # where the content is on disk already; then `content` is empty
+    put_at: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(slots=True)
 class Call:
-    """A function to run inside the transaction; its result goes to `done`."""
+    """A function to run inside the transaction; its result goes to `done`. What it deletes it adds to the Change."""
 
-    function: Callable[[sqlite3.Connection], Any]
+    function: Callable[[sqlite3.Connection, Change], Any]
     done: asyncio.Future[Any]
 
 
 @dataclass(slots=True)
 class Marks:
-    """Outcomes: finished as (recipient id, message id), deferred as (due, attempts, recipient id), their records."""
+    """Outcomes: finished alone (the only recipient of a message) or as (recipient id, message id), deferred as
+    (due, attempts, recipient id), and their records."""
 
+    alone: list[int] = field(default_factory=list)
     finished: list[tuple[int, int]] = field(default_factory=list)
     deferred: list[tuple[float, int, int]] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.deferred or self.lines)
+        return bool(self.alone or self.finished or self.deferred or self.lines)
 
     def add(self, other: "Marks") -> None:
+        self.alone += other.alone
         self.finished += other.finished
         self.deferred += other.deferred
         self.lines += other.lines
@@ -78,9 +90,12 @@ class _Batch:
     marks: Marks = field(default_factory=Marks)
     is_last: bool = False
 
+    def __bool__(self) -> bool:
+        return bool(self.storing or self.calls or self.marks)
+
 
 class Committer:
-    """Owns the thread, the writing connection and the segments' write side."""
+    """Owns the thread, the writing connection and the segments' write side. `on_commit` runs on the event loop."""
 
     def __init__(
         self,
@@ -88,23 +103,32 @@ class Committer:
         segments: Segments,
         large_files: LargeFiles,
         journal: Journal,
-        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._connection, self._segments, self._journal = connection, segments, journal
-        self._large_files = large_files
-        self._large = index.large_messages(connection, LARGE_FROM)
-        self._loop, self._on_failure = loop, on_failure
+        self._connection, self._segments, self._large_files = connection, segments, large_files
+        self._journal = journal
+        self._loop, self._on_failure, self._clock = asyncio.get_running_loop(), on_failure, clock
+        self.on_commit: Callable[[CommitTimes], None] | None = None
+        self.on_rescheduled: Callable[[], None] | None = None
+        self.longest_wait_seconds: float | None = None
+        self._clock_runs = clock.unix() - time.monotonic()
         self._queue: SimpleQueue[Storing | Call | Marks | None] = SimpleQueue()
         self._kept = Marks()
         self._lanes: dict[tuple[str, str], int] = {}
-        self._last_reclaimed = 0
         self._is_journal_behind = self._is_failing = False
-        self._handed_over = self._journaled = index.get_meta(connection, "journaled")
-        self._reserved = index.get_meta(connection, "next_id")
+        self._meta = {name: index.get_meta(connection, name) for name in ("journaled", "next_id", "fresh_from")}
+        self._handed_over = self._meta["journaled"]
+        self._has_unjournaled = connection.execute("SELECT 1 FROM unjournaled LIMIT 1").fetchone() is not None
+        self._usage = Usage(connection)
+        self._reclaimer = Reclaimer(segments, self._usage, clock, self._remove)
+        self._next_tick = time.monotonic() + _TICK_SECONDS
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
-    def start(self) -> None:
+    def start(self, handed_over: int) -> None:
+        """Begin to commit; every record up to the position `handed_over` was given to the journal."""
+        self._handed_over = max(self._handed_over, handed_over)
+        self._reclaimer.sweep()
         self._thread.start()
 
     def put(self, item: Storing | Call | Marks) -> None:
@@ -127,7 +151,7 @@ class Committer:
     def _gather(self) -> _Batch:
         batch = _Batch()
         try:
-            self._sort(batch, self._queue.get(timeout=_RETRY_SECONDS if self._kept else None))
+            self._sort(batch, self._queue.get(timeout=self._patience()))
             while True:
                 self._sort(batch, self._queue.get_nowait())
         except Empty:
@@ -135,6 +159,12 @@ class Committer:
         batch.marks.add(self._kept)
         self._kept = Marks()
         return batch
+
+    def _patience(self) -> float:
+        if self._kept:
+            return _RETRY_SECONDS
+        slice_due = self._reclaimer.wait_seconds()
+        return _TICK_SECONDS if slice_due is None else min(slice_due, _TICK_SECONDS)
 
     @staticmethod
     def _sort(batch: _Batch, item: Storing | Call | Marks | None) -> None:
@@ -149,103 +179,144 @@ class Committer:
                 batch.is_last = True
 
     def _commit_or_fail(self, batch: _Batch) -> None:
+        began = time.perf_counter()
         try:
-            results = self._commit(batch)
+            moving = Slice() if self._is_failing else self._copied()
+            is_tick = batch.is_last or time.monotonic() >= self._next_tick
+            if not (batch or moving or is_tick):
+                return
+            results = self._commit(batch, moving, is_tick=is_tick)
         except (OSError, sqlite3.OperationalError) as error:
-            if not self._is_failing:  # once, not for every message turned away
-                outcomes = len(batch.marks.finished) + len(batch.marks.deferred)
-                _log.error(
-                    "commit failed, mail is put off stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error
-                )
-            self._is_failing = True
-            self._kept.add(batch.marks)
-            waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
-            waiting += [call.done for call in batch.calls]
-            self._loop.call_soon_threadsafe(_fail, waiting, SpoolFull(str(error)))
+            self._fail(batch, error)
             return
         if self._is_failing:
             _log.info("commits work again")
             self._is_failing = False
         for item in batch.storing:
             self._journal.append_encoded(item.record)
-        self._note_places(batch.storing)
-        self._loop.call_soon_threadsafe(_resolve, batch.storing, list(zip(batch.calls, results, strict=True)))
-        self._remove_large(batch)
-        self._reclaim()
-
-    def _note_places(self, storing: list[Storing]) -> None:
-        for item in storing:
             if item.large is None:
-                self._handed_over = index.position(item.message.place.segment, item.message.place.offset)
-            else:
-                # not in the order of writing: the records of all that are in the spool are written again at a start
-                self._large[item.message.id] = item.message.place.segment
+                place = item.message.place
+                self._handed_over = index.position(place.segment, place.offset)
+        times = None
+        if batch.storing and self.on_commit is not None:
+            times = CommitTimes(
+                seconds=time.perf_counter() - began,
+                fsync_seconds=self._segments.sync_seconds,
+                waited_seconds=began - batch.storing[0].put_at,
+                stores=len(batch.storing),
+            )
+        self._loop.call_soon_threadsafe(
+            self._resolve, batch.storing, list(zip(batch.calls, results, strict=True)), times
+        )
 
-    def _commit(self, batch: _Batch) -> list[Any]:
-        self._write_contents(batch.storing)
-        # The journal keeps the lines from here on, also while it cannot write: handed in again at each try, they would
-        # grow without end.
-        lines, batch.marks.lines = batch.marks.lines, []
-        if lines or self._is_journal_behind:
-            self._is_journal_behind = True
-            self._journal.write_durably(lines)
-            self._is_journal_behind = False
+    def _fail(self, batch: _Batch, error: Exception) -> None:
+        if not self._is_failing:  # once, not for every message turned away
+            outcomes = len(batch.marks.alone) + len(batch.marks.finished) + len(batch.marks.deferred)
+            _log.error("commit failed, mail is put off stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error)
+        self._is_failing = True
+        self._reclaimer.pause()
+        self._kept.add(batch.marks)
+        waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
+        waiting += [call.done for call in batch.calls]
+        self._loop.call_soon_threadsafe(_refuse, waiting, SpoolFull(str(error)))
+
+    def _commit(self, batch: _Batch, moving: Slice, *, is_tick: bool) -> list[Any]:
+        change = Change()
+        self._write_contents(batch.storing, change)
+        is_journaled = self._write_outcomes(batch.marks, is_wanted=is_tick and self._is_unjournaled())
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            self._insert(batch.storing)
-            if batch.marks.finished:
-                index.finish(connection, batch.marks.finished)
+            self._insert(batch.storing, change)
+            if moving:  # before rows are deleted: what goes now goes from its new place
+                self._reclaimer.move(connection, moving, change, self._clock.unix() + QUARANTINE_SECONDS)
+            if batch.marks.alone or batch.marks.finished:
+                deleted, gone = index.finish(connection, batch.marks.alone, batch.marks.finished)
+                change.recipients -= deleted
+                change.free(gone)
             if batch.marks.deferred:
                 index.defer(connection, batch.marks.deferred)
-            self._advance_meta(batch)
-            results = [call.function(connection) for call in batch.calls]
+            meta = self._advance_meta(batch, is_journaled=is_journaled, is_tick=is_tick)
+            nearer = self._follow_clock() if is_tick else 0
+            results = [call.function(connection, change) for call in batch.calls]
+            self._usage.write(connection, change)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._lanes.clear()  # lanes made in the transaction are gone with it
+            self._has_unjournaled = True  # what was deleted there is back
             raise
+        self._meta.update(meta)
+        self._usage.apply(change)
+        self._reclaimer.note(change.segments)
+        if is_tick:
+            self._next_tick = time.monotonic() + _TICK_SECONDS
+        if nearer and self.on_rescheduled is not None:
+            self._loop.call_soon_threadsafe(self.on_rescheduled)
         return results
 
-    def _write_contents(self, storing: list[Storing]) -> None:
-        if not storing:
-            return
+    def _copied(self) -> Slice:
+        """What is to move, with its bytes on disk in the old generation; nothing when the disk refuses."""
+        moving = self._reclaimer.take(self._connection, self._meta["journaled"])
+        if moving.contents:
+            try:
+                moving.places = self._segments.append_old(moving.contents)
+            except OSError as error:
+                _log.warning("nothing is moved between segments for now: %s", error)
+                self._reclaimer.pause()
+                return Slice()
+        return moving
+
+    def _write_contents(self, storing: list[Storing], change: Change) -> None:
         small = [item for item in storing if item.large is None]
         if small:
             places = self._segments.append([piece for item in small for piece in (item.content, item.record)])
             for item, place in zip(small, places[::2], strict=True):
                 item.message.place = place
+            begin, end = places[0].offset, places[-1].offset + places[-1].length
+            change.store(places[0].segment, [item.message.id for item in small], end - begin, end)
         for item in storing:
             item.message.record_length = len(item.record)
             if item.large is not None:
                 item.large.append_record(item.record)
-                item.message.place = item.large.place
+                place = item.message.place = item.large.place
+                size = place.length + len(item.record)
+                change.store(place.segment, [item.message.id], size, place.offset + size)
 
-    def _insert(self, storing: list[Storing]) -> None:
+    def _write_outcomes(self, marks: Marks, *, is_wanted: bool) -> bool:
+        """Have the journal on disk; tell whether it was written, and all that was handed over before with it."""
+        # The journal keeps the lines from here on, also while it cannot write: handed in again at each try, they would
+        # grow without end.
+        lines, marks.lines = marks.lines, []
+        if not (lines or self._is_journal_behind or is_wanted):
+            return False
+        self._is_journal_behind = True
+        self._journal.write_durably(lines)
+        self._is_journal_behind = False
+        return True
+
+    def _insert(self, storing: list[Storing], change: Change) -> None:
         if not storing:
             return
-        index.insert_messages(self._connection, [message_row(item.message) for item in storing])
-        index.insert_recipients(
-            self._connection,
-            [
-                (
-                    recipient.id,
-                    item.message.id,
-                    self._lane(item.message.sender, recipient.destination),
-                    recipient.address,
-                    None if item.state == index.HELD else recipient.due_unix,
-                    0,
-                    item.state,
+        lane, rows = self._lane, []
+        for item in storing:
+            message, state = item.message, item.state
+            number, sender = message.id, message.sender
+            for recipient in item.recipients:
+                due = None if state == index.HELD else recipient.due_unix
+                rows.append(
+                    (recipient.id, number, lane(sender, recipient.destination), recipient.address, due, 0, state)
                 )
-                for item in storing
-                for recipient in item.recipients
-            ],
-        )
+        index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
+        index.insert_recipients(self._connection, rows)
+        change.recipients += len(rows)
         if answered := [item.answered for item in storing if item.answered]:
-            # this thread has no clock; what arrives last is late enough to tell what has expired
-            now_unix = max(item.message.received_at for item in storing).timestamp()
-            idempotency.remember(self._connection, answered, now_unix)
+            idempotency.remember(self._connection, answered, self._clock.unix())
+        if large := [(item.message.id,) for item in storing if item.large is not None]:
+            # the numbers of their segments say nothing about the order of writing, nor about the journal
+            self._connection.executemany("INSERT INTO unjournaled VALUES (?)", large)
+            self._has_unjournaled = True
 
     def _lane(self, sender: str, destination: str) -> int:
         found = self._lanes.get((sender, destination))
@@ -255,51 +326,62 @@ class Committer:
             found = self._lanes[(sender, destination)] = index.lane_id(self._connection, sender, destination)
         return found
 
-    def _advance_meta(self, batch: _Batch) -> None:
-        # write_durably put all that was appended before on disk, so the Reception records of earlier batches are safe
-        if batch.marks.finished and self._journaled != self._handed_over:
-            self._journaled = self._handed_over
-            index.set_meta(self._connection, "journaled", self._journaled)
-        highest = max((item.message.id + item.message.rcpts for item in batch.storing), default=0)
-        if highest > self._reserved - ID_BLOCK // 2:
-            self._reserved = highest + ID_BLOCK
-            index.set_meta(self._connection, "next_id", self._reserved)
+    def _is_unjournaled(self) -> bool:
+        return self._has_unjournaled or self._handed_over != self._meta["journaled"]
 
-    def _remove_large(self, batch: _Batch) -> None:
-        """Delete the segments of large messages whose row has gone in this batch."""
-        if not self._large:
-            return
-        left = {message for _, message in batch.marks.finished} & self._large.keys()
-        if batch.calls:  # of people: they may have dropped any
-            left |= self._large.keys()
-        for message in left:
-            if not index.messages(self._connection, [message]):
-                self._large_files.remove(self._large.pop(message))
+    def _advance_meta(self, batch: _Batch, *, is_journaled: bool, is_tick: bool) -> dict[str, int]:
+        """Write the marks that moved; the caller takes them over after COMMIT."""
+        known, moved = self._meta, {}
+        if is_journaled:
+            # write_durably put all that was appended before on disk: the Reception records of earlier batches are safe
+            if known["journaled"] != self._handed_over:
+                moved["journaled"] = self._handed_over
+            if self._has_unjournaled:
+                large = [item.message.id for item in batch.storing if item.large is not None]
+                self._has_unjournaled = index.forget_unjournaled(self._connection, large)
+        if batch.storing:
+            highest = max(item.message.id + item.message.rcpts for item in batch.storing)
+            if highest > known["next_id"] - ID_BLOCK // 2:
+                moved["next_id"] = highest + ID_BLOCK
+            lowest = min(item.message.id for item in batch.storing)
+            if lowest < known["fresh_from"]:
+                moved["fresh_from"] = lowest
+        if is_tick:
+            mark = moved.get("fresh_from", known["fresh_from"])
+            moved["fresh_from"] = index.first_fresh(self._connection, mark)
+        for name, value in moved.items():
+            if value != known[name]:
+                index.set_meta(self._connection, name, value)
+        return moved
 
-    def _reclaim(self) -> None:
-        """Delete segments that no row names; looked for when a segment has just been filled."""
-        if self._segments.current == self._last_reclaimed:
-            return
-        self._last_reclaimed = self._segments.current
-        in_use = index.segments_in_use(self._connection)
-        for number in self._segments.numbers():
-            if number < self._segments.current and number not in in_use:
-                try:
-                    self._segments.remove(number)
-                except OSError as error:  # it costs room, nothing else; the next start tries again
-                    _log.warning("segment not removed segment=%d: %s", number, error)
+    def _follow_clock(self) -> int:
+        """Draw due times nearer after the clock was set back; return how many."""
+        runs = self._clock.unix() - time.monotonic()
+        is_set_back, self._clock_runs = runs < self._clock_runs - _SET_BACK_SECONDS, runs
+        if not is_set_back or self.longest_wait_seconds is None:
+            return 0
+        _log.warning("the clock was set back, retries are drawn nearer")
+        return index.draw_nearer(self._connection, self._clock.unix() + self.longest_wait_seconds)
+
+    def _remove(self, segment: int) -> None:
+        if segment >= LARGE_FROM:
+            self._large_files.remove(segment)
+        else:
+            self._segments.remove(segment)
+        self._loop.call_soon_threadsafe(self._segments.forget, segment)
+
+    def _resolve(self, storing: list[Storing], calls: list[tuple[Call, Any]], times: CommitTimes | None) -> None:
+        for item in storing:
+            if not item.done.done():
+                item.done.set_result(None)
+        for call, result in calls:
+            if not call.done.done():
+                call.done.set_result(result)
+        if times is not None and self.on_commit is not None:
+            self.on_commit(times)
 
 
-def _resolve(storing: list[Storing], calls: list[tuple[Call, Any]]) -> None:
-    for item in storing:
-        if not item.done.done():
-            item.done.set_result(None)
-    for call, result in calls:
-        if not call.done.done():
-            call.done.set_result(result)
-
-
-def _fail(waiting: list[asyncio.Future[Any]], error: Exception) -> None:
+def _refuse(waiting: list[asyncio.Future[Any]], error: Exception) -> None:
     for done in waiting:
         if not done.done():
             done.set_exception(error)

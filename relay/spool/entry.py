@@ -6,6 +6,8 @@ from enum import IntFlag
 
 from relay.spool.segments import Place
 
+_MAX_BYTES = 1 << 31  # of one message; a row that says more is broken
+
 
 class CorruptEntry(Exception):
     """The bytes of a message are gone or altered; its text says which. The mail cannot be delivered."""
@@ -95,13 +97,24 @@ class HeldMessage:
 
 @dataclass(frozen=True, slots=True)
 class SpoolCounts:
-    """How full the spool is."""
+    """How full the spool is. `bytes`: what the messages take in segments; quarantined ones are damaged on disk."""
 
     messages: int
     recipients: int
     held: int
     oldest_received_at: datetime | None
     bytes: int
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTimes:
+    """What one commit took: all of it, the fdatasync of its contents, and how long its first store had waited."""
+
+    seconds: float
+    fsync_seconds: float
+    waited_seconds: float
+    stores: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +127,8 @@ class DestinationCount:
     oldest_due_unix: float | None
 
 
-def message_row(message: SpooledMessage) -> tuple[object, ...]:
-    """The message as a row of the index; message_of reads it back."""
+def message_row(message: SpooledMessage, state: int) -> tuple[object, ...]:
+    """The message as a row of the index, with its state; message_of reads it back."""
     place = message.place
     return (
         message.id,
@@ -135,12 +148,27 @@ def message_row(message: SpooledMessage) -> tuple[object, ...]:
         message.subject,
         message.score,
         message.rule,
+        state,
     )
 
 
 def message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
-    """The message of an index row (column order of message_row)."""
+    """The message of an index row (column order of message_row). Raises CorruptEntry when the row makes no sense."""
+    try:
+        return _message_of(row, node)
+    except (TypeError, ValueError, OverflowError, AssertionError) as error:
+        raise CorruptEntry(f"message {node}.{row[0]}: its row in the index makes no sense") from error
+
+
+def domain_of(address: str) -> str:
+    """The destination of an address."""
+    return address.rpartition("@")[2].lower()
+
+
+def _message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
     number, rcpts, segment, offset, length, record_length, crc = (int(str(value)) for value in row[:7])
+    assert min(segment, offset, length, record_length, crc) >= 0
+    assert max(length, record_length) < _MAX_BYTES
     account, reseller, sender, mail_from = (str(value) for value in row[7:11])
     prefix, score = row[13], row[15]
     assert isinstance(prefix, bytes)

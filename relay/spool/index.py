@@ -2,56 +2,61 @@
 
 A message's id is the id of its first recipient, the others follow: [id, id + rcpts). So the recipients of a message
 need no index of their own. One connection writes (the commit thread), one reads (the event loop, small bounded pages).
+The tables are in migrations.py, what people ask of them in census.py.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from relay.spool import idempotency
-from relay.tree import GROUP_RULES, NEWCOMERS
+from relay.spool.migrations import migrate
+from relay.spool.segments import LARGE_FROM
 
-QUEUED, HELD = 0, 1
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS message (
-    id INTEGER PRIMARY KEY, rcpts INTEGER NOT NULL,
-    segment INTEGER NOT NULL, place INTEGER NOT NULL, length INTEGER NOT NULL, record_length INTEGER NOT NULL,
-    crc INTEGER NOT NULL, account TEXT NOT NULL, reseller TEXT NOT NULL, sender TEXT NOT NULL,
-    mail_from TEXT NOT NULL, received_unix REAL NOT NULL, flags INTEGER NOT NULL, prefix BLOB NOT NULL,
-    subject TEXT NOT NULL, score REAL, rule TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS message_segment ON message (segment);
-CREATE TABLE IF NOT EXISTS lane (
-    id INTEGER PRIMARY KEY, sender TEXT NOT NULL, destination TEXT NOT NULL, UNIQUE (sender, destination));
-CREATE TABLE IF NOT EXISTS recipient (
-    id INTEGER PRIMARY KEY, message INTEGER NOT NULL, lane INTEGER NOT NULL, address TEXT NOT NULL,
-    due REAL, attempts INTEGER NOT NULL, state INTEGER NOT NULL);
--- A fresh row has no due time and costs no index write; a deferral sets it.
-CREATE INDEX IF NOT EXISTS recipient_due ON recipient (lane, due) WHERE due IS NOT NULL;
-CREATE INDEX IF NOT EXISTS recipient_held ON recipient (message) WHERE state = 1;
-"""
+# Of a recipient; of a message, whose remaining recipients are always in one state together.
+QUEUED, HELD, QUARANTINED = 0, 1, 2
 
 _RECIPIENT_COLUMNS = "r.id, r.message, r.address, r.due, r.attempts, l.destination"
-_MESSAGE_COLUMNS = (
+MESSAGE_COLUMNS = (
     "m.id, m.rcpts, m.segment, m.place, m.length, m.record_length, m.crc, m.account, m.reseller, m.sender, "
     "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule"
 )
-
-# What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
-_GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
-_IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
+_MARKS = ", ".join("?" * len(MESSAGE_COLUMNS.split(",")))
+_INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS.replace('m.', '')}, state) VALUES ({_MARKS}, ?)"  # noqa: S608
+_PAGE = (
+    f"SELECT {_RECIPIENT_COLUMNS}, {MESSAGE_COLUMNS} FROM recipient r JOIN lane l ON l.id = r.lane"  # noqa: S608
+    " JOIN message m ON m.id = r.message WHERE r.lane = ? AND r.due IS NOT NULL AND r.due <= ?"
+    " ORDER BY r.due, r.id LIMIT ?"
+)
+# Every lane with a due time, one index probe each, however many lanes there ever were: 13 ms for a million recipients
+# in 5,000 lanes, where a GROUP BY takes seconds.
+_WAITING = (
+    "WITH RECURSIVE waiting (lane) AS ("
+    " SELECT * FROM (SELECT lane FROM recipient WHERE due IS NOT NULL ORDER BY lane LIMIT 1) UNION ALL"
+    " SELECT (SELECT r.lane FROM recipient r WHERE r.due IS NOT NULL AND r.lane > waiting.lane ORDER BY r.lane LIMIT 1)"
+    " FROM waiting WHERE waiting.lane IS NOT NULL) "
+)
+_STORED_IN = (
+    f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.segment = ?1"  # noqa: S608
+    " AND m.id BETWEEN (SELECT first FROM segment WHERE number = ?1) AND (SELECT last FROM segment WHERE number = ?1)"
+)
+# One statement for all ids of a commit: as quick as executemany, and it says what went.
+_DELETE_RECIPIENTS = "DELETE FROM recipient WHERE id IN (SELECT value FROM json_each(?))"
+_DELETE_MESSAGES = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))"
+_IF_EMPTY = " AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.id >= message.id AND r.id < message.id + message.rcpts)"
+_RETURNING = " RETURNING segment, length + record_length"
+_FRESH_SLICE = 20_000  # rows, about 4 ms
 
 Row = tuple[object, ...]
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the index and make its tables. Raises sqlite3.Error when the file is not an index."""
+    """Open the index and make its tables. Raises sqlite3.Error when the file is not an index, or of a later version."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    connection.executescript(_SCHEMA + idempotency.SCHEMA)
+    migrate(connection)
     return connection
 
 
@@ -65,12 +70,15 @@ def set_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
 
 
 def insert_messages(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    connection.executemany("INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+    """Rows as MESSAGE_COLUMNS, then the state."""
+    connection.executemany(_INSERT_MESSAGE, rows)
 
 
 def insert_recipients(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Rows (id, message, lane, address, due, attempts, state)."""
-    connection.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany(
+        "INSERT INTO recipient (id, message, lane, address, due, attempts, state) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+    )
 
 
 def lane_id(connection: sqlite3.Connection, sender: str, destination: str) -> int:
@@ -83,57 +91,82 @@ def lane_id(connection: sqlite3.Connection, sender: str, destination: str) -> in
     return int(row[0])
 
 
-def finish(connection: sqlite3.Connection, recipients: list[tuple[int, int]]) -> None:
-    """Delete recipients, given as (id, message id), and the messages that have none left."""
-    connection.executemany("DELETE FROM recipient WHERE id = ?", [(recipient,) for recipient, _ in recipients])
-    messages = {(message,) for _, message in recipients}
-    connection.executemany(
-        "DELETE FROM message WHERE id = ?"
-        " AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.id >= message.id AND r.id < message.id + message.rcpts)",
-        messages,
-    )
+def finish(
+    connection: sqlite3.Connection, alone: list[int], shared: list[tuple[int, int]]
+) -> tuple[int, list[tuple[int, int]]]:
+    """Delete recipients, and the messages that have none left.
+
+    `alone`: the only recipients of their messages, whose ids are theirs; `shared`: the others, as (id, message id).
+    Returns how many recipients went, and (segment, bytes) of each message that went.
+    """
+    ids = json.dumps([*alone, *(recipient for recipient, _ in shared)])
+    deleted = connection.execute(_DELETE_RECIPIENTS, (ids,)).rowcount
+    gone = connection.execute(_DELETE_MESSAGES + _RETURNING, (json.dumps(alone),)).fetchall() if alone else []
+    if shared:
+        messages = json.dumps(list({message for _, message in shared}))
+        gone += connection.execute(_DELETE_MESSAGES + _IF_EMPTY + _RETURNING, (messages,)).fetchall()
+    return deleted, gone
 
 
 def defer(connection: sqlite3.Connection, rows: Iterable[tuple[float, int, int]]) -> None:
     """Rows (due, attempts, recipient id). A recipient held meanwhile stays held."""
-    connection.executemany("UPDATE recipient SET due = ?, attempts = ? WHERE id = ? AND state = 0", rows)
+    connection.executemany("UPDATE recipient SET due = ?, attempts = ? WHERE id = ? AND state != 1", rows)
 
 
 def recover(connection: sqlite3.Connection) -> None:
     """Make fresh rows of an earlier run due, so that pages by (lane, due) find them."""
-    connection.execute("UPDATE recipient SET due = 0 WHERE due IS NULL AND state = 0")
+    mark = get_meta(connection, "fresh_from")
+    connection.execute("UPDATE recipient SET due = 0 WHERE id >= ? AND due IS NULL AND state = 0", (mark,))
+
+
+def draw_nearer(connection: sqlite3.Connection, latest_unix: float) -> int:
+    """Have nothing queued due later than that: it was put off by a clock that ran ahead. Returns how many were."""
+    return connection.execute(
+        f"UPDATE recipient SET due = ?1 WHERE id IN ({_WAITING} SELECT r.id FROM waiting"  # noqa: S608
+        " JOIN recipient r ON r.lane = waiting.lane WHERE r.due IS NOT NULL AND r.due > ?1 AND r.state = 0)",
+        (latest_unix,),
+    ).rowcount
+
+
+def first_fresh(connection: sqlite3.Connection, mark: int) -> int:
+    """The mark below which no row is fresh, moved a little on, so that `recover` need not look at every recipient.
+
+    A row that has left the fresh state never comes back to it. Who inserts below the mark moves it down again.
+    """
+    first, last = connection.execute(
+        "SELECT min(CASE WHEN due IS NULL AND state = 0 THEN id END), max(id)"
+        " FROM (SELECT id, due, state FROM recipient WHERE id >= ? ORDER BY id LIMIT ?)",
+        (mark, _FRESH_SLICE),
+    ).fetchone()
+    if last is None:
+        return mark
+    return int(last) + 1 if first is None else int(first)
 
 
 def lanes_waiting(connection: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
-    """(lane, sender, destination, earliest due) of every lane with something due ever.
-
-    One index probe per lane: 13 ms for a million recipients in 5,000 lanes, where a GROUP BY takes seconds.
-    """
+    """(lane, sender, destination, earliest due) of every lane with something due ever."""
     return connection.execute(
-        "SELECT id, sender, destination, due FROM (SELECT l.id, l.sender, l.destination,"
-        " (SELECT min(r.due) FROM recipient r WHERE r.lane = l.id AND r.due IS NOT NULL) AS due FROM lane l)"
-        " WHERE due IS NOT NULL"
+        f"{_WAITING} SELECT l.id, l.sender, l.destination,"  # noqa: S608
+        " (SELECT min(r.due) FROM recipient r WHERE r.lane = l.id AND r.due IS NOT NULL)"
+        " FROM waiting JOIN lane l ON l.id = waiting.lane"
     ).fetchall()
 
 
 def page(connection: sqlite3.Connection, lane: int, now: float, limit: int) -> list[Row]:
     """The recipients of one lane due by `now`, oldest due first: recipient columns, then message columns."""
-    return connection.execute(
-        f"SELECT {_RECIPIENT_COLUMNS}, {_MESSAGE_COLUMNS} FROM recipient r JOIN lane l ON l.id = r.lane"  # noqa: S608
-        " JOIN message m ON m.id = r.message WHERE r.lane = ? AND r.due IS NOT NULL AND r.due <= ?"
-        " ORDER BY r.due, r.id LIMIT ?",
-        (lane, now, limit),
-    ).fetchall()
+    return connection.execute(_PAGE, (lane, now, limit)).fetchall()
 
 
 def hold_sender(connection: sqlite3.Connection, sender: str) -> list[int]:
     """Park every queued recipient of a sender; return their message ids."""
-    rows = connection.execute(
-        "UPDATE recipient SET state = 1, due = NULL WHERE state = 0"
-        " AND lane IN (SELECT id FROM lane WHERE sender = ?) RETURNING message",
-        (sender,),
+    park = "UPDATE recipient SET state = 1, due = NULL WHERE lane IN (SELECT id FROM lane WHERE sender = ?) AND "
+    rows = connection.execute(park + "due IS NOT NULL AND state != 1 RETURNING message", (sender,)).fetchall()
+    rows += connection.execute(
+        park + "id >= ? AND due IS NULL AND state = 0 RETURNING message", (sender, get_meta(connection, "fresh_from"))
     ).fetchall()
-    return sorted({int(row[0]) for row in rows})
+    found = sorted({int(row[0]) for row in rows})
+    _set_state(connection, HELD, found)
+    return found
 
 
 def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str) -> list[int]:
@@ -143,104 +176,112 @@ def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str
     return ids
 
 
-def release(connection: sqlite3.Connection, messages: Iterable[int]) -> None:
+def release(connection: sqlite3.Connection, messages: list[int]) -> None:
     """Make the held recipients of these messages due now."""
     connection.executemany(
         "UPDATE recipient SET state = 0, due = 0 WHERE state = 1 AND message = ?", [(message,) for message in messages]
     )
+    _set_state(connection, QUEUED, messages)
 
 
-def drop(connection: sqlite3.Connection, messages: Iterable[int]) -> None:
-    """Delete messages with all their recipients."""
+def drop(connection: sqlite3.Connection, messages: Iterable[int]) -> tuple[int, list[tuple[int, int]]]:
+    """Delete messages with all their recipients; returns what `finish` does."""
+    deleted, gone = 0, []
     for message in messages:
-        connection.execute("DELETE FROM recipient WHERE message = ? AND state = 1", (message,))
-        connection.execute("DELETE FROM message WHERE id = ?", (message,))
+        deleted += connection.execute("DELETE FROM recipient WHERE message = ? AND state = 1", (message,)).rowcount
+        gone += connection.execute(
+            "DELETE FROM message WHERE id = ? RETURNING segment, length + record_length", (message,)
+        ).fetchall()
+    return deleted, gone
 
 
-def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
-    """Message columns of what has a held recipient, newest first. A group's key finds what is parked under it."""
-    return connection.execute(
-        f"SELECT {_MESSAGE_COLUMNS} FROM message m WHERE"  # noqa: S608
-        " m.id IN (SELECT message FROM recipient WHERE state = 1)"
-        f" AND (?1 IS NULL OR m.sender = ?1 OR {_IN_GROUP} AND {_GROUP_KEY} = ?1)"
-        " AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
-        (sender, account, limit),
+def quarantine(connection: sqlite3.Connection, messages: list[int], due_unix: float) -> None:
+    """Put off queued messages whose bytes are damaged: their recipients come due then, and bounce unless mended."""
+    connection.executemany(
+        "UPDATE recipient SET state = 2, due = ?1 WHERE state = 0 AND id >= ?2"
+        " AND id < ?2 + (SELECT rcpts FROM message WHERE id = ?2)",
+        [(due_unix, message) for message in messages],
+    )
+    connection.executemany(
+        "UPDATE message SET state = 2 WHERE state = 0 AND id = ?", [(number,) for number in messages]
+    )
+
+
+def requeue(connection: sqlite3.Connection, messages: list[int]) -> None:
+    """Make quarantined messages due now: their bytes are there again."""
+    connection.executemany(
+        "UPDATE recipient SET state = 0, due = 0 WHERE state = 2 AND id >= ?1"
+        " AND id < ?1 + (SELECT rcpts FROM message WHERE id = ?1)",
+        [(message,) for message in messages],
+    )
+    _set_state(connection, QUEUED, messages)
+
+
+def move(connection: sqlite3.Connection, moved: Iterable[tuple[int, int, int, int]]) -> None:
+    """Rows (segment, place, message id, old segment): their bytes lie there now, without their journaled records."""
+    connection.executemany(
+        "UPDATE message SET segment = ?, place = ?, record_length = 0 WHERE id = ? AND segment = ?", moved
+    )
+
+
+def in_segment(connection: sqlite3.Connection, segment: int, limit: int = -1) -> list[Row]:
+    """Message columns of what lies undamaged in a segment, as far as is known."""
+    moved = connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM message m"  # noqa: S608
+        " WHERE m.segment = ? AND m.record_length = 0 AND m.state != 2 ORDER BY m.id LIMIT ?",
+        (segment, limit),
     ).fetchall()
-
-
-def messages_of(connection: sqlite3.Connection, account: str) -> int:
-    """How many messages an account has, waiting or held."""
-    return int(connection.execute("SELECT count(*) FROM message WHERE account = ?", (account,)).fetchone()[0])
-
-
-def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """sender -> held messages; what is parked under a group counts for the group's key too."""
-    return dict(
-        connection.execute(
-            "WITH held AS (SELECT sender, account, rule FROM message"  # noqa: S608
-            " WHERE id IN (SELECT message FROM recipient WHERE state = 1))"
-            " SELECT sender, count(*) FROM held GROUP BY sender UNION ALL"
-            f" SELECT {_GROUP_KEY}, count(*) FROM held m WHERE {_IN_GROUP} GROUP BY account"
+    return (
+        moved
+        or connection.execute(
+            f"{_STORED_IN} AND m.state != 2 ORDER BY m.id LIMIT ?2",
+            (segment, limit),
         ).fetchall()
     )
 
 
-def messages(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
-    return [
-        row
-        for message in ids
-        for row in connection.execute(f"SELECT {_MESSAGE_COLUMNS} FROM message m WHERE m.id = ?", (message,))  # noqa: S608
-    ]
+def large_segments(connection: sqlite3.Connection) -> list[int]:
+    """The segments of large messages."""
+    rows = connection.execute("SELECT number FROM segment WHERE number >= ? AND messages > 0", (LARGE_FROM,))
+    return [row[0] for row in rows]
+
+
+def place_of(connection: sqlite3.Connection, message: int) -> tuple[int, int, int] | None:
+    """(segment, offset, record length) of a message, None when it is gone."""
+    row: tuple[int, int, int] | None = connection.execute(
+        "SELECT segment, place, record_length FROM message WHERE id = ?", (message,)
+    ).fetchone()
+    return row
 
 
 def position(segment: int, offset: int) -> int:
     """One number for a place in the order of writing."""
-    return segment << 40 | offset
+    return segment << 32 | offset
 
 
-def messages_after(connection: sqlite3.Connection, journaled: int) -> list[Row]:
-    """Message rows written behind a position, in the order of writing."""
-    segment, offset = journaled >> 40, journaled & ((1 << 40) - 1)
-    return connection.execute(
-        f"SELECT {_MESSAGE_COLUMNS} FROM message m"  # noqa: S608
-        " WHERE m.segment > ?1 OR (m.segment = ?1 AND m.place > ?2) ORDER BY m.segment, m.place",
-        (segment, offset),
+def messages_after(connection: sqlite3.Connection, journaled: int) -> Iterator[Row]:
+    """Message rows whose records may be missing in the journal, in the order of writing. Moved ones have none left."""
+    segment, offset = journaled >> 32, journaled & 0xFFFFFFFF
+    following = connection.execute(
+        "SELECT number FROM segment WHERE number >= ? ORDER BY number", (segment,)
     ).fetchall()
+    for (number,) in following:
+        after = offset if number == segment else -1
+        yield from connection.execute(
+            f"{_STORED_IN} AND m.record_length > 0 AND m.place > ?2 ORDER BY m.place", (number, after)
+        )
+    yield from connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM unjournaled u CROSS JOIN message m ON m.id = u.message"  # noqa: S608
+    )
 
 
-def addresses(connection: sqlite3.Connection, message: int, rcpts: int) -> list[tuple[str, int]]:
-    """(address, state) of the recipients that a message still has."""
-    return connection.execute(
-        "SELECT address, state FROM recipient WHERE id >= ? AND id < ? ORDER BY id", (message, message + rcpts)
-    ).fetchall()
+def forget_unjournaled(connection: sqlite3.Connection, but: list[int]) -> bool:
+    """The records of messages in segments of their own are in the journal, but for these; tell whether any is left."""
+    connection.execute(
+        "DELETE FROM unjournaled WHERE message NOT IN (SELECT value FROM json_each(?))", (json.dumps(but),)
+    )
+    return bool(but)
 
 
-def segments_in_use(connection: sqlite3.Connection) -> dict[int, tuple[int, int]]:
-    """segment -> (messages, highest committed end)."""
-    rows = connection.execute(
-        "SELECT segment, count(*), max(place + length + record_length) FROM message GROUP BY segment"
-    ).fetchall()
-    return {segment: (count, end) for segment, count, end in rows}
-
-
-def large_messages(connection: sqlite3.Connection, first: int) -> dict[int, int]:
-    """message -> segment, of those in segments from number `first` on: each has one of its own."""
-    return dict(connection.execute("SELECT id, segment FROM message WHERE segment >= ?", (first,)).fetchall())
-
-
-def counts(connection: sqlite3.Connection) -> tuple[int, int, int, float | None, int]:
-    """(messages, recipients, held messages, oldest received, bytes)."""
-    messages_, oldest, size = connection.execute(
-        "SELECT count(*), min(received_unix), coalesce(sum(length), 0) FROM message"
-    ).fetchone()
-    recipients = connection.execute("SELECT count(*) FROM recipient").fetchone()[0]
-    parked = connection.execute("SELECT count(DISTINCT message) FROM recipient WHERE state = 1").fetchone()[0]
-    return messages_, recipients, parked, oldest, size
-
-
-def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, float | None]]:
-    """(destination, waiting, held, earliest due), fullest first."""
-    return connection.execute(
-        "SELECT l.destination, sum(r.state = 0), sum(r.state = 1), min(r.due) FROM recipient r"
-        " JOIN lane l ON l.id = r.lane GROUP BY l.destination ORDER BY 2 DESC"
-    ).fetchall()
+def _set_state(connection: sqlite3.Connection, state: int, messages: list[int]) -> None:
+    connection.executemany("UPDATE message SET state = ? WHERE id = ?", [(state, message) for message in messages])

@@ -17,6 +17,7 @@ from typing import TypedDict
 
 from relay.clock import Clock
 from relay.events import Record, encode
+from relay.spool.segments import sync_folder
 
 _log = logging.getLogger("mailweir.journal")
 
@@ -55,7 +56,9 @@ class Journal:
 
     def start(self) -> None:
         """Close what a crashed run of this writer left open, and start the writer thread."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True)
+            sync_folder(self._folder.parent)
         for left in sorted(self._folder.glob(f"{self._writer}-{self._node}-*.jsonl.open")):
             _close_after_crash(left)
         self._thread.start()
@@ -149,6 +152,7 @@ class Journal:
         self._path = self._folder / name
         self._number += 1
         self._size = 0
+        sync_folder(self._folder)  # records are durable only if their file has a name; its rename may be lost
         return self._file
 
     def _rotate(self) -> None:

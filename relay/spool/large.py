@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from relay.spool.entry import SpoolFull
-from relay.spool.segments import Place
+from relay.spool.segments import LARGE_FROM, Place, segment_path, sync_folder
 from relay.spool.stored import PIECE_BYTES, StoredContent
 
 LARGE_BYTES = 256 * 1024  # up to here a message stays in memory and is written once
-LARGE_FROM = 10_000_000  # the first number; segments.py ends at 2**23
 _THREADS = 4
 _NAME = re.compile(r"[1-9]\d{7,17}\.large")  # a number of the index has 63 bits
 
@@ -49,14 +48,7 @@ class LargeFiles:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large")
 
     def path(self, number: int) -> Path:
-        return self._folder / f"{number}.large"
-
-    def size_of(self, number: int) -> int:
-        """Bytes on disk, 0 when the file is gone."""
-        try:
-            return self.path(number).stat().st_size
-        except FileNotFoundError:
-            return 0
+        return segment_path(self._folder, number)
 
     async def open(self, hole: int) -> "LargeFile":
         """Begin a file whose header block will have up to `hole` bytes. Raises SpoolFull."""
@@ -70,11 +62,7 @@ class LargeFiles:
         self.later(lambda: self.path(number).unlink(missing_ok=True))
 
     def sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._folder)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do disk work in a thread. Raises SpoolFull when the disk refuses it."""

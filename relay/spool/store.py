@@ -10,6 +10,19 @@ The legal states of one recipient, and the single step between two (each one SQL
   HELD    --release-->  QUEUED due   (due now)
   HELD    --drop-->     (none)       after its Dropped record
   QUEUED  --finish-->   (none)       after its Delivery, Bounce or Expiration record is fsynced
+  QUEUED  --quarantine--> QUARANTINED  (the start found its segment short or lost, or it could not be copied)
+  QUARANTINED --requeue--> QUEUED due  (a start finds the file whole again)
+  QUARANTINED --finish-->  (none)    a day later it comes due, is read once more, and bounces to its sender
+
+and of one message's bytes:
+
+  young segment  --move-->  old segment    (copied and fsynced, then the index names the new place; its record stays
+                                            behind, having reached the journal)
+  segment, no row left  --remove-->  (none)   after the COMMIT that took the last row
+  segment no row names  --sweep-->   (none)   at start: what a crash left between append and COMMIT
+
+Damage found at delivery needs no state: the recipient bounces at once (554 5.3.0), because its bytes were there and are
+wrong. An index row that makes no sense is put off for a day at a time and stays, for `mailweir spool check`.
 
 After a crash every QUEUED row without a due time becomes due now, and the Reception records that may not have reached
 the journal are written again from the segment. This module must never interpret a message.
@@ -22,11 +35,15 @@ import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
-from relay.spool import idempotency, index
-from relay.spool.commit import ID_BLOCK, Call, Committer, Marks, Storing
+from relay.spool import census, idempotency, index, salvage
+from relay.spool.commit import Call, Committer, Marks, Storing
+from relay.spool.contents import Contents
 from relay.spool.entry import (
+    CommitTimes,
     CorruptEntry,
     DestinationCount,
     Flags,
@@ -36,15 +53,20 @@ from relay.spool.entry import (
     SpooledMessage,
     SpooledRecipient,
     SpoolFull,
+    domain_of,
     message_of,
 )
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
-from relay.spool.large import LARGE_FROM, LargeFile, LargeFiles
-from relay.spool.segments import Place, Segments
+from relay.spool.large import LargeFile, LargeFiles
+from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
+from relay.spool.segments import Segments
 from relay.spool.stored import StoredContent
+from relay.spool.survey import Survey
+from relay.spool.usage import Change
 
 __all__ = [
+    "CommitTimes",
     "CorruptEntry",
     "DestinationCount",
     "Flags",
@@ -61,43 +83,66 @@ _log = logging.getLogger("mailweir.spool")
 
 # Outcomes wait this long for a store to ride with; then they get a commit of their own.
 _MARK_SECONDS = 0.05
+_FEW = 20_000  # recipients that by_destination may look at while the event loop waits: some 10 ms
 
 
 class Spool:
     """One folder of segments and an index. All of it runs on the event loop; the disk work in the commit thread."""
 
-    def __init__(self, folder: Path, node: str, journal: Journal, on_failure: Callable[[BaseException], None]) -> None:
-        """Open or make the spool and recover it. Raises OSError or sqlite3.Error when the folder cannot be used."""
-        self._node, self._journal = node, journal
+    def __init__(
+        self,
+        folder: Path,
+        node: str,
+        journal: Journal,
+        on_failure: Callable[[BaseException], None],
+        *,
+        clock: Clock | None = None,
+        longest_wait_seconds: float | None = None,
+    ) -> None:
+        """Open or make the spool and recover it. Raises OSError or sqlite3.Error when the folder cannot be used.
+
+        `longest_wait_seconds`: no retry is further off; if one is, the clock ran ahead when it was put there.
+        """
+        self._folder, self._node, self._journal = folder, node, journal
+        self._on_failure, self._clock = on_failure, clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._segments = Segments(folder)
+        self._writer = recovered_index(folder, self._segments, self._clock.unix(), longest_wait_seconds)
+        self._next_id = index.get_meta(self._writer, "next_id") - ID_BLOCK
         path = folder / "index.sqlite"
-        self._writer = index.connect(path)
-        index.recover(self._writer)
-        self._next_id = max(index.get_meta(self._writer, "next_id"), 1)
-        index.set_meta(self._writer, "next_id", self._next_id + ID_BLOCK)
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
-        in_use = index.large_messages(self._writer, LARGE_FROM).values()
-        self._large_files = LargeFiles(folder, in_use)
-        self._committer = Committer(self._writer, self._segments, self._large_files, journal, self._loop, on_failure)
+        self._large_files = LargeFiles(folder, index.large_segments(self._writer))
+        self._committer = Committer(self._writer, self._segments, self._large_files, journal, self._clock, self._fail)
+        self._committer.longest_wait_seconds = longest_wait_seconds
+        self._contents = Contents(self._segments, self._large_files, self._reader)
+        self._survey = Survey(path)
         self._marks = Marks()
         self._flush_scheduled = False
 
     def start(self) -> None:
-        """Write again what the journal may miss, report what is broken, and begin to commit."""
-        self._rejournal()
-        self._audit()
-        self._committer.start()
+        """Write again what the journal may miss, and begin to commit."""
+        self._committer.start(rejournal(self._reader, self._segments, self._journal, self._node))
+        if index.get_meta(self._reader, "recipients") > _FEW:
+            self._survey.latest()
 
     async def stop(self) -> None:
         """Return when everything handed in is committed."""
         self._flush()
         await asyncio.to_thread(self._committer.stop)
+        await asyncio.to_thread(self._survey.close)
         await asyncio.to_thread(self._large_files.close)
         self._segments.close()
         self._reader.close()
         self._writer.close()
+
+    def on_commit(self, listen: Callable[[CommitTimes], None]) -> None:
+        """Have `listen` called, on the event loop, after each commit that stored mail."""
+        self._committer.on_commit = listen
+
+    def on_rescheduled(self, listen: Callable[[], None]) -> None:
+        """Have `listen` called when due times were drawn nearer, because the clock was set back."""
+        self._committer.on_rescheduled = listen
 
     def reserve(self, rcpts: int) -> int:
         """Take `rcpts` recipient ids; the first is the message's. Never given out again."""
@@ -134,7 +179,7 @@ class Spool:
         message.crc = large.crc if large else zlib.crc32(data)
         message.size_bytes = len(message.prefix) + (large.place.length if large else len(data))
         recipients = [
-            SpooledRecipient(message.id + number, message, address, _domain(address), due_unix=due_unix)
+            SpooledRecipient(message.id + number, message, address, domain_of(address), due_unix=due_unix)
             for number, address in enumerate(addresses)
         ]
         done = self._loop.create_future()
@@ -157,39 +202,25 @@ class Spool:
 
     def content(self, message: SpooledMessage) -> bytes:
         """Return a message's bytes below its prefix. Raises CorruptEntry when they are gone or altered."""
-        content = self._read(message.place)
-        if len(content) != message.place.length or zlib.crc32(content) != message.crc:
-            raise CorruptEntry(
-                f"message {message.message_id}: its bytes in segment {message.place.segment} are damaged"
-            )
-        return content
+        return self._contents.whole(message)
 
     async def open(self, message: SpooledMessage) -> StoredContent:
         """Return a large message's bytes below its prefix, to be read in pieces and closed by the caller.
 
         They have been read once, in a thread. Raises CorruptEntry when they are gone or altered, OSError.
         """
-        damaged = CorruptEntry(f"message {message.message_id}: its segment {message.place.segment} is damaged")
-        try:
-            content = self._opened(message.place)
-        except FileNotFoundError:
-            raise damaged from None
-        try:
-            if not await self._large_files.checked(content, message.crc):
-                raise damaged
-        except BaseException:
-            content.close()
-            raise
-        return content
+        return await self._contents.open(message)
 
     def beginning(self, message: SpooledMessage, count: int) -> bytes:
         """Return up to `count` bytes of a message below its prefix, unchecked; b"" when they are gone."""
-        place = message.place
-        return self._read(Place(place.segment, place.offset, min(count, place.length)))
+        return self._contents.beginning(message, count)
 
     def finish(self, recipient: SpooledRecipient, record: Record) -> None:
         """Take a recipient out of the spool, after `record` is fsynced."""
-        self._marks.finished.append((recipient.id, recipient.message.id))
+        if recipient.message.rcpts == 1:
+            self._marks.alone.append(recipient.id)
+        else:
+            self._marks.finished.append((recipient.id, recipient.message.id))
         self._marks.lines.append(encode(record) + b"\n")
         self._schedule_flush()
 
@@ -204,7 +235,7 @@ class Spool:
 
     def waiting(self) -> list[Lane]:
         """Every lane with mail that has a due time. At start that is all mail that is not held."""
-        return [Lane(*row) for row in index.lanes_waiting(self._reader)]
+        return [Lane(*row) for row in self._asked(lambda: index.lanes_waiting(self._reader))]
 
     def lane(self, sender: str, destination: str) -> int | None:
         """The number of a lane, None while nothing of it was ever committed."""
@@ -216,79 +247,100 @@ class Spool:
     def page(self, lane: int, now_unix: float, limit: int = 50) -> list[SpooledRecipient]:
         """The recipients of one lane due by now, oldest due first. Some may be in memory already."""
         messages: dict[int, SpooledMessage] = {}
-        found = []
-        for number, owner, address, due, attempts, destination, *row in index.page(self._reader, lane, now_unix, limit):
+        found, senseless = [], set()
+        for row in self._asked(lambda: index.page(self._reader, lane, now_unix, limit)):
+            number, owner, address, due, attempts, destination = row[:6]
             assert isinstance(owner, int)
-            message = messages.get(owner) or messages.setdefault(owner, message_of(tuple(row), self._node))
-            found.append(
-                SpooledRecipient(
-                    int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due))
+            try:
+                message = messages.get(owner) or messages.setdefault(owner, message_of(row[6:], self._node))
+                found.append(
+                    SpooledRecipient(
+                        int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due))
+                    )
                 )
-            )
+            except (CorruptEntry, ValueError) as error:
+                _log.error("row put off for a day recipient=%s error=%s", number, error)
+                senseless.add(owner)
+        if senseless:
+            self._put_off(sorted(senseless))
         return found
 
     async def hold_sender(self, sender: str) -> list[HeldMessage]:
         """Park every undelivered recipient of a sender; return the messages after the commit."""
 
-        def park(connection: sqlite3.Connection) -> list[HeldMessage]:
-            return self._as_held(connection, index.messages(connection, index.hold_sender(connection, sender)))
+        def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
+            parked = index.hold_sender(connection, sender)
+            return census.as_held(connection, census.messages(connection, parked), self._node)
 
         return await self._call(park)
 
     async def hold_group(self, senders: Sequence[str], rule: str) -> list[HeldMessage]:
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
 
-        def park(connection: sqlite3.Connection) -> list[HeldMessage]:
-            return self._as_held(connection, index.messages(connection, index.hold_group(connection, senders, rule)))
+        def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
+            parked = index.hold_group(connection, senders, rule)
+            return census.as_held(connection, census.messages(connection, parked), self._node)
 
         return await self._call(park)
 
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
         """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
-        return self._as_held(self._reader, index.held(self._reader, sender, account, limit))
+        return census.as_held(self._reader, census.held(self._reader, sender, account, limit), self._node)
 
     def messages_of(self, account: str) -> int:
         """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
-        return index.messages_of(self._reader, account)
+        return census.messages_of(self._reader, account)
 
     def held_counts(self) -> dict[str, int]:
         """How many parked messages each sender has; senders without any are absent."""
-        return index.held_counts(self._reader)
+        return census.held_counts(self._reader)
 
     async def release(self, sender: str | None = None, message_ids: Sequence[str] | None = None) -> list[HeldMessage]:
         """Make held messages due now: all of a sender, or those named. Returns after the commit."""
-        return await self._on_held(sender, message_ids, index.release)
+
+        def change(connection: sqlite3.Connection, _change: Change, messages: list[int]) -> None:
+            index.release(connection, messages)
+
+        return await self._on_held(sender, message_ids, change)
 
     async def drop(self, message_ids: Sequence[str]) -> list[HeldMessage]:
         """Delete held messages; the caller journals Dropped before."""
-        return await self._on_held(None, message_ids, index.drop)
+
+        def delete(connection: sqlite3.Connection, change: Change, messages: list[int]) -> None:
+            deleted, gone = index.drop(connection, messages)
+            change.recipients -= deleted
+            change.free(gone)
+
+        return await self._on_held(None, message_ids, delete)
 
     async def settle(self) -> None:
         """Return after the commit of everything handed in so far."""
-        await self._call(lambda connection: [])
+        await self._call(lambda connection, change: [])
 
     def counts(self) -> SpoolCounts:
-        messages, recipients, parked, oldest, size = index.counts(self._reader)
-        return SpoolCounts(
-            messages, recipients, parked, None if oldest is None else datetime.fromtimestamp(oldest, UTC), size
-        )
+        """How full the spool is; costs tens of microseconds, however full."""
+        messages, recipients, parked, damaged, oldest, alive = census.counts(self._reader)
+        since = None if oldest is None else datetime.fromtimestamp(oldest, UTC)
+        return SpoolCounts(messages, recipients, parked, since, alive, damaged)
 
     def by_destination(self) -> list[DestinationCount]:
-        return [DestinationCount(*row) for row in index.by_destination(self._reader)]
+        """What waits where, fullest first. Of a long queue it is the last survey, some seconds old."""
+        is_short = index.get_meta(self._reader, "recipients") <= _FEW
+        rows = census.by_destination(self._reader) if is_short else self._survey.latest()
+        return [DestinationCount(*row) for row in rows]
 
     async def _on_held(
         self,
         sender: str | None,
         message_ids: Sequence[str] | None,
-        change: Callable[[sqlite3.Connection, list[int]], None],
+        change: Callable[[sqlite3.Connection, Change, list[int]], None],
     ) -> list[HeldMessage]:
-        wanted = None if message_ids is None else {self._number(message_id) for message_id in message_ids}
+        wanted = None if message_ids is None else [self._number(message_id) for message_id in message_ids]
 
-        def apply(connection: sqlite3.Connection) -> list[HeldMessage]:
-            rows = index.held(connection, sender, None, -1)
-            chosen = [row for row in rows if wanted is None or row[0] in wanted]
-            found = self._as_held(connection, chosen)
-            change(connection, [int(str(row[0])) for row in chosen])
+        def apply(connection: sqlite3.Connection, change_: Change) -> list[HeldMessage]:
+            chosen = census.held(connection, sender, None, -1) if wanted is None else census.held_of(connection, wanted)
+            found = census.as_held(connection, chosen, self._node)
+            change(connection, change_, [int(str(row[0])) for row in chosen])
             return found
 
         return await self._call(apply)
@@ -297,33 +349,11 @@ class Spool:
         node, _, number = message_id.rpartition(".")
         return int(number) if node == self._node and number.isascii() and number.isdigit() else -1
 
-    async def _call(self, function: Callable[[sqlite3.Connection], list[HeldMessage]]) -> list[HeldMessage]:
+    async def _call(self, function: Callable[[sqlite3.Connection, Change], list[HeldMessage]]) -> list[HeldMessage]:
         done: asyncio.Future[list[HeldMessage]] = self._loop.create_future()
         self._flush()
         self._committer.put(Call(function, done))
         return await done
-
-    def _as_held(self, connection: sqlite3.Connection, rows: list[index.Row]) -> list[HeldMessage]:
-        found = []
-        for row in rows:
-            message = message_of(row, self._node)
-            addresses = index.addresses(connection, message.id, message.rcpts)
-            found.append(
-                HeldMessage(
-                    message_id=message.message_id,
-                    account=message.account,
-                    reseller=message.reseller,
-                    sender=message.sender,
-                    mail_from=message.mail_from,
-                    subject=message.subject,
-                    score=message.score,
-                    rule=message.rule,
-                    received_at=message.received_at,
-                    recipients=[address for address, state in addresses if state == index.HELD],
-                    size_bytes=message.size_bytes,
-                )
-            )
-        return found
 
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
@@ -336,43 +366,26 @@ class Spool:
             self._committer.put(self._marks)
             self._marks = Marks()
 
-    def _rejournal(self) -> None:
-        """Write again the Reception records that a crash may have kept from the journal; ingestion drops repeats."""
-        rows = index.messages_after(self._reader, index.get_meta(self._reader, "journaled"))
-        for row in rows:
-            message = message_of(row, self._node)
-            place = message.place
-            try:
-                record = self._read(Place(place.segment, place.offset + place.length, message.record_length))
-            except OSError as error:  # owned by somebody else, say: the rest must start
-                _log.error("reception record not read message=%s: %s", message.message_id, error)
-                continue
-            if record.endswith(b"\n"):
-                self._journal.append_encoded(record)
-        if rows:
-            _log.info("reception records written again count=%d", len(rows))
+    def _put_off(self, messages: list[int]) -> None:
+        due_unix = self._clock.unix() + QUARANTINE_SECONDS
 
-    def _read(self, place: Place) -> bytes:
-        if place.segment < LARGE_FROM:
-            return self._segments.read(place)
-        # opened for this once: the descriptors of thousands of segments would not go away with them
+        def quarantine(connection: sqlite3.Connection, _change: Change) -> None:
+            index.quarantine(connection, messages, due_unix)
+
+        done: asyncio.Future[None] = self._loop.create_future()
+        done.add_done_callback(lambda done: done.exception())  # a full disk: the next page tries again
+        self._committer.put(Call(quarantine, done))
+
+    def _asked(self, ask: Callable[[], list[Any]]) -> list[Any]:
+        """Rows of the index. When it turns out broken the relay stops, and its next start salvages."""
         try:
-            with self._opened(place) as content:
-                return content.piece(0, place.length)
-        except FileNotFoundError:
-            return b""
+            return ask()
+        except sqlite3.DatabaseError as error:
+            if salvage.is_damage(error):
+                self._fail(error)
+            raise
 
-    def _opened(self, place: Place) -> StoredContent:
-        files = self._segments if place.segment < LARGE_FROM else self._large_files
-        return StoredContent(files.path(place.segment), place.offset, place.length)
-
-    def _audit(self) -> None:
-        """Report segments that are shorter than their committed end; delivery will find their messages corrupt."""
-        for number, (count, end) in index.segments_in_use(self._reader).items():
-            size = self._segments.size_of(number) if number < LARGE_FROM else self._large_files.size_of(number)
-            if size < end:
-                _log.error("segment damaged segment=%d bytes=%d expected=%d messages=%d", number, size, end, count)
-
-
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()
+    def _fail(self, error: BaseException) -> None:
+        if salvage.is_damage(error):
+            salvage.suspect(self._folder, error)
+        self._on_failure(error)

@@ -50,7 +50,21 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["account", "allow", "cred", "held", "init", "limit", "relay", "reseller", "send-test", "sender", "up", "why"],
+    [
+        "account",
+        "allow",
+        "cred",
+        "held",
+        "init",
+        "limit",
+        "relay",
+        "reseller",
+        "send-test",
+        "sender",
+        "spool",
+        "up",
+        "why",
+    ],
 )
 def test_the_summary_of_a_command_is_the_first_line_of_its_help(name: str) -> None:
     entry = entry_points(group="mailweir.commands", name=name)[name]

@@ -14,19 +14,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.clock import SystemClock
-from relay.events import Action, Delivery, Reception, decode
+from relay.clock import Clock, SystemClock
+from relay.events import Action, Delivery, Rcpt, Reception, decode
 from relay.spool import index
 from relay.spool.journal import Journal
 from relay.spool.store import CorruptEntry, Flags, Spool, SpooledMessage, SpooledRecipient, SpoolFull
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[tuple[Spool, Journal]]:
+async def opened(
+    folder: Path, *, clock: Clock | None = None, longest_wait_seconds: float | None = None
+) -> AsyncIterator[tuple[Spool, Journal]]:
     journal = Journal(folder / "journal", "relay", "mw1", SystemClock())
     journal.start()
     failures: list[BaseException] = []
-    spool = Spool(folder / "spool", "mw1", journal, failures.append)
+    spool = Spool(
+        folder / "spool",
+        "mw1",
+        journal,
+        failures.append,
+        clock=clock or SystemClock(),
+        longest_wait_seconds=longest_wait_seconds,
+    )
     spool.start()
     try:
         yield spool, journal
@@ -72,6 +81,7 @@ async def put(
         client_ip="192.0.2.1",
         action=Action.HOLD if is_held else Action.ACCEPT,
         rule="accept",
+        recipients=[Rcpt(number + n, address) for n, address in enumerate(to)],
         received_at=message.received_at,
     )
     return await spool.store(message, content, to, record, is_held=is_held, due_unix=due_unix)

@@ -1,0 +1,124 @@
+"""What people ask of the index: held mail and counts.
+
+Reads only; nothing looks at every row unless it says so. `state != 0` stands where SQLite must see that it may use the
+partial index on state.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterable
+
+from relay.spool.entry import CorruptEntry, HeldMessage, message_of
+from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
+from relay.tree import GROUP_RULES, NEWCOMERS
+
+_log = logging.getLogger("mailweir.spool")
+
+# What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
+_GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
+_IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
+
+
+def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
+    """Message columns of what is held, newest first. A group's key finds what is parked under it."""
+    return connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.state != 0 AND m.state = 1"  # noqa: S608
+        f" AND (?1 IS NULL OR m.sender = ?1 OR {_IN_GROUP} AND {_GROUP_KEY} = ?1)"
+        " AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
+        (sender, account, limit),
+    ).fetchall()
+
+
+def held_of(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
+    """Those of the messages that are held."""
+    return [
+        row
+        for number in ids
+        for row in connection.execute(
+            f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.id = ? AND m.state = 1",  # noqa: S608
+            (number,),
+        )
+    ]
+
+
+def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> list[HeldMessage]:
+    """Held messages with their recipients; rows as `held` gives them. One that makes no sense is left out."""
+    found = []
+    for row in rows:
+        try:
+            message = message_of(row, node)
+        except CorruptEntry as error:
+            _log.error("held message not shown: %s", error)
+            continue
+        found.append(
+            HeldMessage(
+                message_id=message.message_id,
+                account=message.account,
+                reseller=message.reseller,
+                sender=message.sender,
+                mail_from=message.mail_from,
+                subject=message.subject,
+                score=message.score,
+                rule=message.rule,
+                received_at=message.received_at,
+                recipients=[
+                    address for address, state in addresses(connection, message.id, message.rcpts) if state == HELD
+                ],
+                size_bytes=message.size_bytes,
+            )
+        )
+    return found
+
+
+def messages_of(connection: sqlite3.Connection, account: str) -> int:
+    """How many messages an account has, waiting or held. Looks at every message."""
+    return int(connection.execute("SELECT count(*) FROM message WHERE account = ?", (account,)).fetchone()[0])
+
+
+def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """sender -> held messages; what is parked under a group counts for the group's key too."""
+    return dict(
+        connection.execute(
+            "SELECT sender, count(*) FROM message m WHERE state != 0 AND state = 1 GROUP BY sender UNION ALL"  # noqa: S608
+            f" SELECT {_GROUP_KEY}, count(*) FROM message m WHERE state != 0 AND state = 1 AND {_IN_GROUP}"
+            " GROUP BY account"
+        ).fetchall()
+    )
+
+
+def messages(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
+    return [
+        row
+        for message in ids
+        for row in connection.execute(f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.id = ?", (message,))  # noqa: S608
+    ]
+
+
+def addresses(connection: sqlite3.Connection, message: int, rcpts: int) -> list[tuple[str, int]]:
+    """(address, state) of the recipients that a message still has."""
+    return connection.execute(
+        "SELECT address, state FROM recipient WHERE id >= ? AND id < ? ORDER BY id", (message, message + rcpts)
+    ).fetchall()
+
+
+def counts(connection: sqlite3.Connection) -> tuple[int, int, int, int, float | None, int]:
+    """(messages, recipients, held messages, quarantined messages, received first, bytes alive).
+
+    "Received first" is by id, which is given out at reception: a clock that was set makes it no worse than itself.
+    """
+    messages_, alive = connection.execute(
+        "SELECT coalesce(sum(messages), 0), coalesce(sum(alive), 0) FROM segment"
+    ).fetchone()
+    oldest = connection.execute("SELECT received_unix FROM message WHERE id = (SELECT min(id) FROM message)").fetchone()
+    parked = dict(connection.execute("SELECT state, count(*) FROM message WHERE state != 0 GROUP BY state").fetchall())
+    recipients = get_meta(connection, "recipients")
+    return messages_, recipients, parked.get(1, 0), parked.get(2, 0), oldest[0] if oldest else None, alive
+
+
+def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, float | None]]:
+    """(destination, waiting, held, earliest due), fullest first. Reads every recipient."""
+    return connection.execute(
+        "SELECT l.destination, sum(waiting), sum(held), min(due) FROM"
+        " (SELECT lane, sum(state != 1) AS waiting, sum(state = 1) AS held, min(due) AS due"
+        " FROM recipient GROUP BY lane) JOIN lane l ON l.id = lane GROUP BY l.destination ORDER BY 2 DESC"
+    ).fetchall()
