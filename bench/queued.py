@@ -58,6 +58,7 @@ def build(folder: Path, messages: int, recipients: int, lanes: int) -> None:
                 None if n >= messages - _FRESH else now + 3600,
                 1,
                 0,
+                "",
             )
             for n in range(messages)
             for k in range(recipients)

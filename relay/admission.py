@@ -186,7 +186,7 @@ class Admission:
     def _look(self, now_unix: float) -> None:
         """Refuse a sender that is known before its content and beyond its band, before it sends that content."""
         if self._own is None:
-            is_known = not self._submission.account.shared_host
+            is_known = not self._submission.account.shared_host or bool(self._submission.end_sender)
             sender = identify(self._submission, b"").sender.key if is_known else ""
             self._own = self._gate.own(self._submission.account, sender) if is_known else ()
         refused = self._gate.ledger.look(self._own, Ask(self._count + 1, is_final=False), now_unix)

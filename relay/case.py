@@ -11,6 +11,7 @@ from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
 from relay.events import Action, Rcpt, TraceStep
+from relay.front.bindings import may_send_as
 from relay.front.identity import Identity, identify
 from relay.policy.decision import Decision
 from relay.policy.ledger import Taking
@@ -90,6 +91,20 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2].partition(">")[0]
 
 
+def author_domain(result: ContentResult) -> str:
+    """The domain of From:, as far as anybody has read it."""
+    return result.features.from_domain or domain_of(result.header_from)
+
+
+def foreign_domain(arrival: Arrival) -> str:
+    """The domain of From: where the login is bound to others, else ""."""
+    allowed = arrival.submission.sender_domains
+    if not allowed or not arrival.result.header_from:  # a message refused unread
+        return ""
+    domain = author_domain(arrival.result)
+    return "" if may_send_as(allowed, domain) else domain or "nobody"
+
+
 def answer_of(case: Case) -> Answered | None:
     """What is kept under the client's Idempotency-Key, where it gave one."""
     once, account = case.arrival.submission.once, case.arrival.submission.account.name
@@ -119,6 +134,7 @@ def spooled(case: Case, hostname: str) -> SpooledMessage:
         subject=arrival.result.subject,
         score=arrival.result.score,
         rule=case.verdict.rule,
+        dsn=submission.dsn,
     )
 
 

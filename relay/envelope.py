@@ -123,8 +123,8 @@ class Submission:
     the header block only, whose body is in `large`: the receiver seals or closes that file.
 
     `auth_param` is the xtext-decoded AUTH= of MAIL FROM (RFC 4954 section 5): a second witness of the identity.
-    `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of front/dsn_options.py.
-    `end_sender` is what the credential is bound to (Credential.end_sender).
+    `dsn` and `rcpt_dsns` (one a recipient, or none at all) are the texts of dsn_options.py.
+    `end_sender` and `sender_domains` are what the credential is bound to.
     `admission` is what the door reserved for the recipients; None: nothing, they are counted when the message is whole.
     """
 
@@ -145,5 +145,6 @@ class Submission:
     rcpt_dsns: tuple[str, ...] = ()
     once: Once | None = None
     end_sender: str = ""
+    sender_domains: tuple[str, ...] = ()
     large: LargeFile | None = None
     admission: "Admission | None" = field(default=None, repr=False, compare=False)

@@ -15,8 +15,10 @@ from relay.case import (
     Arrival,
     Case,
     answer_of,
+    author_domain,
     domain_of,
     facts,
+    foreign_domain,
     hops,
     identified,
     loop_verdict,
@@ -160,8 +162,8 @@ class Receiver:
     async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
         if result is _UNREAD:
             return NOT_ASKED
-        author = result.features.from_domain or domain_of(result.header_from)
-        return await self._lockdown.check((domain_of(submission.mail_from), author), sender.account, sender.key)
+        domains = domain_of(submission.mail_from), author_domain(result)
+        return await self._lockdown.check(domains, sender.account, sender.key)
 
     def _judge(self, arrival: Arrival) -> Case:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
@@ -180,6 +182,7 @@ class Receiver:
             reasons=tuple(result.reasons),
             model=result.model,
             lockdown=arrival.lockdown,
+            foreign_domain=foreign_domain(arrival),
             group=self._newcomers.group(group, signal, now.timestamp()),
         )
         is_loop = count >= MAX_RECEIVED
@@ -219,6 +222,7 @@ class Receiver:
             is_held=is_held,
             answered=answer_of(case),
             due_unix=due_unix,
+            dsns=submission.rcpt_dsns,
         )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - case.arrival.began)

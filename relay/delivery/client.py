@@ -15,6 +15,7 @@ from relay.delivery.queues import Parcel
 from relay.delivery.replies import Category, OwnReply, parse_reply
 from relay.delivery.wire import LOST, Handler, Phase, Wire, protocol_error
 from relay.reply import Reply
+from relay.spool.entry import SpooledRecipient
 
 _STREAM_BYTES = 256 * 1024  # larger contents go out in pieces as the hop takes them
 _PIECES_A_TURN = 4  # then the other connections have theirs: a hop as fast as ours would take 25 MB at a stretch
@@ -55,6 +56,7 @@ class Connection(Wire):
         super().__init__(timeout_seconds=timeout_seconds, idle_seconds=idle_seconds)
         self._parcels_left = max_parcels
         self.delivered = 0
+        self.passes_dsn = False
         self._feed: Feed | None = None
         self._current: Parcel | None = None
         self._next: Parcel | None = None
@@ -70,6 +72,9 @@ class Connection(Wire):
         """Take parcels from `feed` until the hop, the limit per connection or `finish` ends it; see `closed`."""
         self._feed = feed
         self._is_pipelining = "PIPELINING" in self.extensions
+        self.passes_dsn = (
+            "DSN" in self.extensions
+        )  # RFC 3461 section 5.2.2: the hop answers for the mail's reports then
         size = self.extensions.get("SIZE", "")
         self._size_limit = int(size) if size.isdigit() and len(size) < 20 else 0
         if self._phase is Phase.ASKING:
@@ -138,7 +143,7 @@ class Connection(Wire):
         """What opens the parcel's transaction: all of it when pipelining, else the first command."""
         parcel.replies = [None] * len(parcel.recipients)
         parts = [self._mail_command(parcel)]
-        parts += [b"RCPT TO:<%b>\r\n" % recipient.address.encode() for recipient in parcel.recipients]
+        parts += [self._rcpt_command(recipient) for recipient in parcel.recipients]
         parts.append(b"DATA\r\n")
         handlers: list[Handler] = [self._on_mail, *[self._on_rcpt] * len(parcel.recipients), self._on_data]
         if self._needs_reset:
@@ -159,7 +164,14 @@ class Connection(Wire):
         if not _is_plain(parcel):
             options += b"" if _is_seven_bit(parcel) else b" BODY=8BITMIME"
             options += b" SMTPUTF8" if _needs_utf8(parcel) else b""
+        if message.dsn and self.passes_dsn:
+            options += b" " + message.dsn.encode()
         return b"MAIL FROM:<%b>%b\r\n" % (message.mail_from.encode(), options)
+
+    def _rcpt_command(self, recipient: SpooledRecipient) -> bytes:
+        if recipient.dsn and self.passes_dsn:
+            return b"RCPT TO:<%b> %b\r\n" % (recipient.address.encode(), recipient.dsn.encode())
+        return b"RCPT TO:<%b>\r\n" % recipient.address.encode()
 
     def _step(self) -> None:
         command, handler = self._commands.popleft()

@@ -1,4 +1,5 @@
-"""Failure reports to senders (RFC 3464): who was not reached, why, and what to do, in the first paragraph.
+"""Reports to senders (RFC 3464): who was not reached, why, and what to do, in the first paragraph; or who was, as far
+as we know.
 
 Must never report about a report: the caller drops those with a null sender.
 """
@@ -8,6 +9,7 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from relay.delivery.replies import Category, OwnReply, classify
+from relay.dsn_options import decode_xtext, option
 from relay.reply import Reply
 from relay.spool.store import SpooledMessage
 
@@ -30,11 +32,13 @@ _DEFAULT_ADVICE = "If this surprises you, show this report to the administrator 
 
 @dataclass(frozen=True, slots=True)
 class FailedRecipient:
-    """An address and the last words about it. is_expired: tried until the queue's lifetime was over."""
+    """An address and the last words about it. is_expired: tried until the queue's lifetime was over. `orcpt`: whom the
+    sender first wrote to, as RCPT said it (RFC 3461 section 4.2)."""
 
     address: str
     reply: Reply
     is_expired: bool = False
+    orcpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,28 @@ class Failure:
 
 def failure_report(failure: Failure) -> bytes:
     """Return the whole report, CRLF line ends. Its envelope sender is the null one, its recipient mail_from."""
+    return _report(failure, "Your message could not be delivered", _explanation(failure), "failed")
+
+
+def relayed_report(success: Failure) -> bytes:
+    """Likewise, of recipients whose next hop took the mail but sends no reports of its own (RFC 3461 section 5.2.2)."""
+    lines = ["Your message was handed on to the mail server of:", ""]
+    lines += [f"  {item.address}" for item in success.recipients]
+    lines += ["", "That server sends no receipts, so this is the last you hear unless the delivery fails there.", ""]
+    return _report(success, "Your message was handed on", "\r\n".join(lines), "relayed")
+
+
+def _report(failure: Failure, subject: str, explanation: str, action: str) -> bytes:
     message = failure.message
     boundary = f"=_{message.message_id}.{failure.recipients[0].address.encode().hex()[:16]}_report"
     is_utf8 = not all(item.address.isascii() for item in failure.recipients)
     headers, is_utf8_headers = _original_headers(failure)
     parts = [
-        _part("text/plain; charset=utf-8", "8bit", _explanation(failure).encode()),
+        _part("text/plain; charset=utf-8", "8bit", explanation.encode()),
         _part(
             "message/global-delivery-status" if is_utf8 else "message/delivery-status",
             "8bit" if is_utf8 else "7bit",
-            _status(failure).encode(),
+            _status(failure, action).encode(),
         ),
         _part(
             "message/global-headers" if is_utf8_headers else "text/rfc822-headers",
@@ -71,10 +87,10 @@ def failure_report(failure: Failure) -> bytes:
     ]
     edge = f"--{boundary}".encode()
     body = b"".join(edge + b"\r\n" + part for part in parts)
-    return _header(failure, boundary).encode() + b"\r\n" + body + edge + b"--\r\n"
+    return _header(failure, boundary, subject).encode() + b"\r\n" + body + edge + b"--\r\n"
 
 
-def _header(failure: Failure, boundary: str) -> str:
+def _header(failure: Failure, boundary: str, subject: str) -> str:
     sender = failure.bounce_sender or f"postmaster@{failure.hostname}"
     unique = (
         f"{failure.now:%Y%m%d%H%M%S}.{failure.message.message_id}.{failure.recipients[0].address.encode().hex()[:24]}"
@@ -82,7 +98,7 @@ def _header(failure: Failure, boundary: str) -> str:
     lines = [
         f"From: Mail delivery <{sender}>",
         f"To: <{failure.message.mail_from}>",
-        "Subject: Your message could not be delivered",
+        f"Subject: {subject}",
         f"Date: {format_datetime(failure.now)}",
         f"Message-ID: <dsn.{unique}@{failure.hostname}>",
         "Auto-Submitted: auto-replied",  # RFC 3834 section 5
@@ -120,8 +136,10 @@ def _advice(item: FailedRecipient) -> str:
     return _ADVICE.get(classify(item.reply).category, _DEFAULT_ADVICE)
 
 
-def _status(failure: Failure) -> str:
+def _status(failure: Failure, action: str) -> str:
+    envid = decode_xtext(option(failure.message.dsn, "ENVID"))
     lines = [
+        *([f"Original-Envelope-Id: {_ascii(envid)}"] if envid.isprintable() and envid else []),
         f"Reporting-MTA: dns; {failure.hostname}",
         f"X-Mailweir-Message-Id: {failure.message.message_id}",
         f"Arrival-Date: {format_datetime(failure.message.received_at)}",
@@ -129,9 +147,12 @@ def _status(failure: Failure) -> str:
     ]
     for item in failure.recipients:
         kind = "rfc822" if item.address.isascii() else "utf-8"
+        kind_of_orcpt, _, orcpt = item.orcpt.partition(";")
+        if orcpt and (first := decode_xtext(orcpt)).isprintable():
+            lines.append(f"Original-Recipient: {kind_of_orcpt}; {_ascii(first)}")
         lines += [
             f"Final-Recipient: {kind}; {item.address}",
-            "Action: failed",
+            f"Action: {action}",
             f"Status: {_status_code(item)}",
         ]
         if not isinstance(item.reply, OwnReply):
@@ -144,6 +165,8 @@ def _status_code(item: FailedRecipient) -> str:
     """RFC 3464 2.3.4 wants a code of class 5 with "failed"; 4.4.7 is what RFC 3463 has for expired mail."""
     if item.is_expired:
         return "4.4.7"
+    if item.reply.is_success:
+        return item.reply.enhanced if item.reply.enhanced.startswith("2") else "2.0.0"
     return item.reply.enhanced if item.reply.enhanced.startswith("5") else "5.0.0"
 
 

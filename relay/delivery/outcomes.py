@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.clock import Clock
-from relay.delivery.dsn import MAX_HEADER_BYTES, FailedRecipient, Failure, failure_report
+from relay.delivery.dsn import MAX_HEADER_BYTES, FailedRecipient, Failure, failure_report, relayed_report
 from relay.delivery.queues import Parcel, expires_at, retry_seconds
 from relay.delivery.replies import Category, Outcome, classify
+from relay.dsn_options import FAILURE, SUCCESS, notify_of, option
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
 from relay.settings import Settings
@@ -26,14 +27,17 @@ _log = logging.getLogger("mailweir.delivery")
 
 
 class Way(NamedTuple):
-    """Over which connection a recipient was tried."""
+    """Over which connection a recipient was tried. `passes_dsn`: the next hop now answers for what the sender asked."""
 
     remote: str
     source: str
     tls: str
+    passes_dsn: bool = False
 
 
 NO_WAY = Way("", "", "")
+
+_Told = tuple[SpooledRecipient, Reply, Record]
 
 
 class Tally(NamedTuple):
@@ -94,14 +98,19 @@ class Bookkeeper:
     def settle(self, parcel: Parcel, destination: str, way: Way) -> Tally:
         """Record the replies of a parcel, one per recipient."""
         delivered = deferred = 0
-        failed: list[tuple[SpooledRecipient, Reply, Record]] = []
+        failed: list[_Told] = []
+        relayed: list[_Told] = []
         now = self._clock.now()
         for recipient, reply in zip(parcel.recipients, parcel.replies, strict=True):
             assert reply is not None
             facts = self._facts(recipient, reply, destination, way, now)
             if reply.is_success:
                 delivered += 1
-                self._finish(recipient, Delivery(**facts))
+                record = Delivery(**facts)
+                if recipient.dsn and not way.passes_dsn and SUCCESS in (notify_of(recipient.dsn) or ()):
+                    relayed.append((recipient, reply, record))
+                else:
+                    self._finish(recipient, record)
             elif reply.is_permanent:
                 outcome = classify(reply)
                 failed.append((recipient, reply, Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)))
@@ -112,6 +121,8 @@ class Bookkeeper:
                 self._defer(recipient, classify(reply), facts, now)
         if failed:
             self._fail(parcel, failed)
+        if relayed:
+            self._say_relayed(parcel, relayed)
         self._free(parcel)
         return Tally(delivered, deferred, len(failed))
 
@@ -179,30 +190,46 @@ class Bookkeeper:
         self._leave(recipient)
         self.on_deferred(recipient, due_unix)
 
-    def _fail(self, parcel: Parcel, failed: Sequence[tuple[SpooledRecipient, Reply, Record]]) -> None:
+    def _fail(self, parcel: Parcel, failed: Sequence[_Told]) -> None:
+        message = parcel.message
         for _, reply, record in failed:
-            message = parcel.message
             _log.info(
                 "%s message=%s account=%s reply=%s", type(record).__name__, message.message_id, message.account, reply
             )
-        if not parcel.message.mail_from:  # RFC 5321 4.5.5: no report about a report
-            for recipient, _, record in failed:
+        # RFC 5321 4.5.5: no report about a report; RFC 3461 4.1: nor one the sender does not want
+        told = [item for item in failed if message.mail_from and FAILURE in (notify_of(item[0].dsn) or (FAILURE,))]
+        for recipient, _, record in failed:
+            if not any(recipient is item[0] for item in told):
+                self._finish(recipient, record)
+        if told:
+            self._spawn(self._report(message, failure_report(self._failure(parcel, told)), told))
+
+    def _say_relayed(self, parcel: Parcel, relayed: Sequence[_Told]) -> None:
+        """RFC 3461 5.2.2: the next hop knows no DSN, so whoever wanted to hear of success hears that it went on."""
+        if not parcel.message.mail_from:
+            for recipient, _, record in relayed:
                 self._finish(recipient, record)
             return
-        report = failure_report(
-            Failure(
-                message=parcel.message,
-                content=self._head(parcel),
-                hostname=self._settings.node.hostname,
-                bounce_sender=self._settings.delivery.bounce_sender,
-                now=self._clock.now(),
-                recipients=tuple(
-                    FailedRecipient(recipient.address, reply, is_expired=isinstance(record, Expiration))
-                    for recipient, reply, record in failed
-                ),
-            )
+        report = relayed_report(self._failure(parcel, relayed))
+        self._spawn(self._report(parcel.message, report, relayed, must_be_told=False))
+
+    def _failure(self, parcel: Parcel, told: Sequence[_Told]) -> Failure:
+        return Failure(
+            message=parcel.message,
+            content=self._head(parcel),
+            hostname=self._settings.node.hostname,
+            bounce_sender=self._settings.delivery.bounce_sender,
+            now=self._clock.now(),
+            recipients=tuple(
+                FailedRecipient(
+                    recipient.address,
+                    reply,
+                    is_expired=isinstance(record, Expiration),
+                    orcpt=option(recipient.dsn, "ORCPT"),
+                )
+                for recipient, reply, record in told
+            ),
         )
-        self._spawn(self._report(parcel.message, report, failed))
 
     def _head(self, parcel: Parcel) -> bytes:
         """As much of the content as a report shows."""
@@ -217,22 +244,24 @@ class Bookkeeper:
             return b""
 
     async def _report(
-        self, message: SpooledMessage, report: bytes, failed: Sequence[tuple[SpooledRecipient, Reply, Record]]
+        self, message: SpooledMessage, report: bytes, told: Sequence[_Told], *, must_be_told: bool = True
     ) -> None:
+        """Store a report, then end its recipients. must_be_told: without the report they stay queued."""
         try:
             await self._submit_dsn(report, message.mail_from, message)
         except asyncio.CancelledError:
-            for recipient, _, _ in failed:  # they stay in the spool as they are
+            for recipient, _, _ in told:  # they stay in the spool as they are
                 self._leave(recipient)
             raise
-        except Exception:  # the recipients stay queued: without its report no failure may end
+        except Exception:
             _log.exception("report not stored message=%s", message.message_id)
-            due_unix = self._clock.unix() + self._settings.delivery.first_retry_seconds
-            for recipient, _, _ in failed:
-                self._postpone(recipient, due_unix, None)
-        else:
-            for recipient, _, record in failed:
-                self._finish(recipient, record)
+            if must_be_told:
+                due_unix = self._clock.unix() + self._settings.delivery.first_retry_seconds
+                for recipient, _, _ in told:
+                    self._postpone(recipient, due_unix, None)
+                return
+        for recipient, _, record in told:
+            self._finish(recipient, record)
 
 
 def _judged(outcome: Outcome) -> dict[str, Any]:

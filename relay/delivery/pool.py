@@ -296,7 +296,9 @@ class Pool:
         self._settle(parcel, None)
 
     def _settle(self, parcel: Parcel, connection: Connection | None) -> None:
-        way = NO_WAY if connection is None else Way(connection.remote, connection.source, connection.tls)
+        way = NO_WAY
+        if connection is not None:
+            way = Way(connection.remote, connection.source, connection.tls, connection.passes_dsn)
         delivered, deferred, bounced = self._shop.books.settle(parcel, self.target.name, way)
         self.delivered += delivered
         self.deferred += deferred

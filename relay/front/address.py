@@ -20,7 +20,6 @@ _RARE = re.compile(
     rf"<((?:{_UTEXT}(?:\.{_UTEXT})*|{_QUOTED})@(?:{_ULABEL}(?:\.{_ULABEL})*|\[[0-9A-Fa-fIPv:.]+\])){_REST}"
 )
 _INVISIBLE = re.compile("[\u0080-\u00a0\u2000-\u200f\u2028-\u202f\ufeff]")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 _MALFORMED = Reply(553, "5.1.3", "malformed address")
 
@@ -40,11 +39,6 @@ def parse_path(argument: str, *, may_be_empty: bool) -> tuple[str, dict[str, str
     else:
         raise PermanentError(_MALFORMED)
     return address, _parse_parameters(rest)
-
-
-def decode_xtext(value: str) -> str:
-    """Decode xtext (RFC 3461 section 4)."""
-    return _XTEXT.sub(lambda match: chr(int(match[1], 16)), value)
 
 
 def _check(address: str) -> None:

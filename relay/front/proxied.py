@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiosmtpd.proxy_protocol import AF, V2_CMD, get_proxy
 
-from relay.front.address import decode_xtext
+from relay.dsn_options import decode_xtext
 from relay.reply import PermanentError, Reply
 
 XCLIENT_NAMES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")

@@ -6,10 +6,11 @@ Never logs per command; never echoes input.
 from typing import Any, Self
 
 from relay.admission import Admission
-from relay.envelope import Submission
-from relay.front.address import decode_xtext, parse_path
+from relay.dsn_options import decode_xtext, mail_options, rcpt_options
+from relay.envelope import Credential, Submission
+from relay.front.address import parse_path
+from relay.front.bindings import check_binding
 from relay.front.doorway import CLOSING
-from relay.front.dsn_options import mail_options, rcpt_options
 from relay.front.incoming import TOO_BIG
 from relay.front.transfer import Transfer
 from relay.reply import PermanentError, RelayError, Reply
@@ -63,6 +64,7 @@ class Door(Transfer):
             raise PermanentError(Reply(555, "5.5.4", "MAIL parameter not recognized"))
         self._check_mail_parameters(address, parameters)
         self._dsn = mail_options(parameters)
+        check_binding(self._bound(), address)
         self.envelope.mail_from = address
         self.envelope.smtp_utf8 = "SMTPUTF8" in parameters
         self._is_8bit = parameters.get("BODY", "").upper() == "8BITMIME"
@@ -147,12 +149,17 @@ class Door(Transfer):
         is_known = self._refusals <= _RECORDED_REFUSALS and not is_stranger
         self.way.on_refusal(stage, reply, self._submission(b"") if is_known else None)
 
+    def _bound(self) -> Credential | None:
+        """The login, where this client has one: it may be bound to domains or to one end sender."""
+        return self.way.credential_of(self._credential) if self._credential else None
+
     def _submission(self, content: bytes, large: LargeFile | None = None) -> Submission:
         assert self.envelope is not None
         assert self.session is not None
         account = self._sender_account()
         if account is None:
             raise PermanentError(_AUTH_NEEDED)  # revoked during the transaction
+        bound = self._bound()
         return Submission(
             account=account,
             credential=self._credential or f"network {self.ip}",
@@ -171,6 +178,8 @@ class Door(Transfer):
             dsn=self._dsn,
             rcpt_dsns=tuple(self._rcpt_dsns) if any(self._rcpt_dsns) else (),
             admission=self._admission,
+            end_sender=bound.end_sender if bound else "",
+            sender_domains=bound.sender_domains if bound else (),
         )
 
 

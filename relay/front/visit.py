@@ -32,6 +32,7 @@ class Visit(Conversation):
     _entrance: Entrance
     _account: Account | None
     _credential: str
+    _proven: str  # the hash its password proved
     _given: LoginPassword | None
     is_in_transaction: bool
 
@@ -47,7 +48,7 @@ class Visit(Conversation):
 
     def cloned(self) -> Self:
         visit = super().cloned()
-        visit._account, visit._credential, visit._given = None, "", None
+        visit._account, visit._credential, visit._proven, visit._given = None, "", "", None
         visit.is_in_transaction = False
         return visit
 
@@ -58,7 +59,7 @@ class Visit(Conversation):
         super().connection_made(transport)
         if not is_new:
             # TLS begins: forget what was said in clear text (RFC 3207 section 4.2)
-            self._account, self._credential = None, ""
+            self._account, self._credential, self._proven = None, "", ""
             return
         peer = transport.get_extra_info("peername")
         self.ip = plain_ip(peer[0]) if peer else ""
@@ -113,7 +114,8 @@ class Visit(Conversation):
             if unwelcome := self._doors.enter(self):
                 self.close_with(unwelcome)
                 raise RelayError(unwelcome)
-        self._account, self._credential, self.session.authenticated = None, "", False
+        self._account, self._credential, self._proven = None, "", ""
+        self.session.authenticated = False
         self.session.host_name = client.helo
         if client.login is not None:
             self._log_in_as(self.way.credential_of(client.login))
@@ -195,7 +197,7 @@ class Visit(Conversation):
             await self.push("535 5.7.8 authentication credentials invalid")
         else:
             self.session.authenticated = True
-            self._account, self._credential = account, found.login
+            self._account, self._credential, self._proven = account, found.login, found.hash
             await self.push("235 2.7.0 authentication successful")
 
     def _may_authenticate(self) -> bool:
@@ -209,8 +211,10 @@ class Visit(Conversation):
             self.close_with(ERRONEOUS)
 
     def _sender_account(self) -> Account | None:
-        """Whose client this is now, not as it was at login: a login may have been revoked since."""
+        """Whose client this is now, not as it was at login: a login may have been revoked or rotated away since."""
         if self._account is None:
             return self.way.account_of_ip(self.ip)
-        credential = self.way.credential_of(self._credential)
-        return None if credential is None or credential.is_revoked else self.way.account_of_name(self._account.name)
+        way = self.way
+        if not way.authenticator.is_usable(self._credential, self.ip, way.clock.now(), self._proven):
+            return None
+        return way.account_of_name(self._account.name)

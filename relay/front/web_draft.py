@@ -5,12 +5,13 @@ through the same checks as that of DATA.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import msgspec
 from starlette.requests import Request
 
+from relay.admission import Admission
 from relay.front.canonical import canonical
 from relay.front.compose import Letter, compose, decoded, listed
 from relay.front.mailbox import Mailbox, clean, parse_address, parse_mailbox
@@ -45,6 +46,19 @@ class Draft:
     content: bytes
     is_8bit: bool
     is_smtputf8: bool
+
+    def admitted(self, admission: Admission) -> "Draft":
+        """Return the draft with those recipients for whom there is room, reserved from now on."""
+        kept, refused, results = [], [*self.refused], {each.address: each for each in self.results}
+        for address in self.recipients:
+            try:
+                admission.add(address)
+            except RelayError as error:
+                refused.append(error.reply)
+                results[address] = RecipientResult(address=address, status=Fate.DEFERRED, reply=str(error.reply))
+            else:
+                kept.append(address)
+        return replace(self, recipients=tuple(kept), refused=refused, results=list(results.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from relay.envelope import Once, Submission
+from relay.front.bindings import check_binding
 from relay.front.conversation import TRY_LATER
 from relay.front.doorway import Doorway
 from relay.front.flights import KEEP_HOURS, Flights, key_of
@@ -91,11 +92,22 @@ class Messages:
         """Return the answer to a message that is on disk. Raises RelayError."""
         try:
             draft = await self._drafted(form, body)
+            check_binding(self._way.credential_of(caller.login), draft.mail_from)
         except RelayError as error:
             self._way.on_refusal("data", error.reply, self._of(caller))
             raise
         body.clear()  # not kept in memory a second time until the message is stored
-        submission = self._submission(caller, draft, key)
+        bare = replace(self._of(caller), mail_from=draft.mail_from, recipients=draft.recipients)
+        admission = self._way.admit(bare) if self._way.admit else None
+        try:
+            if admission is not None:
+                draft = draft.admitted(admission)
+            return await self._hand_over(replace(self._submission(caller, draft, key), admission=admission), draft)
+        finally:
+            if admission is not None:
+                admission.close()
+
+    async def _hand_over(self, submission: Submission, draft: Draft) -> bytes:
         for number, reply in enumerate(draft.refused):
             # as in SMTP: beyond a number they are only counted
             self._way.on_refusal("rcpt", reply, replace(submission, content=b"") if number < _RECORDED else None)
@@ -113,6 +125,7 @@ class Messages:
 
     def _of(self, caller: Caller) -> Submission:
         """What is known before the message is."""
+        bound = self._way.credential_of(caller.login)
         return Submission(
             account=caller.account,
             credential=caller.login,
@@ -124,6 +137,8 @@ class Messages:
             recipients=(),
             content=b"",
             received_at=self._way.clock.now(),
+            end_sender=bound.end_sender if bound else "",
+            sender_domains=bound.sender_domains if bound else (),
         )
 
     def _submission(self, caller: Caller, draft: Draft, key: "_Key | None") -> Submission:

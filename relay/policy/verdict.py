@@ -30,8 +30,8 @@ TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this lon
 class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
-    `error` says why there is no `score`; neither: a relay without a model. `group`: the account's newcomers, where the
-    sender is one.
+    `foreign_domain`: that of From:, where the login is bound to others. `error` says why there is no `score`; neither:
+    a relay without a model. `group`: the account's newcomers, where the sender is one.
     """
 
     sender: SenderId
@@ -45,6 +45,7 @@ class Inputs:
     model: str = ""
     group: Group | None = None
     lockdown: LockdownResult = NOT_ASKED
+    foreign_domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,15 @@ def _over_limit(case: _Case) -> _Match | str:
     if limit.due_unix is not None:
         return f"{limit.whose} over {limit.name}, delayed: {numbers(limit)}"
     return f"{limit.used} of {limit.limit} recipients used in 60 min" if limit.limit else "no limit"
+
+
+def _binding(case: _Case) -> _Match | str:
+    domain = case.inputs.foreign_domain
+    if not domain:
+        return "the login may send as this author"
+    detail = f"From: names {printable(domain, 80)}, and this login is bound to other domains"
+    text = f"[FROM] sender {_sender(case)} refused: {detail} (rule sender_domain; this message only)"
+    return _Match(Action.REJECT, "sender_domain", detail, _reply(550, "5.7.1", text))
 
 
 def _lockdown(case: _Case) -> _Match | str:
@@ -244,6 +254,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("sender_suspended", _sender_suspended),
     ("sender_blocked", _sender_blocked),
     ("rate_limit", _over_limit),
+    ("sender_domain", _binding),
     ("lockdown", _lockdown),
     ("sender_held", _sender_held),
     ("trigger", _trigger),

@@ -306,7 +306,16 @@ class Committer:
             for recipient in item.recipients:
                 due = None if state == index.HELD else recipient.due_unix
                 rows.append(
-                    (recipient.id, number, lane(sender, recipient.destination), recipient.address, due, 0, state)
+                    (
+                        recipient.id,
+                        number,
+                        lane(sender, recipient.destination),
+                        recipient.address,
+                        due,
+                        0,
+                        state,
+                        recipient.dsn,
+                    )
                 )
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
         index.insert_recipients(self._connection, rows)

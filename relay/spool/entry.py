@@ -27,7 +27,9 @@ class Flags(IntFlag):
 
 @dataclass(slots=True)
 class SpooledMessage:
-    """One accepted message. `prefix` are our header lines above its content; `id` is that of its first recipient."""
+    """One accepted message. `prefix` are our header lines above its content; `id` is that of its first recipient.
+
+    `dsn` is what its sender asked for with MAIL (dsn_options.py)."""
 
     id: int
     message_id: str
@@ -42,6 +44,7 @@ class SpooledMessage:
     subject: str = ""
     score: float | None = None
     rule: str = ""
+    dsn: str = ""
     size_bytes: int = 0
     crc: int = 0
     place: Place = field(default=Place(0, 0, 0))
@@ -66,6 +69,7 @@ class SpooledRecipient:
     destination: str
     attempts: int = 0
     due_unix: float | None = None
+    dsn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ def message_row(message: SpooledMessage, state: int) -> tuple[object, ...]:
         message.subject,
         message.score,
         message.rule,
+        message.dsn,
         state,
     )
 
@@ -186,6 +191,7 @@ def _message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
         subject=str(row[14]),
         score=None if score is None else float(str(score)),
         rule=str(row[16]),
+        dsn=str(row[17]),
         size_bytes=len(prefix) + length,
         crc=crc,
         place=Place(segment, offset, length),

@@ -51,8 +51,14 @@ INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient;
 UPDATE meta SET value = (value >> 40 << 32) | (value & 0xFFFFFFFF) WHERE name = 'journaled';
 """
 
+# 4: what the sender wants to be told, as dsn_options.py writes it.
+_DSN = """
+ALTER TABLE message ADD COLUMN dsn TEXT NOT NULL DEFAULT '';
+ALTER TABLE recipient ADD COLUMN dsn TEXT NOT NULL DEFAULT '';
+"""
+
 # 3: answers under a client's key, with their message.
-STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA)
+STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN)
 
 
 class NewerIndex(sqlite3.DatabaseError):

@@ -167,12 +167,13 @@ class Spool:
         is_held: bool,
         answered: Answered | None = None,
         due_unix: float | None = None,
+        dsns: Sequence[str] = (),
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
         message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none. `due_unix`:
-        not to be delivered before; the courier hears of it by `expect`. Raises SpoolFull: nothing was stored, a retry
-        may help.
+        not to be delivered before; the courier hears of it by `expect`. `dsns`: one an address, or none at all. Raises
+        SpoolFull: nothing was stored, a retry may help.
         """
         large = content if isinstance(content, LargeFile) else None
         data = content if isinstance(content, bytes) else b""
@@ -182,6 +183,8 @@ class Spool:
             SpooledRecipient(message.id + number, message, address, domain_of(address), due_unix=due_unix)
             for number, address in enumerate(addresses)
         ]
+        for recipient, dsn in zip(recipients, dsns, strict=False):
+            recipient.dsn = dsn
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
@@ -249,13 +252,19 @@ class Spool:
         messages: dict[int, SpooledMessage] = {}
         found, senseless = [], set()
         for row in self._asked(lambda: index.page(self._reader, lane, now_unix, limit)):
-            number, owner, address, due, attempts, destination = row[:6]
+            number, owner, address, due, attempts, destination, dsn = row[:7]
             assert isinstance(owner, int)
             try:
-                message = messages.get(owner) or messages.setdefault(owner, message_of(row[6:], self._node))
+                message = messages.get(owner) or messages.setdefault(owner, message_of(row[7:], self._node))
                 found.append(
                     SpooledRecipient(
-                        int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due))
+                        int(str(number)),
+                        message,
+                        str(address),
+                        str(destination),
+                        int(str(attempts)),
+                        float(str(due)),
+                        str(dsn),
                     )
                 )
             except (CorruptEntry, ValueError) as error:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.front.address import decode_xtext, parse_path
+from relay.dsn_options import decode_xtext
+from relay.front.address import parse_path
 from relay.reply import PermanentError
 
 

@@ -358,7 +358,7 @@ def test_empty_segments_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_waiting_reads_one_due_time_per_lane(tmp_path: Path) -> None:
     connection = index.connect(tmp_path / "index.sqlite")
     lane = index.lane_id(connection, "s", "d")
-    rows = [(number, number, lane, "x@d", float(number), 0, index.QUEUED) for number in range(1, 10)]
+    rows = [(number, number, lane, "x@d", float(number), 0, index.QUEUED, "") for number in range(1, 10)]
     index.insert_recipients(connection, rows)
 
     assert index.lanes_waiting(connection) == [(lane, "s", "d", 1.0)]

@@ -13,6 +13,8 @@ _ENVID_LENGTH, _ORCPT_LENGTH = 100, 500  # RFC 3461 sections 4.4 and 4.2
 _xtext = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+").fullmatch
 _orcpt = re.compile(r"[A-Za-z0-9.-]{1,40};(?:[!-*,-<>-~]|\+[0-9A-F]{2})+").fullmatch
 
+_encoded = re.compile(r"\+([0-9A-F]{2})")
+
 _BAD = Reply(501, "5.5.4", "bad DSN parameter")
 
 
@@ -63,3 +65,8 @@ def option(options: str, name: str) -> str:
         if word.startswith(f"{name}="):
             return word.removeprefix(f"{name}=")
     return ""
+
+
+def decode_xtext(value: str) -> str:
+    """Decode xtext (RFC 3461 section 4)."""
+    return _encoded.sub(lambda match: chr(int(match[1], 16)), value)
