@@ -56,6 +56,10 @@ class Gate:
         """Open a transaction; `submission` has its envelope sender, recipients and content need not be there yet."""
         return Admission(self, submission)
 
+    def is_limited(self) -> bool:
+        """Tell whether anything can be refused before the content is there."""
+        return bool(self._sets) or self.ledger.is_crowded(self.clock.unix())
+
     def settle(self, submission: Submission, sender: SenderId, now_unix: float) -> Taking:
         """Take room for a whole message at all levels, or at none; a reservation of its transaction ends with it."""
         if submission.admission is not None:

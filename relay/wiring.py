@@ -181,7 +181,7 @@ def wire(core: Core) -> Parts:
         gate=gate,
         signals=core.signals,
         lockdown=Lockdown(settings, clock),
-        state_of=lambda sender: state.state_of(sender, clock.now()),
+        state_of=state.state_of,
         decide=commands.apply,
         signers=core.signers,
         reference_key=core.secret,
@@ -208,7 +208,7 @@ def _gate(core: Core) -> Gate:
         clock=clock,
         ledger=core.ledger,
         sets=state.limits,
-        state_of=lambda sender: state.state_of(sender, clock.now()),
+        state_of=state.state_of,
         is_newcomer=signals.is_newcomer,
         age_of=age_of,
         key=core.secret,
@@ -241,6 +241,7 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         on_refusal=Refusals(journal, metrics, demo=settings.demo).note,
         on_auth_failure=on_auth_failure,
         admit=gate.admit,
+        is_limited=gate.is_limited,
     )
 
 

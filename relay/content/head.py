@@ -8,6 +8,8 @@ from relay.content.window import Content
 _MAX_HEAD = 256 * 1024
 _MAX_FIELDS = 1000
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
+# The form of nearly all mail, at a third of the price of looking at each line; whatever else comes is looked at below
+_SOUND_FIELDS = re.compile(rb"([!-9;-~]+):([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n").findall
 _NAME = re.compile(rb"[!-9;-~]+")
 
 
@@ -38,6 +40,14 @@ def split_head(content: Content, start: int = 0, end: int | None = None) -> Head
     stop = content.find(b"\r\n\r\n", start, end)
     body_at = end if stop < 0 else stop + 4
     stop = end if stop < 0 else stop
+    if 0 <= stop - start <= _MAX_HEAD and body_at == stop + 4:
+        block = content[start : stop + 2]
+        found = _SOUND_FIELDS(block)
+        # matches do not overlap: together as long as the block, they are all of it
+        if len(found) < _MAX_FIELDS and sum(len(name) + len(value) for name, value in found) + 3 * len(found) == len(
+            block
+        ):
+            return Head([(name.lower(), value) for name, value in found], body_at, True)
     fields, is_sound = [], stop - start <= _MAX_HEAD
     for line in _FIELD_END.split(content[start : min(stop, start + _MAX_HEAD)])[:_MAX_FIELDS]:
         name, colon, value = line.partition(b":")

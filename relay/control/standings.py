@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from relay.policy.decision import Decision, Effect, Standing, State, fold
+from relay.policy.decision import UNDECIDED, Decision, Effect, State, fold
 
-_NO_DECISION = State(Standing.OK)
 # They work through the row they supersede.
 _ANSWERS = (Effect.RELEASE, Effect.CONFIRM)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -37,10 +36,14 @@ class Standings:
         for decision in decisions:
             self._remove(decision)
 
+    def knows(self, sender: str) -> bool:
+        """Tell whether anybody ever decided about a sender."""
+        return sender in self._by_sender
+
     def state_of(self, sender: str, now: datetime) -> State:
         rows = self._by_sender.get(sender)
         if not rows:
-            return _NO_DECISION
+            return UNDECIDED
         cached = self._cache.get(sender)
         if cached and cached[0] <= now < cached[1]:
             return cached[2]

@@ -47,9 +47,12 @@ class State(Logins):
         await self._stop_noting()
         await self._database.close()
 
-    def state_of(self, sender: str, now: datetime) -> decision.State:
-        """Where a sender stands. Cheap enough for every message."""
-        return self.standings.state_of(sender, now)
+    def state_of(self, sender: str, now: datetime | None = None) -> decision.State:
+        """Where a sender stands, now if not said otherwise. Cheap enough to be asked several times a message."""
+        standings = self.standings
+        if not standings.knows(sender):
+            return decision.UNDECIDED
+        return standings.state_of(sender, now or self._clock.now())
 
     def decisions(
         self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int | None = 200

@@ -50,6 +50,8 @@ class Conversation(SMTP):
     is_implicit_tls: bool = False
     _replies: list[bytes]
     _turn: int
+    _deadline: float
+    _timeout_handle: asyncio.TimerHandle | None
 
     def cloned(self) -> Self:
         """A fresh session from this template: SMTP.__init__ inspects every member, 0.1 ms a connection."""
@@ -59,7 +61,7 @@ class Conversation(SMTP):
         asyncio.StreamReaderProtocol.__init__(fresh, reader, fresh._cb_client_connected, loop=self.loop)
         # these hold methods bound to the template: its replies would go to the first connection
         fresh._smtp_methods = {name: getattr(fresh, "smtp_" + name) for name in self._smtp_methods}
-        fresh._replies, fresh._turn = [], 0
+        fresh._replies, fresh._turn, fresh._timeout_handle = [], 0, None
         return fresh
 
     def close_with(self, reply: Reply) -> None:
@@ -70,6 +72,24 @@ class Conversation(SMTP):
             transport.close()
             # close() waits until the client has read everything
             self.loop.call_later(_FAREWELL_SECONDS, transport.abort)
+
+    # ---- deadlines ----
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        # A timer per command costs more than the command: one timer runs, and looks at the deadline when it ends. Only
+        # an earlier deadline than the running timer's needs a new one.
+        self._deadline = self.loop.time() + (duration or self._timeout_duration)
+        handle = self._timeout_handle
+        if handle is None or handle.cancelled() or handle.when() > self._deadline:
+            if handle is not None:
+                handle.cancel()
+            self._timeout_handle = self.loop.call_at(self._deadline, self._timeout_cb)
+
+    def _stop_timeout(self) -> None:
+        """Be patient without end; until the next reset."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+            self._timeout_handle = None
 
     # ---- the end of a connection, in all its kinds ----
 
@@ -103,7 +123,10 @@ class Conversation(SMTP):
         return bool(asyncio.StreamReaderProtocol.eof_received(self)) and not self._tls_protocol
 
     def _timeout_cb(self) -> None:
-        self.close_with(_TIMED_OUT)
+        if self.loop.time() < self._deadline:
+            self._timeout_handle = self.loop.call_at(self._deadline, self._timeout_cb)
+        else:
+            self.close_with(_TIMED_OUT)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log what went wrong; the client learns that it may try again, or that the connection is over."""

@@ -37,6 +37,7 @@ class Doorway:
     on_refusal: Callable[[str, Reply, Submission | None], None]  # stage; None: not worth a record
     on_auth_failure: Callable[[str, bytes, str], None]
     admit: Callable[[Submission], Admission] | None = None  # None: no limits at RCPT
+    is_limited: Callable[[], bool] = lambda: True  # False: `admit` would have nothing to say
 
 
 class House(Protocol):

@@ -112,7 +112,7 @@ class Door(Transfer):
             self._rcpt_dsns.append(dsn)
 
     def _reserve(self, recipient: str) -> None:
-        if self._admission is None and self.way.admit is not None:
+        if self._admission is None and self.way.admit is not None and self.way.is_limited():
             self._admission = self.way.admit(self._submission(b""))
         if self._admission is not None:
             self._admission.add(recipient)

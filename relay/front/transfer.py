@@ -105,8 +105,7 @@ class Transfer(Visit):
             self._reset_timeout()
 
     async def _end_message(self, incoming: Incoming) -> None:
-        if self._timeout_handle is not None:
-            self._timeout_handle.cancel()  # from here on it is our own time: to get 25 MB on a busy disk takes some
+        self._stop_timeout()  # from here on it is our own time: to get 25 MB on a busy disk takes some
         try:
             reply = await self._receive(incoming)
         finally:

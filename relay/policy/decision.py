@@ -100,6 +100,9 @@ class State:
         return self.reinstated_at is not None and now - self.reinstated_at < REINSTATED
 
 
+UNDECIDED = State(Standing.OK)  # of a sender nobody has decided about
+
+
 def fold(decisions: Iterable[Decision], now: datetime) -> State:
     """Return a sender's state at `now` from all rows about it.
 

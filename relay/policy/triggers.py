@@ -7,6 +7,7 @@ for the burst behind a long clean history) is one more line in `alarms`. Pure; m
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from relay.policy.decision import Evidence
 from relay.settings import Policy
@@ -70,6 +71,7 @@ def alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
     yield from _outcome_alarm(_COMPLAINTS, signal.complaints, signal.week_seen, policy)
 
 
+@lru_cache(maxsize=65_536)  # senders have the same few counts; 6 us each
 def spam_certainty(bad: float, seen: float, line: float) -> float:
     """Return P(true spam rate > line) after `bad` of `seen` messages."""
     return beta_exceeds(line, bad, seen, SPAM_PRIOR.bad, SPAM_PRIOR.good)
