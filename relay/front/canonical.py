@@ -16,6 +16,7 @@ HEADER_MAX = 512 * 1024
 
 BARE_LINE_END = Reply(550, "5.6.11", "bare CR or LF in the message (RFC 5321 2.3.8)")
 NUL_BYTE = Reply(550, "5.6.0", "NUL in the message")
+_FEW_DOTS = 32
 HEADER_TOO_BIG = Reply(552, "5.3.4", "message header too big")
 
 _LONG_REST = 4 * LINE_MAX
@@ -141,7 +142,18 @@ def _has_bare_line_end(raw: bytes) -> bool:
 def _unstuffed(raw: bytes, *, is_line_start: bool) -> bytes:
     if is_line_start and raw.startswith(b"."):
         raw = raw[1:]
-    return raw.replace(b"\r\n.", b"\r\n") if b"\r\n." in raw else raw
+    at = raw.find(b"\r\n.")
+    if at < 0:
+        return raw
+    # A few dots are cut out one by one: replace() takes 9 us for 10 kB, as it counts before it copies
+    pieces, start = [], 0
+    while at >= 0 and len(pieces) < _FEW_DOTS:
+        pieces.append(raw[start : at + 2])
+        start = at + 3
+        at = raw.find(b"\r\n.", start)
+    rest = raw[start:]
+    pieces.append(rest.replace(b"\r\n.", b"\r\n") if at >= 0 else rest)
+    return b"".join(pieces)
 
 
 def _normalised(raw: bytes) -> bytes:

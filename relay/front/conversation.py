@@ -89,7 +89,6 @@ class Conversation(SMTP):
         """Be patient without end; until the next reset."""
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
-            self._timeout_handle = None
 
     # ---- the end of a connection, in all its kinds ----
 
