@@ -18,7 +18,8 @@ class SettingsError(Exception):
     """A setting is unknown or wrong; the text names key, value and fix."""
 
 
-# Whoever may say where a client comes from can pass for any allowlisted server: a whole provider must not be able to.
+# Larger networks are whole providers: who lets them in, or believes where they say a client comes from, runs an open
+# relay. /8 is the largest private block.
 SHORTEST_PREFIX = {4: 8, 6: 32}
 
 

@@ -18,8 +18,9 @@ from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.protocol import Signer
 from relay.content.workers import ContentPool
+from relay.control.checks import checked_network
 from relay.control.commands import Commands
-from relay.control.errors import StateFailure
+from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
@@ -114,6 +115,7 @@ async def start_core(
     except (StateFailure, sqlite3.Error) as error:
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
+    _refuse_open_relay(state)
     wait = max(settings.delivery.max_retry_seconds, LONGEST_DELAY_SECONDS)
     try:
         spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
@@ -152,6 +154,18 @@ async def start_core(
         signers=signers,
         secret=secret,
     )
+
+
+def _refuse_open_relay(state: State) -> None:
+    """The commands let no such network in; a row that was written past them must not make an open relay."""
+    for allowed in state.allowlist:
+        try:
+            checked_network(str(allowed.network))
+        except Invalid as error:
+            raise StartFailure(
+                f"the network {allowed.network} of account {allowed.account!r}: {error}. Take it out of table network "
+                "of state.sqlite"
+            ) from error
 
 
 def wire(core: Core) -> Parts:

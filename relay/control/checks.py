@@ -5,12 +5,11 @@ import shlex
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from relay.control.errors import Invalid
+from relay.settings import SHORTEST_PREFIX
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LOGIN = re.compile(r"[!-~]{1,255}")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
-# Larger networks are whole providers: who allows them runs an open relay. /8 is the largest private block.
-_SHORTEST_PREFIX = {4: 8, 6: 32}
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 in the clothes of IPv6 (RFC 4291 2.5.5.2)
 _END_SENDER_BYTES = 255  # as front/identity.py cuts a value
 
@@ -45,7 +44,7 @@ def checked_end_sender(text: str) -> str:
 def checked_network(text: str) -> IPv4Network | IPv6Network:
     """A network that may be let in without a password: none that is half the world."""
     network = bound_network(text)
-    shortest = _SHORTEST_PREFIX[network.version]
+    shortest = SHORTEST_PREFIX[network.version]
     if network.prefixlen < shortest:
         raise Invalid(f"{network} would make this an open relay; at most a /{shortest} can be allowed")
     return network
