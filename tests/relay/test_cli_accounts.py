@@ -136,6 +136,7 @@ def test_a_removed_account_can_be_brought_back(say: Say, capsys: pytest.CaptureF
         ("account restore acme", 1, "no removed account"),
         ("reseller suspend nobody", 1, "there is no reseller 'nobody'"),
         ("account set acme --reseller nobody", 1, "there is no reseller 'nobody'; `mailweir reseller ls`"),
+        ("lockdown check 'bad domain'", 1, "domain 'bad domain'"),
         ("allow ls nobody", 1, "there is no account 'nobody'"),
         ("limit ls nobody", 1, "there is no account 'nobody'"),
     ],
