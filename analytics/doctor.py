@@ -64,6 +64,8 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _ports(settings, relay.level is Level.OK, analytics.level is Level.OK)
     yield from _journal(settings, analytics.level is Level.OK)
     yield from _dns(settings)
+    if analytics.level is not Level.FAIL:
+        yield from _alarms(settings)
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:
@@ -147,6 +149,19 @@ def _ask_analytics(settings: Settings) -> Finding:
         text = "; ".join(f"{row['job']}: {row['last_error']}" for row in failed)
         return Finding(Level.WARN, f"analytics: answers, but jobs fail: {text}", "its log says more")
     return Finding(Level.OK, f"analytics: answers on {settings.analytics.listen}, every job well")
+
+
+def _alarms(settings: Settings) -> Iterator[Finding]:
+    """What the relays raised in the last day."""
+    fixes = {"no_sender_id": "let that server name its users in X-AuthUser: docs/integrations"}
+    try:
+        with QueryClient.of(settings, "admin", timeout_seconds=3) as client:
+            rows = client.table("alarms").to_pylist()
+    except (AnalyticsDown, QueryError):
+        return  # the finding on analytics says so
+    for row in rows:
+        text = f"alarm: {row['logged_at']:%Y-%m-%d %H:%M} UTC, {row['text']}"
+        yield Finding(Level.WARN, text, fixes.get(row["condition"], "see the relay's log"))
 
 
 def _start(name: str) -> str:

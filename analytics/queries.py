@@ -237,6 +237,16 @@ GROUP BY ALL
 ORDER BY ALL
 """
 
+# Of each condition and account the last one.
+_ALARMS = """
+SELECT logged_at, condition, account, text
+FROM alarm
+WHERE logged_at >= $since AND {scope}
+QUALIFY row_number() OVER (PARTITION BY condition, account ORDER BY logged_at DESC) = 1
+ORDER BY logged_at DESC
+LIMIT 100
+"""
+
 QUERIES: Mapping[str, Query] = {
     "tiles": Query(_TILES),
     "flow": Query(_flow("{scope}"), {"bucket_seconds": 300}, _flow("{scope}", "", "flow_event", "happened_at")),
@@ -257,5 +267,6 @@ QUERIES: Mapping[str, Query] = {
     "ingest": Query(_INGEST),
     "corrupt": Query(_CORRUPT),
     "listings": Query(_LISTINGS),
+    "alarms": Query(_ALARMS),
     "hours_of_week": Query(_HOURS, days=28),
 }

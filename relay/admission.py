@@ -135,7 +135,7 @@ class Gate:
         if claim is None and limit:
             limits = LimitSet(rcpts_per_hour=max(1, round(limit)))
             row, whose = f"{account.name}|newcomers|", f"new senders of account {account.name}"
-            claim = Claim(Level.SENDERS, row, whose, limits, limits, band=band_of(limits))
+            claim = Claim(Level.SENDERS, row, whose, limits, limits, band=band_of(limits), is_shared=True)
             _cached(self._newcomers, key, claim)
         return claim
 

@@ -30,7 +30,10 @@ def table(reading: Reading[pd.DataFrame], *, key: str) -> dict[str, Any]:
             "mail_from": frame["mail_from"].fillna("").replace("", "<>"),
             "recipients": frame["recipients"],
             "score": frame["score"].astype("float64"),
-            "outcome": [look(outcome).word if _text(outcome) else "–" for outcome in frame["outcome"]],
+            "outcome": [
+                _outcome(_text(outcome), _text(rule))
+                for outcome, rule in zip(frame["outcome"], frame["rule"], strict=True)
+            ],
         }
     )
     chosen = st.dataframe(
@@ -185,6 +188,13 @@ def _shown(value: Any) -> str:
 
 def _is_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value) or (hasattr(value, "__len__") and len(value) == 0)
+
+
+def _outcome(outcome: str, rule: str) -> str:
+    """Say of mail that waits for room under a limit that it does: it is not lost."""
+    if outcome == "accepted" and rule == "rate_delay":
+        return "Delayed"
+    return look(outcome).word if outcome else "–"
 
 
 def _text(value: Any) -> str:

@@ -135,9 +135,15 @@ def change(now_value: float | None, before: float | None) -> str | None:
 
 
 def sender_parts(sender: str) -> tuple[str, str, str]:
-    """Split `account|kind|value`; the value may itself contain a bar."""
+    """Split `account|kind|value`; the value may itself contain a bar.
+
+    >>> sender_parts("shop|newcomers|")  # relay/tree.py: all of them together
+    ('shop', 'newcomers', 'new senders of account shop')
+    """
     account, _, rest = sender.partition("|")
     kind, _, value = rest.partition("|")
+    if kind == "newcomers" and not value:
+        return account, kind, f"new senders of account {account}"
     return account, kind, value or sender
 
 

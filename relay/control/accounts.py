@@ -71,6 +71,8 @@ class Accounts:
         before = in_sight(self._state.accounts, principal, name)
         if change.reseller is not UNSET and change.reseller != before.reseller:
             require_whole_tree(principal, "move an account to another reseller")
+            if change.reseller and change.reseller not in self._state.resellers:  # a slip would lift its limits
+                raise NotFound(f"there is no reseller {change.reseller!r}; `mailweir reseller ls` names them all")
         after = _changed(before, change)
         if after != before and not change.dry_run:
             await self._state.change_account(

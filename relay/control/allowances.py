@@ -36,6 +36,8 @@ class Networks:
 
     def list(self, principal: Principal, account: str | None = None) -> list[NetworkView]:
         require(principal, Role.VIEWER)
+        if account is not None:
+            in_sight(self._state.accounts, principal, account)
         return [
             NetworkView(network=str(known.network), account=known.account)
             for known in self._state.networks
@@ -86,6 +88,8 @@ class LimitDesk:
 
     def list(self, principal: Principal, account: str | None = None) -> list[LimitView]:
         require(principal, Role.VIEWER)
+        if account is not None:
+            in_sight(self._state.accounts, principal, account)
         found = sorted(self._state.limits.items(), key=lambda item: (item[0][1], [*Level].index(item[0][0])))
         views = [_limit_view(level, key, limits) for (level, key), limits in found]
         return [one for one in views if account in (None, one.account) and self._is_seen(principal, one)]
@@ -118,7 +122,7 @@ class LimitDesk:
         if level is Level.RESELLER:
             require_whole_tree(principal, "set a reseller's limits")
             if key not in self._state.resellers:
-                raise NotFound(f"there is no reseller {key!r}")
+                raise NotFound(f"there is no reseller {key!r}; `mailweir reseller ls` names them all")
             return
         if len(key) > _KEY_LENGTH:
             raise Invalid(f"key {key[:40]!r}...: at most {_KEY_LENGTH} characters")
@@ -178,7 +182,7 @@ class Resellers:
         require_whole_tree(principal, "suspend or resume resellers")
         known = self._state.resellers.get(name)
         if known is None:
-            raise NotFound(f"there is no reseller {name!r}")
+            raise NotFound(f"there is no reseller {name!r}; `mailweir reseller ls` names them all")
         after = replace(known, is_suspended=is_suspended)
         if known != after and not order.dry_run:
             after = await self._state.suspend_reseller(name, is_suspended, principal)

@@ -150,7 +150,8 @@ def account_set(context: Context, /, **options: Any) -> None:
         dry_run=options["dry_run"],
     )
     changed = ask_desk(context, lambda desk: desk.change_account(options["name"], change))
-    _tell_changed(changed, options["as_json"], "change" if changed.undo else "find nothing to change in", "changed")
+    verb, done = ("change", "changed") if changed.undo else ("find nothing to change in", "found nothing to change in")
+    _tell_changed(changed, options["as_json"], verb, done)
 
 
 @account.command("suspend")
@@ -268,4 +269,8 @@ def reseller_resume(context: Context, name: str, as_json: bool, dry_run: bool) -
 
 
 def _tell_changed(changed: "AccountChanged", as_json: bool, verb: str, done: str) -> None:
-    tell(changed, as_json, f"{f'would {verb}' if changed.dry_run else done} account {changed.account.name}")
+    spooled = (
+        f" ({changed.waiting} messages to deliver, {changed.held} held)" if changed.waiting or changed.held else ""
+    )
+    would = f"would {verb}" if changed.dry_run else done
+    tell(changed, as_json, f"{would} account {changed.account.name}{spooled}")

@@ -72,7 +72,7 @@ class Credentials:
     def _find(self, principal: Principal, login: str) -> Credential:
         known = self._state.credentials.get(login)
         if known is None:
-            raise NotFound(f"there is no login {login!r}")
+            raise NotFound(f"there is no login {login!r}; `mailweir cred ls` names them all")
         require_sight(principal, known.account, self._reseller(known), f"login {login!r}")
         return known
 

@@ -34,7 +34,9 @@ def lockdown() -> None:
 def check(context: Context, domain: str, account: str, sender: str, as_json: bool) -> None:
     """Ask DNS who may use DOMAIN; with --account or --sender, exit 1 when they may not."""
     from relay.control import show
+    from relay.control.checks import checked_domain
 
+    domain = checked_domain(domain)
     account = account or sender.partition("|")[0]
     answer, result = asyncio.run(_asked(context.settings(), domain, account, sender))
     if as_json:

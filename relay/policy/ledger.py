@@ -64,11 +64,17 @@ class Ledger:
         now = due = self._advanced(now_unix)
         decisive, name = claims[-1], "rcpts_per_hour"
         for claim in claims:
-            at, limit_name = self._usage(claim.row).earliest(claim.limits, ask, now)
+            at, limit_name = self._earliest(claim, ask, now)
             if at > now and (refused := self._refused(claim, limit_name, ask, now, at)):
                 return Taking(refused, *self._hour(claims[-1], now))
             if at > due:
                 due, decisive, name = at, claim, limit_name
+        for claim in claims if due > now else ():
+            if claim.is_shared:  # room now is not room then: others have booked in between
+                at = self._usage(claim.row).between(claim.limits, ask, now, due)
+                if at > due and (refused := self._refused(claim, "rcpts_per_hour", ask, now, at)):
+                    return Taking(refused, *self._hour(claims[-1], now))
+                due = at
         delayed = self._use(decisive, name, ask, now, due=due) if due > now else None
         for claim in claims:
             self._usage(claim.row).count(claim.limits, ask, due if claim.band else now)
@@ -81,7 +87,7 @@ class Ledger:
         """Return the refusal that `take` would give, if it would; nothing is taken."""
         now = self._advanced(now_unix)
         for claim in claims:
-            at, name = self._usage(claim.row).earliest(claim.limits, ask, now)
+            at, name = self._earliest(claim, ask, now)
             if at > now and (refused := self._refused(claim, name, ask, now, at)):
                 return refused
         return None
@@ -134,6 +140,12 @@ class Ledger:
             now = self._last
         self._last = now
         return now
+
+    def _earliest(self, claim: Claim, ask: Ask, now: float) -> tuple[float, str]:
+        usage = self._usage(claim.row)
+        if claim.is_shared:
+            return usage.between(claim.limits, ask, now, now), "rcpts_per_hour"
+        return usage.earliest(claim.limits, ask, now)
 
     def _usage(self, row: str) -> Usage:
         usage = self._usages.get(row)

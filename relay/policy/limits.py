@@ -23,7 +23,8 @@ class Claim:
     """One key that must have room: `row` is its name in the ledger, `whose` the one for readers.
 
     In `limits` None and 0 are no limit; they are `base` x `multiplier`. `band`: recipients that may be booked ahead
-    when there is no room now; 0: none, refuse.
+    when there is no room now; 0: none, refuse. `is_shared`: by senders that must not wait for each other's bookings;
+    such a claim limits recipients of an hour only.
     """
 
     level: Level
@@ -33,6 +34,7 @@ class Claim:
     base: LimitSet
     multiplier: float = 1.0
     band: int = 0
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

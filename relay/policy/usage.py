@@ -55,6 +55,19 @@ class Usage:
                 at, name = found, "unique_rcpts_per_hour"
         return at, name
 
+    def between(self, limits: LimitSet, ask: Ask, now: float, at: float) -> float:
+        """When, from `at` on, the recipients of an hour have room between what is booked; infinity: never."""
+        limit = limits.rcpts_per_hour or 0
+        if not limit:
+            return at
+        if ask.amount > limit:
+            return math.inf
+        self.hour = self.hour or windows.opened()
+        windows.advance(self.hour, int(now // HOUR_SLOT_SECONDS))
+        slot = int(at // HOUR_SLOT_SECONDS)
+        found = windows.between(self.hour, ask.amount, limit, slot)
+        return at if found == slot else float(found * HOUR_SLOT_SECONDS)
+
     def count(self, limits: LimitSet, ask: Ask, at: float) -> None:
         """Count what `earliest` found room for."""
         hour = int(at // HOUR_SLOT_SECONDS)

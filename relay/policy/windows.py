@@ -46,12 +46,25 @@ def earliest(window: "array[int]", amount: int, limit: int, slot: int) -> int:
     return slot
 
 
+def between(window: "array[int]", amount: int, limit: int, slot: int) -> int:
+    """Return the first slot from `slot` on, before or behind what is booked, in which `amount` (at most `limit`) fits.
+
+    For a window that many share: what one of them has booked for later must not send the others behind it.
+    """
+    while (found := _behind(window, limit - amount, slot)) > slot:
+        slot = found
+    return slot
+
+
 def add(window: "array[int]", slot: int, amount: int) -> None:
-    """Count `amount` in `slot`, or in the last slot booked where that is later: units never overtake each other."""
-    if len(window) > 1 and window[-2] >= slot:
-        window[-1] += amount
+    """Count `amount` in `slot`."""
+    place = len(window)
+    while place > 1 and window[place - 2] > slot:
+        place -= 2
+    if place > 1 and window[place - 2] == slot:
+        window[place - 1] += amount
     else:
-        window.extend((slot, amount))
+        window[place:place] = array("I", (slot, amount))
     window[0] += amount
 
 
@@ -90,3 +103,16 @@ def drained(window: "array[int]", slot: int, amount: int) -> int:
 def last_slot(window: "array[int]") -> int:
     """The latest slot with a unit, 0 for none."""
     return window[-2] if len(window) > 1 else 0
+
+
+def _behind(window: "array[int]", room: int, slot: int) -> int:
+    """Return `slot`, or, where it lies in a stretch of 61 slots with more than `room`, the first slot behind that."""
+    reach = range(slot - SLOTS_AFTER, slot + SLOTS_AFTER + 1)
+    near = [(window[place], window[place + 1]) for place in range(1, len(window), 2) if window[place] in reach]
+    if sum(units for _, units in near) <= room:
+        return slot
+    for end in [*(at for at, _ in reversed(near) if at > slot), slot]:
+        inside = [(at, units) for at, units in near if end - SLOTS_AFTER <= at <= end]
+        if sum(units for _, units in inside) > room:
+            return min(inside[0][0], slot) + SLOTS_AFTER + 1
+    return slot

@@ -13,11 +13,12 @@ from relay.cli import Context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.spool.inspection import Inspection, Report
+    from relay.spool.inspection import Inspection, Report, WaitingMessage
 
 # Modules that cost time are imported where they are used: `spool --help` needs none.
 
 _SHOWN = ("message_id", "state", "account", "sender", "mail_from", "received_at", "size_bytes", "subject", "rule")
+_RATE_DELAY = "rate_delay"  # the rule of policy/verdict.py
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -86,7 +87,7 @@ def ls(
         (
             message.message_id,
             message.received_at,
-            message.state,
+            _state_of(message),
             message.sender,
             len(message.recipients),
             message.recipients[0].address if message.recipients else "",
@@ -173,6 +174,12 @@ def export(context: Context, where: tuple[Path, ...], is_all: bool, as_json: boo
         for line in done.damaged:
             click.echo(f"damaged: {line}", err=True)
     click.get_current_context().exit(1 if done.damaged else 0)
+
+
+def _state_of(message: "WaitingMessage") -> str:
+    """Say apart what waits for room under a limit from what waits for its next try."""
+    is_untried = all(recipient.attempts == 0 for recipient in message.recipients)
+    return "delayed" if message.state == "queued" and message.rule == _RATE_DELAY and is_untried else message.state
 
 
 @contextmanager

@@ -10,10 +10,13 @@ from click.testing import CliRunner
 from analytics.cli import doctor
 from analytics.doctor import Finding, Level, examine
 from relay.cli import Context
+from relay.clock import SystemClock
 from relay.control.tokens import ensure_tokens
 from relay.envelope import Account
+from relay.events import AlarmRaised
+from relay.spool.journal import Journal
 from tests.analytics.test_service import served
-from tests.builders import Installation
+from tests.builders import Installation, until
 
 
 @pytest.fixture
@@ -48,6 +51,22 @@ def test_running_installation_is_well(installation: Installation) -> None:
 
     assert [finding for finding in findings if finding.level is Level.FAIL] == []
     assert {finding.text.split(":")[0] for finding in findings} >= {"relay", "analytics", "disk", "journal"}
+
+
+def test_an_alarm_of_the_last_day_is_a_warning_with_its_words(installation: Installation) -> None:
+    installation.add_account(Account("acme", shared_host=True))
+    journal = Journal(installation.settings.journal_dir, "test", "mw1", SystemClock())
+    journal.start()
+    text = "20 of 20 messages of account acme in the last hour name no end user (100 %)"
+    journal.append(AlarmRaised(**journal.stamp(), condition="no_sender_id", account="acme", reseller="", text=text))
+    journal.close()
+
+    with installation.running(), served(installation):
+        until(lambda: about(installation, "alarm") != [], 10, lambda: "the alarm was not told")
+        (alarm,) = about(installation, "alarm")
+
+    assert (alarm.level, text in alarm.text) == (Level.WARN, True)
+    assert "X-AuthUser" in alarm.fix
 
 
 def test_what_does_not_run_is_a_failure_with_the_command(installation: Installation) -> None:

@@ -32,6 +32,7 @@ COLUMNS = {
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
     "listings": "address zone status answer checked_at",
+    "alarms": "logged_at condition account text",
     "hours_of_week": "dow hour messages",
 }
 NEEDED = {"sender": SENDER, "message_id": "mw1.1", "entity": SENDER}

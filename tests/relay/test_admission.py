@@ -127,6 +127,14 @@ def test_inventing_names_buys_nothing() -> None:
     assert outcomes == ["now"] * 4 + ["later"] * 8 + ["new senders of account acme rcpts_per_hour"]
 
 
+def test_a_new_sender_over_its_own_limit_makes_no_other_new_sender_wait() -> None:
+    place = gate({(Level.SENDERS, "acme"): LimitSet(rcpts_per_hour=5)}, new=True)
+    flood = [settled(place, mail(), BOB) for _ in range(100)]
+
+    assert flood == ["now"] * 5 + ["later"] * 95
+    assert [settled(place, mail(), EVE) for _ in range(5)] == ["now"] * 5
+
+
 def test_newcomers_of_a_new_account_have_twenty_times_the_room() -> None:
     place = gate(new=True)
     for account in (replace(ACME, created_at=None), replace(ACME, created_at=NOON - timedelta(hours=23))):

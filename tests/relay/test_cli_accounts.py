@@ -135,6 +135,10 @@ def test_a_removed_account_can_be_brought_back(say: Say, capsys: pytest.CaptureF
         ("account set acme --no-domain a.example", 1, "has no domain a.example"),
         ("account restore acme", 1, "no removed account"),
         ("reseller suspend nobody", 1, "there is no reseller 'nobody'"),
+        ("account set acme --reseller nobody", 1, "there is no reseller 'nobody'; `mailweir reseller ls`"),
+        ("lockdown check 'bad domain'", 1, "domain 'bad domain'"),
+        ("allow ls nobody", 1, "there is no account 'nobody'"),
+        ("limit ls nobody", 1, "there is no account 'nobody'"),
     ],
 )
 def test_a_wrong_call_is_told_clearly(
@@ -166,3 +170,9 @@ def test_tables_are_for_people(say: Say) -> None:
     assert "none" in say("limit ls acme")
     assert "suspended" in say("reseller ls")
     assert say("allow ls") == "no network is allowed without a password\n"
+
+
+def test_a_change_that_changes_nothing_says_so(say: Say) -> None:
+    say("account add acme")
+
+    assert say("account set acme") == "found nothing to change in account acme\n"

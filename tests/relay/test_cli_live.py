@@ -104,6 +104,7 @@ def test_an_account_added_while_the_relay_runs_may_send_at_once(
 
     assert code == 0, told
     assert "say which account: --account acme|shop" in say("send-test", "bob@b.example")[1]
+    assert say("send-test", "no-address", "--account", "shop") == (1, "the door said: 553 5.1.3 malformed address\n")
 
 
 def test_an_unknown_message_is_said_to_be_unknown(relay: Installation, say: Callable[..., tuple[int, str]]) -> None:

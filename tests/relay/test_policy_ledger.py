@@ -124,6 +124,25 @@ def test_what_leaves_keeps_the_limit_and_nobody_overtakes_in_the_band(
         assert sum(amount for at, amount in leaves if end - DAY < at <= end) <= daily
 
 
+@given(st.lists(st.tuples(st.floats(0, 900), st.integers(0, 3), st.integers(1, 4)), max_size=80), st.integers(4, 8))
+def test_what_leaves_of_senders_that_share_a_limit_keeps_it_too(
+    waits: list[tuple[float, int, int]], shared: int
+) -> None:
+    ledger, now = Ledger(), NOON
+    group = replace(claim("all", Level.SENDERS, band=200, rcpts_per_hour=shared), is_shared=True)
+    leaves: list[tuple[float, int]] = []
+    for wait_seconds, who, amount in waits:
+        now += wait_seconds
+        use = ledger.take((group, claim(f"s{who}", band=200, rcpts_per_hour=4)), Ask(amount), now).use
+        if use.is_allowed:
+            due = now if use.due_unix is None else use.due_unix
+            assert now <= due <= now + LONGEST_DELAY_SECONDS
+            leaves.append((due, amount))
+
+    for end, _ in leaves:
+        assert sum(amount for at, amount in leaves if end - HOUR < at <= end) <= shared
+
+
 people = st.lists(st.tuples(st.floats(0, 900), st.sets(st.integers(0, 9), min_size=1, max_size=3)), max_size=80)
 
 

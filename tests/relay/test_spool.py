@@ -54,6 +54,7 @@ async def put(
     to: tuple[str, ...] = ("x@dest.example",),
     is_held: bool = False,
     due_unix: float | None = None,
+    rule: str = "accept",
 ) -> list[SpooledRecipient]:
     number = spool.reserve(len(to))
     message = SpooledMessage(
@@ -69,7 +70,7 @@ async def put(
         b"Received: x\r\n",
         subject="Hello",
         score=0.1,
-        rule="accept",
+        rule=rule,
     )
     record = Reception(
         **journal.stamp(),

@@ -55,6 +55,20 @@ def test_ls_filters_by_state_sender_and_destination(data: Path, capsys: pytest.C
     assert ids("--account", "nobody") == []
 
 
+def test_ls_tells_mail_that_waits_under_a_limit_from_mail_that_waits_for_its_next_try(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fill() -> None:
+        async with opened(data) as (spool, journal):
+            await put(spool, journal, b"\r\nlater\r\n", rule="rate_delay")
+            await put(spool, journal, b"\r\nnow\r\n", rule="accept")
+
+    asyncio.run(fill())
+
+    assert run(["spool", "ls"]) == 0
+    assert [line.split()[3] for line in capsys.readouterr().out.splitlines()[1:]] == ["delayed", "queued"]
+
+
 def test_check_is_content_with_a_sound_spool_and_changes_no_file(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
