@@ -130,6 +130,9 @@ class Receiver:
             self._gate.give_back(arrival.taking, is_abuse=False)
             self._metrics.refused.labels("disk_full").inc()
             raise TransientError(DISK_FULL) from error
+        except BaseException:
+            self._gate.give_back(arrival.taking, is_abuse=False)  # it will come again, and must not pay each time
+            raise
         finally:
             _close_large(arrival.submission)  # whatever was not kept
         return self._refuse(case)

@@ -58,7 +58,8 @@ def identify(submission: Submission, header_block: bytes) -> Identity:
         plan = plan_of(account.identity_rules, account.shared_host)
     else:
         plan = SHARED_HOST if account.shared_host else OWN_HOST
-    end = header_block.find(b"\r\n\r\n")
+    # an empty line at the very beginning: all is body, and nothing in it is a header
+    end = 0 if header_block.startswith(b"\r\n") else header_block.find(b"\r\n\r\n")
     end = len(header_block) if end < 0 else end
     topmost, spans = _read(plan, header_block, end)
     kind, value, source = _named(submission, plan, topmost, header_block, end)

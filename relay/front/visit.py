@@ -116,7 +116,7 @@ class Visit(Conversation):
                 raise RelayError(unwelcome)
         self._account, self._credential, self._proven = None, "", ""
         self.session.authenticated = False
-        self.session.host_name = client.helo
+        self.session.host_name = _recordable(client.helo) if client.helo else None
         if client.login is not None:
             self._log_in_as(self.way.credential_of(client.login))
 
@@ -135,6 +135,16 @@ class Visit(Conversation):
 
     # ---- commands ----
 
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        if not hostname:
+            await self.push("501 5.5.4 HELO needs a name")
+            return
+        self._set_rset_state()  # type: ignore[no-untyped-call]
+        assert self.session is not None
+        self.session.extended_smtp = False
+        self.session.host_name = _recordable(hostname)
+        await self.push(f"250 {self.way.hostname}")
+
     async def smtp_EHLO(self, hostname: str | None) -> None:
         if not hostname:
             await self.push("501 5.5.4 EHLO needs a name")
@@ -142,8 +152,7 @@ class Visit(Conversation):
         self._set_rset_state()  # type: ignore[no-untyped-call]
         assert self.session is not None
         self.session.extended_smtp = True
-        # goes into records: bytes that are no UTF-8 would break their encoding
-        self.session.host_name = hostname[:255].encode("utf-8", "replace").decode()
+        self.session.host_name = _recordable(hostname)
         size = self.way.settings.max_size_bytes
         lines = [self.way.hostname, "PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8"]
         lines += ["ENHANCEDSTATUSCODES", "DSN", "CHUNKING"]
@@ -218,3 +227,8 @@ class Visit(Conversation):
         if not way.authenticator.is_usable(self._credential, self.ip, way.clock.now(), self._proven):
             return None
         return way.account_of_name(self._account.name)
+
+
+def _recordable(hostname: str) -> str:
+    """Return a client's name for itself as it may stand in records: bytes that are no UTF-8 would break them."""
+    return hostname[:255].encode("utf-8", "replace").decode()

@@ -18,6 +18,8 @@ _CPANEL_SENDER = re.compile(r"[^\s:]+:\s+(\S+)")  # `X-Authenticated-Sender: hos
 _POSTFIX_LOGIN = re.compile(r"\(Authenticated sender: ([^\s()]+)\) by (\S+)")
 _POSTFIX_UID = re.compile(r"by (\S+) \(Postfix, from userid (\d+)\)")
 _BATV = re.compile(r"prvs=[0-9a-z]+=")
+# What a Received line goes on with behind the name of its writer: addresses, as the customer wrote them
+_ADDRESSES = re.compile(r" (?:for|\(envelope-from) ")
 _SRS = re.compile(r"<?srs[01][=+-]", re.IGNORECASE)
 
 
@@ -32,7 +34,7 @@ def received(submission: Submission, topmost: Topmost) -> str:
     if found := _POSTFIX_UID.match(line):
         return f"uid{found[2]}@{found[1]}" if found[1].lower() == helo else ""
     # the last one: what stands in front of it was said by the customer in its HELO
-    logins = _POSTFIX_LOGIN.findall(line)
+    logins = _POSTFIX_LOGIN.findall(_ADDRESSES.split(line, maxsplit=1)[0])
     return logins[-1][0] if logins and logins[-1][1].lower() == helo else ""
 
 

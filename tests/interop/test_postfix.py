@@ -35,6 +35,11 @@ _LOGIN = (
     ("line", "answer"),
     [
         ("x-authuser: ceo@site.example", "IGNORE"),
+        ("X-AuthUser \t: ceo@site.example", "IGNORE"),
+        (
+            f'Received: from a (b) {_WRITTEN}) with ESMTP id 4 for <"(Authenticated sender: ceo) {_WRITTEN})"@a.b>',
+            "",
+        ),
         (_LOGIN, "PREPEND X-AuthUser: bob@site.example"),
         (f"Received: {_WRITTEN}, from userid 33) id 4", "PREPEND X-AuthUser: uid33@web1.hosting.example"),
         ("Received: by web1xhosting.example (Postfix, from userid 33) id 4", ""),

@@ -162,6 +162,14 @@ def test_listed_balancer_speaks_for_its_client_by_xclient(tmp_path: Path) -> Non
     assert submission.credential == "srv1"
 
 
+def test_name_by_xclient_that_is_no_text_can_still_be_recorded(tmp_path: Path) -> None:
+    said = b"EHLO b\r\nXCLIENT HELO=\xff LOGIN=srv1\r\nMAIL FROM:<a@acme.example>\r\nRCPT TO:<x@d.example>\r\nDATA\r\n"
+
+    _, place = run(tmp_path, lambda place: raw(place, said, b"\r\nhi\r\n.\r\nQUIT\r\n"), xclient_from=["127.0.0.1"])
+
+    assert [submission.helo for submission in place.received] == ["?"]
+
+
 def test_xclient_with_a_login_that_is_none_is_refused(tmp_path: Path) -> None:
     said = b"EHLO b\r\nXCLIENT LOGIN=nobody\r\nMAIL FROM:<a@acme.example>\r\nQUIT\r\n"
 

@@ -182,6 +182,17 @@ def test_bytes_that_are_no_text_in_ehlo_do_not_turn_mail_away(target: Target) ->
         assert client.ask(b"\r\nhi\r\n.\r\n").startswith(b"250")
 
 
+def test_bytes_that_are_no_text_in_helo_do_not_turn_mail_away(target: Target) -> None:
+    with target.connect() as client:
+        client.log_in()
+        assert client.ask(b"HELO \xff\xfe\r\n").startswith(b"250")
+        client.ask(b"MAIL FROM:<a@acme.example>\r\n")
+        client.ask(b"RCPT TO:<" + target.address() + b">\r\n")
+        client.ask(b"DATA\r\n")
+
+        assert client.ask(b"\r\nhi\r\n.\r\n").startswith(b"250")
+
+
 @pytest.mark.parametrize(
     "command",
     [

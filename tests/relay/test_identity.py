@@ -97,6 +97,29 @@ def test_a_login_that_the_customer_wrote_into_its_helo_loses_against_postfix() -
     assert named(forged + PLAIN)[1] == "bob@site.example"
 
 
+_FORGED = "(Authenticated sender: ceo@site.example) by web1.hosting.example (Postfix)"
+
+
+@pytest.mark.parametrize("written", [f'for <"{_FORGED}"@d.example>', f"(envelope-from <{_FORGED}>)", f"for {_FORGED}"])
+def test_a_login_that_the_customer_wrote_into_an_address_names_nobody(written: str) -> None:
+    for_whom = written.encode() + b"; Tue, 24 Nov 2026 12:00:00 +0000 (UTC)\r\n"
+    bare = (
+        b"Received: from localhost (localhost [127.0.0.1])\r\n\tby web1.hosting.example (Postfix) with ESMTP id 4\r\n\t"
+    )
+    genuine = RECEIVED[: RECEIVED.index(b"for <")]
+
+    assert named(bare + for_whom + PLAIN)[0] == "mailfrom"
+    assert named(genuine + for_whom + PLAIN)[1] == "bob@site.example"
+
+
+def test_a_body_without_a_header_names_nobody_and_is_left_whole() -> None:
+    body = b"\r\nX-AuthUser: ceo@site.example\r\n\r\nX-AuthUser: ceo@site.example\r\n"
+
+    assert named(body)[0] == "mailfrom"
+    assert without(body) == body
+    assert without(body, SHOP) == body
+
+
 def test_the_top_most_header_wins_and_all_are_cut() -> None:
     block = b"X-AuthUser: bob@site.example\r\n" + PLAIN + b"X-AuthUser: forged@victim.example\r\n"
 

@@ -12,6 +12,7 @@ from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
 from relay.envelope import Account
 from relay.node import _prepare, _relay
+from relay.policy.limits import Ask
 from relay.reply import Reply
 from relay.settings import Content, Control, Delivery, Settings, Smtp, Web
 from relay.settings import Lockdown as LockdownSettings
@@ -135,3 +136,20 @@ async def test_a_locked_domain_is_used_by_whom_its_owner_names_only(
         seen = signals.state("hosting|x-authuser|bob", parts.core.clock.unix(), policy)
         assert seen is not None
         assert seen.history == 1  # what the owner refuses makes no history
+
+
+@story
+async def test_mail_that_an_unknown_failure_turns_away_uses_no_limit(sink: Sink, tmp_path: Path) -> None:
+    async with started(tmp_path, sink, "none") as parts:
+        content = (HEAD.format(who="bob", author="bob@site.example") + GOOD).encode()
+        unwritable = replace(SERVER, account=HOST, content=content, helo="\udcff", received_at=parts.core.clock.now())
+
+        for _ in range(3):
+            with pytest.raises(UnicodeEncodeError):
+                await parts.receiver.receive(unwritable)
+        await send(parts, "bob", GOOD)
+
+        ledger = parts.receiver._gate.ledger
+        claims = parts.receiver._gate.own(HOST, "hosting|x-authuser|bob")
+        used = ledger.take(claims, Ask(1, [b"12345678"]), parts.core.clock.unix()).hour_used
+        assert used == 2
