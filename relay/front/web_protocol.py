@@ -14,6 +14,9 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from relay.front.guard import client_key
+from relay.front.proxied import plain_ip
+
 _silent = logging.getLogger("mailweir.front.web.silent")
 _silent.setLevel(logging.CRITICAL + 1)
 
@@ -36,14 +39,16 @@ class Connections:
 
     def enter(self, address: str) -> bool:
         """Note a connection, tell whether it is welcome."""
-        self._open[address] += 1
-        is_one_too_many = self._open[address] > self._per_address and not self._is_trusted(address)
+        key = client_key(plain_ip(address))
+        self._open[key] += 1
+        is_one_too_many = self._open[key] > self._per_address and not self._is_trusted(address)
         return self._open.total() <= self._capacity and not is_one_too_many
 
     def leave(self, address: str) -> None:
-        self._open[address] -= 1
-        if not self._open[address]:
-            del self._open[address]
+        key = client_key(plain_ip(address))
+        self._open[key] -= 1
+        if not self._open[key]:
+            del self._open[key]
 
 
 class WebProtocol(H11Protocol):

@@ -34,13 +34,14 @@ def received(submission: Submission, topmost: Topmost) -> str:
     if found := _POSTFIX_UID.match(line):
         return f"uid{found[2]}@{found[1]}" if found[1].lower() == helo else ""
     # the last one: what stands in front of it was said by the customer in its HELO
-    logins = _POSTFIX_LOGIN.findall(_ADDRESSES.split(line, maxsplit=1)[0])
+    logins = _POSTFIX_LOGIN.findall(line)
     return logins[-1][0] if logins and logins[-1][1].lower() == helo else ""
 
 
 def received_line(topmost: Topmost) -> str:
-    """Return the first Received field on one line."""
-    return " ".join(topmost.get(b"received", "")[:TEXT_LENGTH].split())
+    """Return the first Received field on one line, up to where the customer's own words begin."""
+    line = " ".join(topmost.get(b"received", "")[:TEXT_LENGTH].split())
+    return _ADDRESSES.split(line, maxsplit=1)[0]
 
 
 def mail_from(submission: Submission, _: Topmost) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 
 from relay.clock import Clock
 from relay.spool import idempotency, index
+from relay.spool.checkpoint import Checkpointer
 from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
@@ -105,6 +106,7 @@ class Committer:
         journal: Journal,
         clock: Clock,
         on_failure: Callable[[BaseException], None],
+        checkpointer: Checkpointer,
     ) -> None:
         self._connection, self._segments, self._large_files = connection, segments, large_files
         self._journal = journal
@@ -123,12 +125,14 @@ class Committer:
         self._usage = Usage(connection)
         self._reclaimer = Reclaimer(segments, self._usage, clock, self._remove)
         self._next_tick = time.monotonic() + _TICK_SECONDS
+        self._checkpointer = checkpointer
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
     def start(self, handed_over: int) -> None:
         """Begin to commit; every record up to the position `handed_over` was given to the journal."""
         self._handed_over = max(self._handed_over, handed_over)
         self._reclaimer.sweep()
+        self._checkpointer.start()
         self._thread.start()
 
     def put(self, item: Storing | Call | Marks) -> None:
@@ -138,6 +142,7 @@ class Committer:
         """Commit what is queued and end the thread; blocks."""
         self._queue.put(None)
         self._thread.join()
+        self._checkpointer.stop()
 
     def _run(self) -> None:
         try:
@@ -189,6 +194,7 @@ class Committer:
         except (OSError, sqlite3.OperationalError) as error:
             self._fail(batch, error)
             return
+        self._checkpointer.note()
         if self._is_failing:
             _log.info("commits work again")
             self._is_failing = False
@@ -305,18 +311,8 @@ class Committer:
             number, sender = message.id, message.sender
             for recipient in item.recipients:
                 due = None if state == index.HELD else recipient.due_unix
-                rows.append(
-                    (
-                        recipient.id,
-                        number,
-                        lane(sender, recipient.destination),
-                        recipient.address,
-                        due,
-                        0,
-                        state,
-                        recipient.dsn,
-                    )
-                )
+                to = lane(sender, recipient.destination)
+                rows.append((recipient.id, number, to, recipient.address, due, 0, state, recipient.dsn))
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
         index.insert_recipients(self._connection, rows)
         change.recipients += len(rows)

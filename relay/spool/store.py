@@ -40,6 +40,7 @@ from typing import Any
 from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
 from relay.spool import census, idempotency, index, salvage
+from relay.spool.checkpoint import Checkpointer
 from relay.spool.commit import Call, Committer, Marks, Storing
 from relay.spool.contents import Contents
 from relay.spool.entry import (
@@ -113,7 +114,9 @@ class Spool:
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
         self._large_files = LargeFiles(folder, index.large_segments(self._writer))
-        self._committer = Committer(self._writer, self._segments, self._large_files, journal, self._clock, self._fail)
+        self._committer = Committer(
+            self._writer, self._segments, self._large_files, journal, self._clock, self._fail, Checkpointer(path)
+        )
         self._committer.longest_wait_seconds = longest_wait_seconds
         self._contents = Contents(self._segments, self._large_files, self._reader)
         self._survey = Survey(path)
