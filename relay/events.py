@@ -2,6 +2,7 @@
 
 Every record names its schema, node, boot and sequence; (node, boot, seq) is unique, so that a record written twice
 (after a crash, see spool/store.py) is ingested once. Reception and Rejection carry the verdict's whole input.
+No record can be part of a cycle, so the collector need not look at any (gc=False).
 Instants are aware UTC datetimes named `..._at`, probabilities lie in [0, 1].
 """
 
@@ -22,7 +23,7 @@ class Action(StrEnum):
     REJECT = "reject"
 
 
-class Features(msgspec.Struct, frozen=True, kw_only=True):
+class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the content worker measured on one message; every field is a column of the warehouse.
 
     Counts are of the whole message unless named otherwise; shares lie in [0, 1] and are 0 where there is no text.
@@ -66,7 +67,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     body_digest: str = ""
 
 
-class TraceStep(msgspec.Struct, frozen=True, array_like=True):
+class TraceStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One guard step of the verdict: its rule, whether it decided, and the numbers it looked at, in words."""
 
     rule: str
@@ -74,7 +75,7 @@ class TraceStep(msgspec.Struct, frozen=True, array_like=True):
     detail: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", gc=False):
     """What every record carries."""
 
     node: str
@@ -84,7 +85,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     schema: int = SCHEMA
 
 
-class Rcpt(msgspec.Struct, frozen=True):
+class Rcpt(msgspec.Struct, frozen=True, gc=False):
     """One recipient: its stable id within the node's spool, and its address."""
 
     id: int

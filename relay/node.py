@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -53,6 +54,9 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(number, ended.set)
     async with _relay(settings, SystemClock(), fail) as parts:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_reload(parts)))
+        # What the start made lives as long as the relay: the collector need not look at it again, 10 % CPU a message
+        gc.collect()
+        gc.freeze()
         _log.info("relay started node=%s pid=%d", settings.node.name, os.getpid())
         await ended.wait()
         _log.info("relay stopping sessions=%d", parts.doors.sessions)

@@ -19,7 +19,7 @@ class ModelError(Exception):
     """A model is missing, incomplete or altered; the text says which file and what to do."""
 
 
-class Signer(msgspec.Struct, frozen=True, array_like=True):
+class Signer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Sign as `domain` with the key the pool knows by `key_id`."""
 
     domain: str
@@ -27,7 +27,7 @@ class Signer(msgspec.Struct, frozen=True, array_like=True):
     key_id: str
 
 
-class ContentRequest(msgspec.Struct, frozen=True, array_like=True):
+class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message to read, score and sign.
 
     `content` is what will be delivered, without dot-stuffing, lines ended by CRLF; `extra` are header lines
@@ -50,7 +50,7 @@ class ContentRequest(msgspec.Struct, frozen=True, array_like=True):
         return self.length or len(self.content)
 
 
-class ContentResult(msgspec.Struct, frozen=True, array_like=True):
+class ContentResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker found. score None: not scored; then `error` says why, or is empty where the relay has no model.
 
     `prefix` are the header lines to put before the content: signatures, repaired headers, extra.
