@@ -165,6 +165,14 @@ def message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
         raise CorruptEntry(f"message {node}.{row[0]}: its row in the index makes no sense") from error
 
 
+def recipient_of(row: tuple[object, ...], message: SpooledMessage) -> SpooledRecipient:
+    """The recipient of a row of index.page. Raises ValueError when it makes no sense."""
+    number, _, address, due, attempts, destination, dsn = row[:7]
+    return SpooledRecipient(
+        int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due)), str(dsn)
+    )
+
+
 def domain_of(address: str) -> str:
     """The destination of an address."""
     return address.rpartition("@")[2].lower()

@@ -56,6 +56,7 @@ from relay.spool.entry import (
     SpoolFull,
     domain_of,
     message_of,
+    recipient_of,
 )
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
@@ -255,21 +256,11 @@ class Spool:
         messages: dict[int, SpooledMessage] = {}
         found, senseless = [], set()
         for row in self._asked(lambda: index.page(self._reader, lane, now_unix, limit)):
-            number, owner, address, due, attempts, destination, dsn = row[:7]
+            number, owner = row[:2]
             assert isinstance(owner, int)
             try:
                 message = messages.get(owner) or messages.setdefault(owner, message_of(row[7:], self._node))
-                found.append(
-                    SpooledRecipient(
-                        int(str(number)),
-                        message,
-                        str(address),
-                        str(destination),
-                        int(str(attempts)),
-                        float(str(due)),
-                        str(dsn),
-                    )
-                )
+                found.append(recipient_of(row, message))
             except (CorruptEntry, ValueError) as error:
                 _log.error("row put off for a day recipient=%s error=%s", number, error)
                 senseless.add(owner)

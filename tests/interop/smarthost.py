@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relay.control.account_views import LimitOrder
 from relay.control.views import NewDecision
-from relay.envelope import Account
+from relay.envelope import Account, Level
 from relay.policy.decision import Effect
-from tests.builders import Installation, until
+from tests.builders import NO_LIMITS, Installation, until
 from tests.interop.servers import LOGIN, PASSWORD, end
 from tests.sink import Received, Sink
 
 ACCOUNT = "web1"
-ROOMY = 5_000  # recipients an hour: more than all tests of one file send
 
 
 class Smarthost:
@@ -34,10 +34,9 @@ class Smarthost:
         """The self-signed one that the relay makes at its first start."""
         return self.installation.data / "tls" / "cert.pem"
 
-    def start(self, rcpts_per_hour: int = ROOMY) -> None:
-        """Start, or start again with another limit."""
-        limits = f"[limits]\nrcpts_per_hour = {rcpts_per_hour}\n"
-        self.installation.write(self.sink.port, limits, model="none", hostname="localhost")
+    def start(self) -> None:
+        """Start, or start again. Nothing is limited but by `limit`."""
+        self.installation.write(self.sink.port, NO_LIMITS, model="none", hostname="localhost")
         self._process = self.installation.start()
         self.installation.wait_until_up(self._process)
 
@@ -45,6 +44,11 @@ class Smarthost:
         if self._process is not None:
             end(self._process)
             self._process = None
+
+    def limit(self, domain: str, rcpts_per_hour: int) -> None:
+        """Limit what the server may send from a domain. Over it is 451: only an end sender's own mail may wait here."""
+        with self.installation.client() as client:
+            client.set_limits(LimitOrder(level=Level.DOMAIN, key=f"{ACCOUNT}|{domain}", rcpts_per_hour=rcpts_per_hour))
 
     def suspend(self, identity: str, reason: str) -> None:
         """Suspend an end sender of the server for good."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.builders import until
 from tests.interop.corpus import body, real_mail
 from tests.interop.servers import MailServer, submit
-from tests.interop.smarthost import ROOMY, Smarthost, sender_key
+from tests.interop.smarthost import Smarthost, sender_key
 from tests.sink import Received
 
 _AUTHOR = "author@customer.example"
@@ -81,21 +81,19 @@ def test_the_null_sender_of_a_bounce_is_relayed(server: MailServer, relay: Smart
 def test_a_deferred_message_waits_alone_and_goes_through_once_there_is_room(
     server: MailServer, relay: Smarthost
 ) -> None:
-    relay.stop()
-    relay.start(rcpts_per_hour=1)
+    relay.limit("customer.example", 1)
     submit(server, "busy@site.example", mail("one"), _AUTHOR, "room@dest.example")
     relay.arrival("room@dest.example", explain=server.log)
     submit(server, "busy@site.example", mail("two"), _AUTHOR, "full@dest.example")
     until(lambda: relay.records("full@dest.example", "Rejection"), 20, server.log)
 
-    submit(server, "calm@site.example", mail("three"), _AUTHOR, "calm@dest.example")
+    submit(server, "calm@site.example", mail("three"), "calm@site.example", "calm@dest.example")
 
     relay.arrival("calm@dest.example", explain=server.log)
     assert relay.record("full@dest.example", "Rejection")["code"] == 451
     until(lambda: "calm@dest.example" not in server.queue())
     assert "full@dest.example" in server.queue()
-    relay.stop()
-    relay.start(ROOMY)
+    relay.limit("customer.example", 0)
     server.flush()
     relay.arrival("full@dest.example", 30, server.log)
     until(lambda: "full@dest.example" not in server.queue())
