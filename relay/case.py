@@ -11,7 +11,7 @@ from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
 from relay.events import Action, Rcpt, TraceStep
-from relay.front.bindings import may_send_as
+from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
 from relay.policy.decision import Decision
 from relay.policy.ledger import Taking
@@ -97,12 +97,9 @@ def author_domain(result: ContentResult) -> str:
 
 
 def foreign_domain(arrival: Arrival) -> str:
-    """The domain of From: where the login is bound to others, else ""."""
+    """The domain of an author in From: where the login is bound to others, else ""."""
     allowed = arrival.submission.sender_domains
-    if not allowed or not arrival.result.header_from:  # a message refused unread
-        return ""
-    domain = author_domain(arrival.result)
-    return "" if may_send_as(allowed, domain) else domain or "nobody"
+    return foreign_author(allowed, arrival.content) if allowed else ""
 
 
 def answer_of(case: Case) -> Answered | None:

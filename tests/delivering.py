@@ -74,6 +74,8 @@ class Delivering:
         flags: Flags = Flags.NONE,
         is_held: bool = False,
         due_unix: float | None = None,
+        dsn: str = "",
+        dsns: tuple[str, ...] = (),
     ) -> list[SpooledRecipient]:
         """Put a message into the spool only."""
         number = self.spool.reserve(len(addresses))
@@ -89,6 +91,7 @@ class Delivering:
             flags=flags,
             prefix=prefix,
             subject="order",
+            dsn=dsn,
         )
         record = Reception(
             **self.journal.stamp(),
@@ -102,7 +105,9 @@ class Delivering:
             rule="ok",
             received_at=message.received_at,
         )
-        return await self.spool.store(message, content, addresses, record, is_held=is_held, due_unix=due_unix)
+        return await self.spool.store(
+            message, content, addresses, record, is_held=is_held, due_unix=due_unix, dsns=dsns
+        )
 
     async def send(self, *addresses: str, keep: bool = True, **about: Any) -> list[SpooledRecipient]:
         """Store a message and have it delivered. keep False: its content is read from the spool again."""

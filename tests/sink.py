@@ -34,7 +34,8 @@ _STRANGE = {
 
 @dataclass(frozen=True)
 class Received:
-    """One mail the sink has taken. `content` is unstuffed, `parameters`: those of MAIL FROM; `tls`: the protocol."""
+    """One mail the sink has taken. `content` is unstuffed, `parameters`: those of MAIL FROM; `tls`: the protocol.
+    `rcpt_parameters`: those of each recipient's RCPT."""
 
     mail_from: str
     recipients: tuple[str, ...]
@@ -43,6 +44,7 @@ class Received:
     parameters: tuple[str, ...] = ()
     session: int = 0
     user: str = ""
+    rcpt_parameters: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass
@@ -163,6 +165,7 @@ class _Session:
         self._mail_from: str | None = None
         self._parameters: tuple[str, ...] = ()
         self._recipients: list[str] = []
+        self._rcpt_parameters: list[tuple[str, ...]] = []
 
     async def run(self) -> None:
         if self._sink.open_sessions > self._manner.max_sessions:
@@ -193,7 +196,7 @@ class _Session:
             case "MAIL":
                 return await self._mail(rest)
             case "RCPT":
-                return await self._rcpt(_address(rest))
+                return await self._rcpt(_address(rest), tuple(rest.partition(">")[2].split()))
             case "DATA":
                 return await self._data()
             case _:
@@ -256,7 +259,7 @@ class _Session:
             await self._say(b"250 2.1.0 sender ok\r\n")
         return True
 
-    async def _rcpt(self, address: str) -> bool:
+    async def _rcpt(self, address: str, parameters: tuple[str, ...]) -> bool:
         order = _order(address)
         reply = b"250 2.1.5 recipient ok\r\n"
         if self._mail_from is None:
@@ -275,6 +278,7 @@ class _Session:
             reply = b"452 4.5.3 too many recipients\r\n"
         if reply.startswith(b"250"):
             self._recipients.append(address)
+            self._rcpt_parameters.append(parameters)
         await self._say(reply)
         return not reply.startswith(b"421")
 
@@ -317,6 +321,7 @@ class _Session:
             self._parameters,
             self._number,
             self._user,
+            tuple(self._rcpt_parameters),
         )
         self._sink.messages.append(mail)
         self._sink.notify()

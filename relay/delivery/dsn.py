@@ -11,9 +11,11 @@ from email.utils import format_datetime
 from relay.delivery.replies import Category, OwnReply, classify
 from relay.dsn_options import decode_xtext, option
 from relay.reply import Reply
+from relay.spool.large import LARGE_BYTES
 from relay.spool.store import SpooledMessage
 
 MAX_HEADER_BYTES = 64 * 1024
+MAX_WHOLE_BYTES = LARGE_BYTES  # a larger message is never in memory as one piece
 _LISTED = 10
 
 _ADVICE = {
@@ -68,10 +70,9 @@ def relayed_report(success: Failure) -> bytes:
 
 
 def _report(failure: Failure, subject: str, explanation: str, action: str) -> bytes:
-    message = failure.message
-    boundary = f"=_{message.message_id}.{failure.recipients[0].address.encode().hex()[:16]}_report"
+    original = _whole(failure) if action == "failed" and _returns_whole(failure) else _headers_only(failure)
+    boundary = _boundary(failure, original)
     is_utf8 = not all(item.address.isascii() for item in failure.recipients)
-    headers, is_utf8_headers = _original_headers(failure)
     parts = [
         _part("text/plain; charset=utf-8", "8bit", explanation.encode()),
         _part(
@@ -79,11 +80,7 @@ def _report(failure: Failure, subject: str, explanation: str, action: str) -> by
             "8bit" if is_utf8 else "7bit",
             _status(failure, action).encode(),
         ),
-        _part(
-            "message/global-headers" if is_utf8_headers else "text/rfc822-headers",
-            "8bit" if is_utf8_headers else "7bit",
-            headers,
-        ),
+        original,
     ]
     edge = f"--{boundary}".encode()
     body = b"".join(edge + b"\r\n" + part for part in parts)
@@ -170,6 +167,41 @@ def _status_code(item: FailedRecipient) -> str:
     return item.reply.enhanced if item.reply.enhanced.startswith("5") else "5.0.0"
 
 
+def _boundary(failure: Failure, original: bytes) -> str:
+    """A line that the original does not contain: its author may have read the boundary of an earlier report."""
+    boundary = f"=_{failure.message.message_id}.{failure.recipients[0].address.encode().hex()[:16]}_report"
+    while boundary.encode() in original:
+        boundary += "_"
+    return boundary
+
+
+def _returns_whole(failure: Failure) -> bool:
+    """RFC 3461 section 4.3: RET=FULL asks for it, of failures only; a lost or large message is told by its headers."""
+    asked = option(failure.message.dsn, "RET") == "FULL"
+    return asked and bool(failure.content) and failure.message.place.length <= MAX_WHOLE_BYTES >= len(failure.content)
+
+
+def _whole(failure: Failure) -> bytes:
+    whole = failure.message.prefix + failure.content
+    header, _, _ = whole.partition(b"\r\n\r\n")
+    kind = "message/rfc822" if header.isascii() or not _is_utf8(header) else "message/global"
+    return _part(kind, "7bit" if whole.isascii() else "8bit", whole)
+
+
+def _headers_only(failure: Failure) -> bytes:
+    headers, is_utf8 = _original_headers(failure)
+    kind = "message/global-headers" if is_utf8 else "text/rfc822-headers"
+    return _part(kind, "8bit" if is_utf8 else "7bit", headers)
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _original_headers(failure: Failure) -> tuple[bytes, bool]:
     """The header block, cut at a line, and whether it is UTF-8 that is not ASCII."""
     content = failure.content
@@ -178,11 +210,9 @@ def _original_headers(failure: Failure) -> tuple[bytes, bool]:
     block = block[: block.rfind(b"\r\n") + 2]
     if block.isascii():
         return block, False
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return block.decode("ascii", "replace").replace("�", "?").encode(), False
-    return block, True
+    if _is_utf8(block):
+        return block, True
+    return block.decode("ascii", "replace").replace("�", "?").encode(), False
 
 
 def _part(kind: str, encoding: str, body: bytes) -> bytes:

@@ -1,10 +1,15 @@
 """What a credential is tied to: the networks it may come from and the domains it may send as. Pure."""
 
 from collections.abc import Sequence
+from email.utils import getaddresses
 from ipaddress import ip_address
 
+from relay.content.head import split_head
 from relay.envelope import Credential
 from relay.reply import PermanentError, Reply
+
+_AUTHORS_BYTES = 8 * 1024  # of one From: field
+_FIELDS, _HEAD_BYTES = 999, 256 * 1024  # content/head.py looks no further
 
 FOREIGN_DOMAIN = Reply(550, "5.7.1", "[FROM] this login may not send mail of that domain")
 
@@ -27,6 +32,28 @@ def may_send_as(sender_domains: Sequence[str], domain: str) -> bool:
         return True
     wanted = _ascii(domain)
     return bool(wanted) and any(_covers(allowed, wanted) for allowed in sender_domains)
+
+
+def foreign_author(sender_domains: Sequence[str], content: bytes) -> str:
+    """Return the domain of an author in From: whom a login so bound may not name, else "".
+
+    Readers differ on which of several authors they show, so each must be its own; "nobody" where there is no author,
+    or none that all readers would read alike.
+    """
+    head = split_head(content)
+    written = [value for name, value in head.fields if name == b"from"]
+    if (
+        not written
+        or len(head.fields) > _FIELDS
+        or head.body_at > _HEAD_BYTES
+        or max(map(len, written)) > _AUTHORS_BYTES
+    ):
+        return "nobody"
+    for _, address in getaddresses([value.decode("utf-8", "replace") for value in written]):
+        domain = address.rpartition("@")[2] if "@" in address else ""
+        if not may_send_as(sender_domains, domain):
+            return domain or "nobody"
+    return ""
 
 
 def may_come_from(credential: Credential, client_ip: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
 from relay.envelope import Account
+from relay.events import Rejection, decode
 from relay.node import _prepare, _relay
 from relay.policy.limits import Ask
 from relay.reply import Reply
@@ -153,3 +154,43 @@ async def test_mail_that_an_unknown_failure_turns_away_uses_no_limit(sink: Sink,
         claims = parts.receiver._gate.own(HOST, "hosting|x-authuser|bob")
         used = ledger.take(claims, Ask(1, [b"12345678"]), parts.core.clock.unix()).hour_used
         assert used == 2
+
+
+@pytest.mark.parametrize("model", ["none", "shipped"])
+@story
+async def test_a_bound_login_names_no_author_of_a_foreign_domain(sink: Sink, tmp_path: Path, model: str) -> None:
+    own, foreign = "Ann <ann@site.example>", "boss@bank.example"
+    heads = {
+        own: f"From: {own}\r\n",
+        "two of its own": f"From: {own}, bob@site.example\r\n",
+        "foreign": f"From: {foreign}\r\n",
+        "second of two": f"From: {own}, {foreign}\r\n",
+        "first of two": f"From: {foreign}, {own}\r\n",
+        "in a group": f"From: all: {own}, {foreign};\r\n",
+        "second field": f"From: {own}\r\nFrom: {foreign}\r\n",
+        "second field, odd": f"From: {own}\r\nfrom : {foreign}\r\n",
+        "name only": '"ann@site.example" <boss@bank.example>'.join(("From: ", "\r\n")),
+        "no address": "From: nobody at all\r\n",
+        "endless": f"From: {own}, {' ' * 20_000}{foreign}\r\n",
+        "none": "",
+    }
+    async with started(tmp_path, sink, model) as parts:
+        replies = {}
+        for what, head in heads.items():
+            submission = replace(
+                SERVER,
+                account=HOST,
+                mail_from="ann@site.example",
+                sender_domains=("site.example",),
+                content=(head + "To: x@elsewhere.example\r\n" + GOOD).encode(),
+                received_at=parts.core.clock.now(),
+            )
+            replies[what] = str(await parts.receiver.receive(submission))
+
+    taken = {what for what, reply in replies.items() if reply.startswith("250")}
+    assert taken == {own, "two of its own"}
+    assert all("5.7.1 [FROM]" in reply for what, reply in replies.items() if what not in taken)
+    records = [
+        decode(line) for path in (tmp_path / "journal").glob("*.jsonl") for line in path.read_bytes().splitlines()
+    ]
+    assert [each.rule for each in records if isinstance(each, Rejection)] == ["sender_domain"] * (len(heads) - 2)
