@@ -3,6 +3,7 @@
 Never logs per command; never echoes input.
 """
 
+from dataclasses import replace
 from typing import Any, Self
 
 from relay.admission import Admission
@@ -28,6 +29,7 @@ class Door(Transfer):
     """One SMTP session."""
 
     _refusals: int
+    _asked: str  # the recipient of the last RCPT, as far as it could be read
     _auth_param: str
     _dsn: str
     _rcpt_dsns: list[str]
@@ -84,10 +86,11 @@ class Door(Transfer):
         _check_ascii(address, is_smtputf8="SMTPUTF8" in parameters)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
+        self._asked = ""
         try:
             self._add_recipient(arg or "")
         except RelayError as error:
-            self._note("rcpt", error.reply)
+            self._note("rcpt", error.reply, self._asked)
             await self._answer(error.reply)
         else:
             await self._answer("250 2.1.5 recipient ok")
@@ -102,6 +105,7 @@ class Door(Transfer):
         if len(self.envelope.rcpt_tos) >= self.way.settings.max_recipients:
             raise RelayError(Reply(452, "4.5.3", "too many recipients"))
         address, parameters = parse_path(_strip(arg, "TO:"), may_be_empty=False)
+        self._asked = address
         if parameters.keys() - _RCPT_PARAMETERS:
             raise PermanentError(Reply(555, "5.5.4", "RCPT parameter not recognized"))
         dsn = rcpt_options(parameters) if parameters else ""
@@ -140,14 +144,17 @@ class Door(Transfer):
         if self._doors.is_closing:
             self.close_with(CLOSING)
 
-    def _note(self, stage: str, reply: Reply) -> None:
-        """Tell of a refusal. Strangers are only counted, or they could fill the journal."""
+    def _note(self, stage: str, reply: Reply, recipient: str = "") -> None:
+        """Tell of a refusal, of one recipient or of all. Strangers are only counted, or they could fill the journal."""
         self._refusals += 1
         is_stranger = self._sender_account() is None
         if is_stranger:
             self._blundered()
         is_known = self._refusals <= _RECORDED_REFUSALS and not is_stranger
-        self.way.on_refusal(stage, reply, self._submission(b"") if is_known else None)
+        submission = self._submission(b"") if is_known else None
+        if submission is not None and recipient:
+            submission = replace(submission, recipients=(recipient,))
+        self.way.on_refusal(stage, reply, submission)
 
     def _bound(self) -> Credential | None:
         """The login, where this client has one: it may be bound to domains or to one end sender."""

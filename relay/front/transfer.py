@@ -156,7 +156,7 @@ class Transfer(Visit):
         """The message with its envelope. Raises PermanentError when its sender may send no longer."""
         raise NotImplementedError
 
-    def _note(self, stage: str, reply: Reply) -> None:
+    def _note(self, stage: str, reply: Reply, recipient: str = "") -> None:
         raise NotImplementedError
 
     def _message_ended(self) -> None:

@@ -11,7 +11,7 @@ from tests.interop.conftest import Start
 from tests.interop.debian_exim import debian_exim
 from tests.interop.exim import Exim
 from tests.interop.servers import HOSTNAME, submit
-from tests.interop.smarthost import Smarthost, sender_key
+from tests.interop.smarthost import ACCOUNT, Smarthost, sender_key
 
 _MAIL = b"Subject: hello\n\nHello\n"
 
@@ -51,7 +51,7 @@ def test_forwarded_mail_is_of_the_address_that_forwards(server: Exim, relay: Sma
 
     for recipient in ("away@dest.example", "away@elsewhere.example"):
         relay.arrival(recipient, explain=server.log)
-        assert sender_key(f"forward+forwarder@{HOSTNAME}") == relay.record(recipient)["sender"]
+        assert relay.record(recipient)["sender"] == f"{ACCOUNT}|forwarded|forwarder@{HOSTNAME}"
 
 
 def test_a_bounce_made_by_the_server_is_of_the_server(server: Exim, relay: Smarthost) -> None:
