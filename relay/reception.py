@@ -40,7 +40,7 @@ from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals, SignalState
-from relay.policy.verdict import Inputs, judge
+from relay.policy.verdict import Inputs, judge, version_of
 from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
@@ -85,6 +85,14 @@ class Receiver:
         self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
+
+    def take_up(self, settings: Settings) -> None:
+        """Judge by other lines from the next verdict on."""
+        self._settings = settings
+        self._unnamed.take_up(settings)
+        self._newcomers.take_up(settings.policy)
+        self._lockdown.take_up(settings)
+        self._gate.take_up(settings.limits)
 
     async def receive(self, submission: Submission) -> Reply:
         """Return the reply to the final dot. 250: on disk, delivered or held from now on."""
@@ -187,7 +195,7 @@ class Receiver:
         )
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
-        return Case(arrival, inputs, verdict)
+        return Case(arrival, inputs, verdict, version_of(policy))
 
     def _observed(self, arrival: Arrival, now_unix: float, group: str, *, is_loop: bool) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
@@ -209,7 +217,7 @@ class Receiver:
         due_unix = None if is_held else use.due_unix
         record = Reception(
             **self._journal.stamp(),
-            **facts(case, decision, self._settings),
+            **facts(case, decision, demo=self._settings.demo),
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - case.arrival.began,
             due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
@@ -247,7 +255,7 @@ class Receiver:
         self._journal.append(
             Rejection(
                 **self._journal.stamp(),
-                **facts(case, None, self._settings),
+                **facts(case, None, demo=self._settings.demo),
                 stage="data",
                 code=reply.code,
                 enhanced=reply.enhanced,

@@ -70,6 +70,9 @@ class Bookkeeper:
         self.on_deferred: Callable[[SpooledRecipient, float], None] = lambda _recipient, _due: None
         self.on_released: Callable[[int], None] = lambda _bytes: None
 
+    def take_up(self, settings: Settings) -> None:
+        self._settings = settings
+
     def is_in_flight(self, number: int) -> bool:
         return number in self._in_flight
 

@@ -5,6 +5,7 @@ import logging
 import resource
 import socket
 import ssl
+from dataclasses import replace
 
 from relay.front.doorway import CLOSING, Doorway
 from relay.front.entrances import Entrance
@@ -12,7 +13,7 @@ from relay.front.guard import Guard, client_key
 from relay.front.session import Door
 from relay.front.visit import Visit
 from relay.reply import Reply
-from relay.settings import split_listen
+from relay.settings import Smtp, split_listen
 
 _log = logging.getLogger("mailweir.front")
 
@@ -27,6 +28,7 @@ class Doors:
     def __init__(self, way: Doorway) -> None:
         self._way = way
         self._servers: list[asyncio.Server] = []
+        self._templates: list[Door] = []
         self._inside: dict[Visit, str] = {}
         self._guard = Guard(way.settings)
         self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES, _KEPT_FILES)
@@ -51,6 +53,7 @@ class Doors:
         """Listen at the entrance's address, or on a socket that systemd has opened. Raises OSError."""
         loop = asyncio.get_running_loop()
         template = self._template(loop, entrance)
+        self._templates.append(template)
         if inherited is not None:
             server = await loop.create_server(template.cloned, sock=inherited, backlog=512)
         else:
@@ -60,6 +63,15 @@ class Doors:
         self._servers.append(server)
         kind = "smtps" if entrance.is_implicit_tls else "smtp"
         _log.info("listening door=%s address=%s port=%d", kind, entrance.address, self.ports[-1])
+
+    def take_up(self, settings: Smtp) -> None:
+        """Give sessions that begin from now on these numbers; those inside keep theirs until they end."""
+        self._way = replace(self._way, settings=settings)
+        self._guard.take_up(settings)
+        for template in self._templates:
+            template.way = self._way
+            template.data_size_limit = settings.max_size_bytes
+            template._timeout_duration = settings.timeout_seconds
 
     async def close(self, seconds: float) -> None:
         """Take no new session, let running transactions finish within `seconds`, say 421 to the rest."""

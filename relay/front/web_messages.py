@@ -46,6 +46,11 @@ class Messages:
         # One at a time: a letter of 25 MB takes three times as much while it is written
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="compose")
 
+    def take_up(self, settings: Smtp) -> None:
+        """Hold to other numbers from the next request on."""
+        self._way = replace(self._way, settings=settings)
+        self._intake.take_up(largest_body(settings.max_size_bytes))
+
     async def close(self) -> None:
         """End what is still under way, and the writer; after the listener."""
         await self._flights.end()
