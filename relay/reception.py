@@ -49,6 +49,7 @@ from relay.tree import SenderId
 from relay.unnamed import UnnamedMail
 
 _log = logging.getLogger("mailweir.reception")
+_messages = logging.getLogger("mailweir.messages")  # silent unless log.messages
 
 _TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
@@ -153,7 +154,8 @@ class Receiver:
         if large is not None:
             await large.seal(content)
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
-        return await self._content.assess(
+        began = self._clock.unix()
+        result = await self._content.assess(
             ContentRequest(
                 content=content,
                 mail_from=submission.mail_from,
@@ -166,6 +168,8 @@ class Receiver:
                 length=large.place.length if large else 0,
             )
         )
+        self._metrics.content_wait_seconds.observe(self._clock.unix() - began)
+        return result
 
     async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
         if result is _UNREAD:
@@ -243,6 +247,8 @@ class Receiver:
 
     def _send(self, recipients: list[SpooledRecipient], case: Case) -> None:
         if case.arrival.taking.use.due_unix is None:
+            if _messages.isEnabledFor(logging.INFO):
+                _messages.info("accepted message=%s sender=%s rule=%s score=%s", *case.brief)
             self._courier.enqueue(recipients, None if case.arrival.submission.large else case.arrival.content)
             return
         self._courier.expect(recipients)

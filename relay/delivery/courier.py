@@ -120,6 +120,10 @@ class Courier:
             _log.warning("delivery stopped open_sessions=%d", len(self._tasks))
             await asyncio.wait(self._tasks)
 
+    def on_first_attempt(self, listen: Callable[[float], None]) -> None:
+        """Have `listen` called with the seconds that mail has waited for its first attempt, once a parcel."""
+        self._books.on_first_attempt = listen
+
     def take_up(self, settings: Settings) -> None:
         """Hold to other numbers from the next connection and the next outcome on."""
         self._books.take_up(settings)

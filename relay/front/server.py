@@ -5,11 +5,12 @@ import logging
 import resource
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 
 from relay.front.doorway import CLOSING, Doorway
 from relay.front.entrances import Entrance
-from relay.front.guard import Guard, client_key
+from relay.front.guard import BUSY, ERRONEOUS, HASTY, Guard, client_key
 from relay.front.session import Door
 from relay.front.visit import Visit
 from relay.reply import Reply
@@ -20,6 +21,7 @@ _log = logging.getLogger("mailweir.front")
 # Open files that sessions must leave to the spool and to deliveries: without one of those no mail gets on disk
 _KEPT_FILES = 512
 _FULL = Reply(421, "4.3.2", "too many connections, try again later")
+_REASONS = {BUSY: "at_once", HASTY: "per_minute", ERRONEOUS: "errors", _FULL: "open_files", CLOSING: "stopping"}
 
 
 class Doors:
@@ -34,6 +36,7 @@ class Doors:
         self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES, _KEPT_FILES)
         self.is_closing = False
         self.accepted = 0
+        self.on_unwelcome: Callable[[str], None] = lambda _reason: None
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -88,16 +91,20 @@ class Doors:
 
     def enter(self, door: Visit) -> Reply | None:
         """Note a session; return why it is not welcome, if so."""
-        if self.is_closing:
-            return CLOSING
-        if len(self._inside) >= self._capacity:
-            return _FULL
         key = client_key(door.ip)
-        if unwelcome := self._guard.enter(key, self._now()):
+        if unwelcome := self._unwelcome(key):
+            self.on_unwelcome(_REASONS[unwelcome])
             return unwelcome
         self._inside[door] = key
         self.accepted += 1
         return None
+
+    def _unwelcome(self, key: str) -> Reply | None:
+        if self.is_closing:
+            return CLOSING
+        if len(self._inside) >= self._capacity:
+            return _FULL
+        return self._guard.enter(key, self._now())
 
     def leave(self, door: Visit) -> None:
         key = self._inside.pop(door, None)

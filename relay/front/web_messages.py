@@ -43,6 +43,7 @@ class Messages:
         self._way, self._settings = way, settings
         self._intake = Intake(largest_body(way.settings.max_size_bytes))
         self._flights = Flights(answered)
+        self.on_answer: Callable[[int], None] = lambda _status: None
         # One at a time: a letter of 25 MB takes three times as much while it is written
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="compose")
 
@@ -58,6 +59,11 @@ class Messages:
 
     async def post(self, request: Request) -> Response:
         """Answer a request."""
+        response = await self._response(request)
+        self.on_answer(response.status_code)
+        return response
+
+    async def _response(self, request: Request) -> Response:
         try:
             answer, is_repeated = await self._answered(request)
         except _NobodyTaken as error:

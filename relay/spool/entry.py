@@ -109,6 +109,7 @@ class SpoolCounts:
     oldest_received_at: datetime | None
     bytes: int
     quarantined: int = 0
+    is_refusing: bool = False  # the last commit failed
 
 
 @dataclass(frozen=True, slots=True)
