@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,7 @@ _log = logging.getLogger("mailweir.node")
 _messages = logging.getLogger("mailweir.messages")
 
 _SECRET_BYTES = 32
+_TROUBLE_SECONDS = 10.0  # a balancer that is told so sends no mail, and only mail shows that it is over
 _FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next message finds out
 _SENDERS = 100_000  # whose signals are in memory
 _SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
@@ -96,7 +98,8 @@ class Parts:
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
         settings, found = self.core.settings, []
-        if self.core.spool.counts().is_refusing:
+        failed_at = self.core.spool.counts().failed_at
+        if failed_at and time.monotonic() - failed_at < _TROUBLE_SECONDS:
             found.append("the spool cannot store mail; the log says why")
         if shutil.disk_usage(settings.dir).free < _FREE_BYTES:
             found.append(f"the disk of {settings.dir} is full")

@@ -109,7 +109,7 @@ class SpoolCounts:
     oldest_received_at: datetime | None
     bytes: int
     quarantined: int = 0
-    is_refusing: bool = False  # the last commit failed
+    failed_at: float = 0.0  # monotonic seconds, when the last commit failed; 0: it worked
 
 
 @dataclass(frozen=True, slots=True)
