@@ -52,6 +52,12 @@ class Gate:
         self._usual: dict[tuple[int | None, bool], LimitSet] = {}
         self._newcomers: dict[tuple[str, int], Claim] = {}
 
+    def take_up(self, settings: Limits) -> None:
+        """Hold to other limits from the next message on; what is used and booked stays."""
+        self._settings = settings
+        self._usual.clear()
+        self._newcomers.clear()
+
     def admit(self, submission: Submission) -> "Admission":
         """Open a transaction; `submission` has its envelope sender, recipients and content need not be there yet."""
         return Admission(self, submission)

@@ -16,9 +16,8 @@ from relay.front.identity import Identity, identify
 from relay.policy.decision import Decision
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import LockdownResult
-from relay.policy.verdict import Inputs, Verdict, version_of
+from relay.policy.verdict import Inputs, Verdict
 from relay.reply import Reply
-from relay.settings import Settings
 from relay.spool.idempotency import Answered
 from relay.spool.store import Flags, SpooledMessage
 
@@ -52,6 +51,7 @@ class Case:
     arrival: Arrival
     inputs: Inputs
     verdict: Verdict
+    policy_version: str
 
     @property
     def brief(self) -> tuple[str, str, str, float | None]:
@@ -135,7 +135,7 @@ def spooled(case: Case, hostname: str) -> SpooledMessage:
     )
 
 
-def facts(case: Case, decision: Decision | None, settings: Settings) -> dict[str, Any]:
+def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any]:
     """What Reception and Rejection share (events.Judged): the verdict's whole input, and the verdict."""
     arrival, inputs, verdict = case.arrival, case.inputs, case.verdict
     submission, sender, result = arrival.submission, inputs.sender, arrival.result
@@ -172,9 +172,9 @@ def facts(case: Case, decision: Decision | None, settings: Settings) -> dict[str
         "hour_used": arrival.taking.hour_used,
         "hour_limit": arrival.taking.hour_limit,
         "multiplier": inputs.state.multiplier,
-        "policy_version": version_of(settings.policy),
+        "policy_version": case.policy_version,
         "decision_id": in_force.id if in_force else "",
-        "demo": settings.demo,
+        "demo": demo,
     }
 
 

@@ -26,6 +26,7 @@ SUMMARIES = {
     "demo": "Play the whole story with simulated customers and receivers.",
     "init": "Write a commented mailweir.toml.",
     "up": "Run relay, analytics and dashboard until Ctrl-C.",
+    "reload": "Take up a changed settings file without a restart.",
     "doctor": "Find what is wrong with this installation, and say the fix.",
     "account": "Customers of the relay: add, change, suspend, remove.",
     "cred": "Logins of accounts: add, rotate, revoke, list.",

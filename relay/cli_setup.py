@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from relay.cli import Context
+from relay.control.cli_options import as_json_option, ask, dry_run_option
 
 
 @click.command()
@@ -38,6 +39,29 @@ def serve(context: Context) -> None:
 
     log.setup("relay")
     click.get_current_context().exit(run(context.settings()))
+
+
+@click.command()
+@as_json_option
+@dry_run_option
+@click.pass_obj
+def reload(context: Context, as_json: bool, dry_run: bool) -> None:
+    """Take up a changed settings file without a restart.
+
+    Says which keys were taken up and which need a restart. A wrong file changes nothing; exit code 1 then.
+    """
+    from relay.control import show
+    from relay.control.views import ReloadOrder
+
+    done = ask(context, lambda relay: relay.reload(ReloadOrder(dry_run=dry_run)))
+    if as_json:
+        show.as_json(done)
+        return
+    for key in done.taken_up:
+        click.echo(f"{key}: {'would be taken up' if dry_run else 'taken up'}")
+    for key in done.needs_restart:
+        click.echo(f"{key}: needs a restart")
+    click.echo(f"model {done.model}: {'would be read anew' if dry_run else 'read anew'}")
 
 
 @click.command("send-test")

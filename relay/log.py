@@ -3,6 +3,13 @@
 import logging
 import sys
 
+_messages = logging.getLogger("mailweir.messages")
+
+
+def show_messages(is_wanted: bool) -> None:
+    """Log each message's way too: at thousands a second the lines would cost more than the mail."""
+    _messages.setLevel(logging.INFO if is_wanted else logging.WARNING)
+
 
 def setup(process: str) -> None:
     """Send this process's log to standard error as `time level process room: text`."""

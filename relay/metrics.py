@@ -25,15 +25,25 @@ class Metrics:
         self.delayed = self._counter("delayed", "Messages taken over a limit, to leave when there is room")
         self.refused = self._counter("refused", "Messages answered 4yz or 5yz", "rule")
         self.outcomes = self._counter("outcomes", "Recipients by outcome of an attempt", "outcome")
-        self.auth_failures = self._counter("auth_failures", "Refused logins")
+        self.auth_failures = self._counter("auth_failures", "Logins refused for a wrong name or password")
+        self.connections_refused = self._counter("connections_refused", "SMTP connections turned away", "reason")
+        self.http_requests = self._counter("http_requests", "POST /v1/messages by status of the answer", "status")
         self.unnamed = self._counter("unnamed", "Messages of shared hosts that name no end user")
         self.alarms = self._counter("alarms", "Alarms raised", "condition")
-        self.decisions = self._counter("decisions", "Decisions in force", "effect")
-        self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250")
-        self.delivery_seconds = self._histogram("delivery_seconds", "250 to the next hop's 250")
-        self.commit_seconds = self._histogram("commit_seconds", "One commit of the spool", _DISK_SECONDS)
-        self.fsync_seconds = self._histogram("fsync_seconds", "The fdatasync of its contents", _DISK_SECONDS)
-        self.commit_wait_seconds = self._histogram("commit_wait_seconds", "Wait for the commit before", _DISK_SECONDS)
+        self.decisions = self._counter("decisions", "Decisions taken, of the relay, analytics and people", "effect")
+        self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250, of accepted and held messages")
+        self.content_wait_seconds = self._histogram(
+            "content_wait_seconds", "Hand-over to a content worker to its answer"
+        )
+        self.queue_wait_seconds = self._histogram("queue_wait_seconds", "Receipt to the first attempt of delivery")
+        self.delivery_seconds = self._histogram("delivery_seconds", "Receipt to the next hop's 250, of each recipient")
+        self.commit_seconds = self._histogram(
+            "commit_seconds", "One commit of the spool that stored mail", _DISK_SECONDS
+        )
+        self.fsync_seconds = self._histogram("fsync_seconds", "The fdatasync of a commit's contents", _DISK_SECONDS)
+        self.commit_wait_seconds = self._histogram(
+            "commit_wait_seconds", "Longest wait of a commit's messages for the commit before", _DISK_SECONDS
+        )
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what `read` returns whenever metrics are asked for."""

@@ -13,10 +13,13 @@ from collections.abc import AsyncIterator, Callable
 from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
 from relay.control import tokens
-from relay.control.api import build_app, serve
+from relay.control.api import House, build_app, serve
+from relay.control.errors import Invalid
 from relay.control.lock import AlreadyRunning, acquire
 from relay.front.entrances import entrances, inherited_sockets
 from relay.front.tls import CertificateWatch
+from relay.log import show_messages
+from relay.reload import Reloader
 from relay.settings import Settings, SettingsError, split_listen
 from relay.wiring import Parts, StartFailure, start_core, wire
 
@@ -49,11 +52,19 @@ async def _run(settings: Settings) -> None:
         failures.append(error)
         ended.set()
 
+    show_messages(settings.log.messages)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with _relay(settings, SystemClock(), fail) as parts:
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_reload(parts)))
+    async with _relay(settings, SystemClock(), fail) as (parts, reloader):
+        reloads: set[asyncio.Task[None]] = set()  # a task that nobody holds may be collected before its end
+
+        def hangup() -> None:
+            task = loop.create_task(_reload(reloader))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, hangup)
         # What the start made lives as long as the relay: the collector need not look at it again, 10 % CPU a message
         gc.collect()
         gc.freeze()
@@ -65,7 +76,9 @@ async def _run(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException], None]) -> AsyncIterator[Parts]:
+async def _relay(
+    settings: Settings, clock: Clock, fail: Callable[[BaseException], None]
+) -> AsyncIterator[tuple[Parts, Reloader]]:
     """Start every part, in the order in which they need each other; stop them in the opposite one."""
     async with contextlib.AsyncExitStack() as stack:
         parts = wire(await start_core(settings, clock, fail, stack))
@@ -73,14 +86,14 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
-        if (certificate := settings.smtp.tls_certificate) is not None:
-            watch = CertificateWatch(parts.doors.tls, certificate, settings.smtp.tls_key)
-            watching = asyncio.create_task(_watch_certificate(watch, clock))
-            stack.callback(watching.cancel)
+        watch = CertificateWatch(parts.doors.tls, settings.smtp.tls_certificate, settings.smtp.tls_key)
+        watching = asyncio.create_task(_watch_certificate(watch, clock))
+        stack.callback(watching.cancel)
         stack.push_async_callback(_close_doors, parts)
         await _open_web(parts)
-        async with _control(parts):
-            yield parts
+        reloader = Reloader(parts, watch)
+        async with _control(parts, reloader):
+            yield parts, reloader
 
 
 async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
@@ -120,13 +133,14 @@ async def _close_doors(parts: Parts) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _control(parts: Parts) -> AsyncIterator[None]:
+async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
     host, port = split_listen(parts.core.settings.control.listen)
     app = build_app(
         commands=parts.commands,
         state=parts.core.state,
-        status=parts.status,
-        metrics=parts.metrics.render,
+        house=House(
+            parts.status, parts.metrics.render, parts.troubles, lambda dry_run: reloader.reload(dry_run=dry_run)
+        ),
         tokens=tokens.load(parts.core.settings.dir),
     )
     try:
@@ -138,13 +152,10 @@ async def _control(parts: Parts) -> AsyncIterator[None]:
         ) from error
 
 
-async def _reload(parts: Parts) -> None:
-    """SIGHUP: take up a new model. Accounts and decisions need no reload: they change through the control API."""
-    try:
-        await parts.core.content.reload(parts.core.settings.content.model)
-        _log.info("reloaded model=%s", parts.core.settings.content.model)
-    except ModelError as error:
-        _log.error("reload refused, the model in use stays: %s", error)
+async def _reload(reloader: Reloader) -> None:
+    """SIGHUP. Accounts and decisions need no reload: they change through the control API."""
+    with contextlib.suppress(Invalid):  # the log says what is wrong
+        await reloader.reload()
 
 
 def _prepare(settings: Settings) -> None:

@@ -40,7 +40,7 @@ from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals, SignalState
-from relay.policy.verdict import Inputs, judge
+from relay.policy.verdict import Inputs, judge, version_of
 from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
@@ -49,6 +49,7 @@ from relay.tree import SenderId
 from relay.unnamed import UnnamedMail
 
 _log = logging.getLogger("mailweir.reception")
+_messages = logging.getLogger("mailweir.messages")  # silent unless log.messages
 
 _TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
@@ -85,6 +86,14 @@ class Receiver:
         self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
+
+    def take_up(self, settings: Settings) -> None:
+        """Judge by other lines from the next verdict on."""
+        self._settings = settings
+        self._unnamed.take_up(settings)
+        self._newcomers.take_up(settings.policy)
+        self._lockdown.take_up(settings)
+        self._gate.take_up(settings.limits)
 
     async def receive(self, submission: Submission) -> Reply:
         """Return the reply to the final dot. 250: on disk, delivered or held from now on."""
@@ -148,7 +157,8 @@ class Receiver:
         if large is not None:
             await large.seal(content)
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
-        return await self._content.assess(
+        began = self._clock.unix()
+        result = await self._content.assess(
             ContentRequest(
                 content=content,
                 mail_from=submission.mail_from,
@@ -161,6 +171,8 @@ class Receiver:
                 length=large.place.length if large else 0,
             )
         )
+        self._metrics.content_wait_seconds.observe(self._clock.unix() - began)
+        return result
 
     async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
         if result is _UNREAD:
@@ -190,7 +202,7 @@ class Receiver:
         )
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
-        return Case(arrival, inputs, verdict)
+        return Case(arrival, inputs, verdict, version_of(policy))
 
     def _observed(self, arrival: Arrival, now_unix: float, group: str, *, is_loop: bool) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
@@ -212,7 +224,7 @@ class Receiver:
         due_unix = None if is_held else use.due_unix
         record = Reception(
             **self._journal.stamp(),
-            **facts(case, decision, self._settings),
+            **facts(case, decision, demo=self._settings.demo),
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - case.arrival.began,
             due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
@@ -238,6 +250,8 @@ class Receiver:
 
     def _send(self, recipients: list[SpooledRecipient], case: Case) -> None:
         if case.arrival.taking.use.due_unix is None:
+            if _messages.isEnabledFor(logging.INFO):
+                _messages.info("accepted message=%s sender=%s rule=%s score=%s", *case.brief)
             self._courier.enqueue(recipients, None if case.arrival.submission.large else case.arrival.content)
             return
         self._courier.expect(recipients)
@@ -250,7 +264,7 @@ class Receiver:
         self._journal.append(
             Rejection(
                 **self._journal.stamp(),
-                **facts(case, None, self._settings),
+                **facts(case, None, demo=self._settings.demo),
                 stage="data",
                 code=reply.code,
                 enhanced=reply.enhanced,

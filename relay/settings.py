@@ -1,4 +1,4 @@
-"""Every setting: its key, default, unit and reason. Read once at start from mailweir.toml and MAILWEIR_* variables.
+"""Every setting: its key, default, unit and reason. Read at start and at reload from mailweir.toml and MAILWEIR_*.
 
 A wrong key or value is an error at start that names key, value and fix.
 """
@@ -119,6 +119,12 @@ class Lockdown(_Section):
     )
 
 
+class Log(_Section):
+    """The log on standard error; what stops or holds mail is always in it."""
+
+    messages: bool = Field(False, description="also a line for each message accepted, delivered or deferred")
+
+
 class Policy(_Section):
     """The lines of the verdict (spec 2.4, 2.6)."""
 
@@ -224,6 +230,7 @@ class Settings(BaseSettings):
     identity: Identity = Identity()
     lockdown: Lockdown = Lockdown()
     policy: Policy = Policy()
+    log: Log = Log()
     delivery: Delivery = Delivery()
     route: list[Route] = []
     dkim: Dkim = Dkim()
@@ -304,7 +311,8 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key} = {problem['input']!r}: unknown setting.{_suggest(problem['loc'])}")
         else:
-            lines.append(f"{key} = {problem.get('input')!r}: {problem['msg']}.{_purpose(problem['loc'])}")
+            value = "(not shown)" if _is_secret(problem["loc"]) else repr(problem.get("input"))
+            lines.append(f"{key} = {value}: {problem['msg']}.{_purpose(problem['loc'])}")
     return "\n".join([f"{path or 'settings'}: {len(lines)} wrong", *lines])
 
 
@@ -328,6 +336,12 @@ def _suggest(loc: tuple[int | str, ...]) -> str:
     names = list(section.model_fields) if section else []
     near = difflib.get_close_matches(str(loc[-1]), names, 1)
     return f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}"
+
+
+def _is_secret(loc: tuple[int | str, ...]) -> bool:
+    section = _section_of(loc)
+    field = section.model_fields.get(str(loc[-1])) if section else None
+    return field is not None and not field.repr
 
 
 def _purpose(loc: tuple[int | str, ...]) -> str:

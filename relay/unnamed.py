@@ -29,6 +29,9 @@ class UnnamedMail:
         self._windows: dict[str, array[float]] = {}
         self._quiet_until: dict[str, float] = {}
 
+    def take_up(self, settings: Settings) -> None:
+        self._settings = settings.identity
+
     def note(self, account: Account, identity: Identity, now_unix: float) -> None:
         """Count a message; only those of shared hosts have somebody to name."""
         if not account.shared_host:

@@ -1,9 +1,12 @@
 """Puts the parts of one relay together: what owns files, threads or processes, and what holds none of its own."""
 
 import contextlib
+import logging
 import os
 import secrets
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +27,7 @@ from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim import ensure_key
-from relay.events import AuthFailure, Bounce, Delivery, Record
+from relay.events import AuthFailure, Bounce, Deferral, Delivery, Record
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
@@ -44,7 +47,12 @@ from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient
 
+_log = logging.getLogger("mailweir.node")
+_messages = logging.getLogger("mailweir.messages")
+
 _SECRET_BYTES = 32
+_TROUBLE_SECONDS = 10.0  # a balancer that is told so sends no mail, and only mail shows that it is over
+_FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next message finds out
 _SENDERS = 100_000  # whose signals are in memory
 _SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
 _LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
@@ -54,9 +62,12 @@ class StartFailure(Exception):
     """The relay cannot start; the text says what is wrong and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Core:
-    """What owns files, threads or processes; started before and stopped after everything else."""
+    """What owns files, threads or processes; started before and stopped after everything else.
+
+    Only `settings` is ever replaced, by a reload.
+    """
 
     settings: Settings
     clock: Clock
@@ -84,6 +95,18 @@ class Parts:
     web: PublicWeb
     metrics: Metrics
     commands: Commands
+
+    def troubles(self) -> list[str]:
+        """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
+        settings, found = self.core.settings, []
+        failed_at = self.core.spool.counts().failed_at
+        if failed_at and time.monotonic() - failed_at < _TROUBLE_SECONDS:
+            found.append("the spool cannot store mail; the log says why")
+        if shutil.disk_usage(settings.dir).free < _FREE_BYTES:
+            found.append(f"the disk of {settings.dir} is full")
+        if isinstance(self.core.content, ContentPool) and not self.core.content.stats().workers:
+            found.append("no content worker")
+        return found
 
     def status(self) -> dict[str, Any]:
         """What GET /v1/status shows."""
@@ -207,6 +230,7 @@ def wire(core: Core) -> Parts:
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
     parts = Parts(core, clock.now(), courier, receiver, Doors(way), messages, web, metrics, commands)
     _show_gauges(parts)
+    _count(parts)
     return parts
 
 
@@ -235,6 +259,7 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
 
     def on_auth_failure(client_ip: str, login: bytes, mechanism: str) -> None:
         metrics.auth_failures.inc()
+        _log.info("login refused client=%s mechanism=%s", client_ip, mechanism)  # its text may be a password
         hashed = authenticator.login_hash(login)
         journal.append(AuthFailure(**journal.stamp(), client_ip=client_ip, login_hash=hashed, mechanism=mechanism))
 
@@ -262,12 +287,24 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
 def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callable[[SpooledRecipient, Record], None]:
     def count(recipient: SpooledRecipient, record: Record) -> None:
         metrics.outcomes.labels(type(record).__name__.lower()).inc()
+        if isinstance(record, Delivery | Deferral) and _messages.isEnabledFor(logging.INFO):
+            kind = "delivered" if isinstance(record, Delivery) else "deferred"
+            what = kind, record.message_id, record.account, record.recipient_id, record.destination, record.code
+            _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
         if isinstance(record, Delivery):
             metrics.delivery_seconds.observe(record.queued_seconds)
         elif isinstance(record, Bounce) and record.is_hard:
             signals.outcome(recipient.message.sender, "hard_bounce", clock.unix())
 
     return count
+
+
+def _count(parts: Parts) -> None:
+    metrics = parts.metrics
+    parts.courier.on_first_attempt(metrics.queue_wait_seconds.observe)
+    parts.doors.on_unwelcome = lambda reason: metrics.connections_refused.labels(reason).inc()
+    parts.messages.on_answer = lambda status: metrics.http_requests.labels(str(status)).inc()
+    parts.commands.on_decided = lambda effect: metrics.decisions.labels(effect.value).inc()
 
 
 def _show_gauges(parts: Parts) -> None:

@@ -5,6 +5,7 @@ Role and scope are checked below, in the commands; here only the token becomes a
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.control.access import require
+from relay.control.access import require, require_whole_tree
 from relay.control.account_routes import AccountRoutes
 from relay.control.commands import Commands
 from relay.control.desk import Desk
@@ -32,6 +33,8 @@ from relay.control.views import (
     Outcome,
     Problem,
     ReleaseOrder,
+    Reloaded,
+    ReloadOrder,
 )
 from relay.tree import Principal, Role
 
@@ -42,28 +45,35 @@ _HOW_TO_COME_IN = (
     "analytics.token and notebook.token below its data folder (the setting `dir`)"
 )
 
-__all__ = ["build_app", "build_desk", "serve"]
+__all__ = ["House", "build_app", "build_desk", "serve"]
 
 
-def build_app(
-    commands: Commands,
-    state: State,
-    status: Callable[[], dict[str, Any]],
-    metrics: Callable[[], bytes],
-    tokens: Mapping[str, Principal],
-) -> Starlette:
-    """Make the ASGI application. `status` answers GET /v1/status, `metrics` /metrics in Prometheus' text format."""
+@dataclass(frozen=True, slots=True)
+class House:
+    """The relay around the commands: what GET /v1/status, /metrics and /healthz show, and what POST /v1/reload does."""
+
+    status: Callable[[], dict[str, Any]]
+    metrics: Callable[[], bytes]
+    troubles: Callable[[], list[str]]
+    reload: Callable[[bool], Awaitable[Reloaded]]
+
+
+def build_app(commands: Commands, state: State, house: House, tokens: Mapping[str, Principal]) -> Starlette:
+    """Make the ASGI application."""
 
     def authenticated(request: Request) -> Principal:
         return _authenticate(request, tokens)
 
     async def healthz(_request: Request) -> Response:
+        troubles = house.troubles()
+        if troubles:
+            return _json({"status": "failing", "reasons": troubles}, 503)
         return _json({"status": "ok", "accounts": len(state.accounts)})
 
     async def prometheus(_request: Request) -> Response:
-        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(house.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    doors, accounts = _Doors(commands, status), AccountRoutes(commands.desk)
+    doors, accounts = _Doors(commands, house), AccountRoutes(commands.desk)
     return _app(
         [
             Route("/healthz", healthz),
@@ -102,14 +112,14 @@ def _guarded(table: Routes, who: Callable[[Request], Principal]) -> list[Route]:
 class _Doors:
     """One method per route: request in, typed answer out."""
 
-    def __init__(self, commands: Commands, status: Callable[[], dict[str, Any]]) -> None:
-        self._commands, self._questions = commands, commands.questions
-        self._status = status
+    def __init__(self, commands: Commands, house: House) -> None:
+        self._commands, self._questions, self._house = commands, commands.questions, house
 
     def table(self) -> Routes:
         """A sender may contain slashes, so its routes match the rest."""
         return [
             ("GET", "/v1/status", self.status, 200),
+            ("POST", "/v1/reload", self.reload, 200),
             ("GET", "/v1/decisions", self.decisions, 200),
             ("POST", "/v1/decisions", self.propose, 201),
             ("GET", "/v1/decisions/{id}", self.decision, 200),
@@ -129,7 +139,13 @@ class _Doors:
 
     async def status(self, principal: Principal, request: Request) -> object:
         require(principal, Role.VIEWER)
-        return self._status()
+        return self._house.status()
+
+    async def reload(self, principal: Principal, request: Request) -> object:
+        require(principal, Role.OPERATOR)
+        require_whole_tree(principal, "change its settings")
+        order = await body(request, ReloadOrder)
+        return await self._house.reload(order.dry_run)
 
     async def decisions(self, principal: Principal, request: Request) -> object:
         query = request.query_params

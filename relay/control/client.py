@@ -25,6 +25,8 @@ from relay.control.views import (
     Outcome,
     Problem,
     ReleaseOrder,
+    Reloaded,
+    ReloadOrder,
     Removed,
     SenderView,
     Stopped,
@@ -135,6 +137,10 @@ class ControlClient(AccountCalls):
     def queue(self) -> dict[str, Any]:
         """counts, destinations (waiting, held), delivery (active, delivered, deferred, bounced)."""
         return self._get("/v1/queue", dict[str, Any])
+
+    def reload(self, order: ReloadOrder) -> Reloaded:
+        """Have the settings file read anew. Raises ControlError with what is wrong in it."""
+        return self._post("/v1/reload", order, Reloaded)
 
     def audit(self, limit: int = 200) -> list[AuditEntry]:
         return self._get("/v1/audit", list[AuditEntry], {"limit": str(limit)})

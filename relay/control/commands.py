@@ -4,7 +4,7 @@ Order within a command: the decision is in force in memory and committed with it
 spool and the courier follow. A crash in between leaves mail parked that a release frees, never mail let through.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
@@ -51,6 +51,7 @@ class Commands:
         self._journal, self._signals, self._clock = journal, signals, clock
         self.desk = Desk(state, clock, self._in_spool)
         self.questions = Questions(state, spool, courier, clock)
+        self.on_decided: Callable[[Effect], None] = lambda _effect: None
 
     async def apply(self, proposal: Proposal) -> Decision:
         """Enact what the relay itself decided. In force in memory before the first await."""
@@ -242,6 +243,7 @@ class Commands:
     def _log(self, decided: Sequence[Decision]) -> None:
         for row in decided:
             proposal = row.proposal
+            self.on_decided(proposal.effect)
             self._journal.append(
                 DecisionLogged(
                     **self._journal.stamp(),

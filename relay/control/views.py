@@ -61,6 +61,21 @@ class NewDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dry_run: bool = False
 
 
+class ReloadOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/reload."""
+
+    dry_run: bool = False
+
+
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys by which the settings file differs: what was taken up (dry_run: would be), what needs a restart."""
+
+    taken_up: list[str]
+    needs_restart: list[str]
+    model: str
+    dry_run: bool = False
+
+
 class Freed(msgspec.Struct, frozen=True, kw_only=True):
     """What a release did, or would do (dry_run): decisions ended, messages and recipients on their way."""
 

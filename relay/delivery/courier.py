@@ -120,6 +120,15 @@ class Courier:
             _log.warning("delivery stopped open_sessions=%d", len(self._tasks))
             await asyncio.wait(self._tasks)
 
+    def on_first_attempt(self, listen: Callable[[float], None]) -> None:
+        """Have `listen` called with the seconds that mail has waited for its first attempt, once a parcel."""
+        self._books.on_first_attempt = listen
+
+    def take_up(self, settings: Settings) -> None:
+        """Hold to other numbers from the next connection and the next outcome on."""
+        self._books.take_up(settings)
+        self._shop.take_up(settings.delivery)
+
     def enqueue(self, recipients: Sequence[SpooledRecipient], content: bytes | None) -> None:
         """Deliver fresh recipients of one message. Ignored while stopping: the next start finds them in the spool."""
         if self._is_stopping:

@@ -60,6 +60,9 @@ class Handshake:
         self._broken_tls: dict[str, float] = {}
         self._contexts = {False: _context(is_verified=False)}
 
+    def take_up(self, settings: Delivery) -> None:
+        self._settings = settings
+
     async def open(self, host: Host, manners: Manners) -> Connection:
         """Return a connection that has said EHLO, in TLS where policy and host allow. Raises Unreachable."""
         wants_tls = manners.tls == "required" or (

@@ -69,6 +69,10 @@ class Bookkeeper:
         self.on_left: Callable[[SpooledRecipient], None] = lambda _recipient: None
         self.on_deferred: Callable[[SpooledRecipient, float], None] = lambda _recipient, _due: None
         self.on_released: Callable[[int], None] = lambda _bytes: None
+        self.on_first_attempt: Callable[[float], None] = lambda _seconds: None
+
+    def take_up(self, settings: Settings) -> None:
+        self._settings = settings
 
     def is_in_flight(self, number: int) -> bool:
         return number in self._in_flight
@@ -77,6 +81,9 @@ class Bookkeeper:
         """A parcel was taken from its queue."""
         for recipient in parcel.recipients:
             self._in_flight[recipient.id] = parcel
+        if not parcel.has_waited and parcel.recipients[0].attempts == 0:
+            parcel.has_waited = True
+            self.on_first_attempt(self._clock.unix() - parcel.message.received_at.timestamp())
 
     def undo(self, parcel: Parcel) -> None:
         """It goes back there."""

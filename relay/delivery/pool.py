@@ -39,9 +39,9 @@ class Memory:
     content_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workshop:
-    """What all pools share."""
+    """What all pools share; only its settings ever change."""
 
     spool: Spool
     clock: Clock
@@ -53,6 +53,10 @@ class Workshop:
     memory: Memory
     hosts_down: dict[str, tuple[float, OwnReply]]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
+
+    def take_up(self, settings: Delivery) -> None:
+        self.settings = settings
+        self.handshake.take_up(settings)
 
 
 class Pool:

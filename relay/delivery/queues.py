@@ -36,6 +36,7 @@ class Parcel:
     content: bytes | StoredContent | None
     kept_bytes: int = 0
     is_forgotten: bool = False
+    has_waited: bool = False  # its wait for the first attempt is over, and counted
     replies: list[Reply | None] = field(default_factory=list)
 
     def drop_content(self) -> None:

@@ -26,6 +26,10 @@ class Gcra:
         self._interval, self._burst, self._keys = 60.0 / per_minute, burst_seconds, keys
         self._due: OrderedDict[str, float] = OrderedDict()
 
+    def pace(self, per_minute: float) -> None:
+        """Change the rate; what an address has used already stays used."""
+        self._interval = 60.0 / per_minute
+
     def take(self, key: str, now: float) -> bool:
         """Count an event; False, and nothing counted, when it comes too early."""
         due = max(self._due.get(key, now), now)
@@ -50,6 +54,12 @@ class Guard:
         self._at_once = settings.max_connections_per_address
         self._connections = Gcra(settings.connections_per_minute, _CONNECTION_BURST_SECONDS)
         self._errors = Gcra(settings.errors_per_minute, _ERROR_BURST_SECONDS)
+
+    def take_up(self, settings: Smtp) -> None:
+        """Hold to other numbers from now on; who is inside stays."""
+        self._at_once = settings.max_connections_per_address
+        self._connections.pace(settings.connections_per_minute)
+        self._errors.pace(settings.errors_per_minute)
 
     def enter(self, address: str, now: float) -> Reply | None:
         """Note a connection; return why it is not welcome, if so. Whoever entered must `leave`."""

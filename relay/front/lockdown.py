@@ -46,6 +46,15 @@ class Lockdown:
         self._resolver: dns.asyncresolver.Resolver | None = None
         self._organisation: Callable[[str], str] = _organisations() if self._labels else str
 
+    def take_up(self, settings: Settings) -> None:
+        """Ask at other labels, or no more; look-ups under way end for those who wait for them."""
+        labels = settings.lockdown.labels if settings.is_lockdown_on else []
+        if labels == self._labels:
+            return
+        if labels and not self._labels:
+            self._organisation = _organisations()
+        self._labels, self._cache, self._asking = labels, {}, {}
+
     def prefetch(self, domain: str) -> None:
         """Begin to ask about a domain, unless its answer is known; `check` waits for it."""
         if self._labels and (name := _name(domain)) and not self._known(name):
@@ -77,21 +86,23 @@ class Lockdown:
         return answer if answer and answer.until_unix > self._clock.unix() else None
 
     def _ask(self, name: str) -> "asyncio.Task[Answer]":
-        task = self._asking.get(name)
+        asking = self._asking
+        task = asking.get(name)
         if task is None:
-            task = self._asking[name] = asyncio.create_task(self._asked(name))
-            task.add_done_callback(lambda _: self._asking.pop(name, None))
+            task = asking[name] = asyncio.create_task(self._asked(name))
+            task.add_done_callback(lambda _: asking.pop(name, None))
         return task
 
     async def _asked(self, name: str) -> Answer:
+        cache = self._cache  # not the next one: what old labels say is not known of the new
         answer = await self._published(name)
         organisation = self._organisation(name)
         if not answer.records and not answer.error and organisation not in ("", name):
             answer = await self.answer(organisation)
-        self._cache.pop(name, None)  # the youngest stands last
-        self._cache[name] = answer
-        if len(self._cache) > _CACHE_SIZE:
-            del self._cache[next(iter(self._cache))]
+        cache.pop(name, None)  # the youngest stands last
+        cache[name] = answer
+        if len(cache) > _CACHE_SIZE:
+            del cache[next(iter(cache))]
         return answer
 
     async def _published(self, name: str) -> Answer:

@@ -5,20 +5,23 @@ import logging
 import resource
 import socket
 import ssl
+from collections.abc import Callable
+from dataclasses import replace
 
 from relay.front.doorway import CLOSING, Doorway
 from relay.front.entrances import Entrance
-from relay.front.guard import Guard, client_key
+from relay.front.guard import BUSY, ERRONEOUS, HASTY, Guard, client_key
 from relay.front.session import Door
 from relay.front.visit import Visit
 from relay.reply import Reply
-from relay.settings import split_listen
+from relay.settings import Smtp, split_listen
 
 _log = logging.getLogger("mailweir.front")
 
 # Open files that sessions must leave to the spool and to deliveries: without one of those no mail gets on disk
 _KEPT_FILES = 512
 _FULL = Reply(421, "4.3.2", "too many connections, try again later")
+_REASONS = {BUSY: "at_once", HASTY: "per_minute", ERRONEOUS: "errors", _FULL: "open_files", CLOSING: "stopping"}
 
 
 class Doors:
@@ -27,11 +30,13 @@ class Doors:
     def __init__(self, way: Doorway) -> None:
         self._way = way
         self._servers: list[asyncio.Server] = []
+        self._templates: list[Door] = []
         self._inside: dict[Visit, str] = {}
         self._guard = Guard(way.settings)
         self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES, _KEPT_FILES)
         self.is_closing = False
         self.accepted = 0
+        self.on_unwelcome: Callable[[str], None] = lambda _reason: None
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -51,6 +56,7 @@ class Doors:
         """Listen at the entrance's address, or on a socket that systemd has opened. Raises OSError."""
         loop = asyncio.get_running_loop()
         template = self._template(loop, entrance)
+        self._templates.append(template)
         if inherited is not None:
             server = await loop.create_server(template.cloned, sock=inherited, backlog=512)
         else:
@@ -60,6 +66,15 @@ class Doors:
         self._servers.append(server)
         kind = "smtps" if entrance.is_implicit_tls else "smtp"
         _log.info("listening door=%s address=%s port=%d", kind, entrance.address, self.ports[-1])
+
+    def take_up(self, settings: Smtp) -> None:
+        """Give sessions that begin from now on these numbers; those inside keep theirs until they end."""
+        self._way = replace(self._way, settings=settings)
+        self._guard.take_up(settings)
+        for template in self._templates:
+            template.way = self._way
+            template.data_size_limit = settings.max_size_bytes
+            template._timeout_duration = settings.timeout_seconds
 
     async def close(self, seconds: float) -> None:
         """Take no new session, let running transactions finish within `seconds`, say 421 to the rest."""
@@ -76,16 +91,20 @@ class Doors:
 
     def enter(self, door: Visit) -> Reply | None:
         """Note a session; return why it is not welcome, if so."""
-        if self.is_closing:
-            return CLOSING
-        if len(self._inside) >= self._capacity:
-            return _FULL
         key = client_key(door.ip)
-        if unwelcome := self._guard.enter(key, self._now()):
+        if unwelcome := self._unwelcome(key):
+            self.on_unwelcome(_REASONS[unwelcome])
             return unwelcome
         self._inside[door] = key
         self.accepted += 1
         return None
+
+    def _unwelcome(self, key: str) -> Reply | None:
+        if self.is_closing:
+            return CLOSING
+        if len(self._inside) >= self._capacity:
+            return _FULL
+        return self._guard.enter(key, self._now())
 
     def leave(self, door: Visit) -> None:
         key = self._inside.pop(door, None)

@@ -36,33 +36,51 @@ def ensure_certificate(certificate: Path | None, key: Path | None, folder: Path,
         raise SettingsError(f"{error}. Or remove both files from {folder}: new ones are made at start") from None
 
 
+def served(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """Return a server context with the operator's files. Raises SettingsError."""
+    return _load(certificate, key or certificate, "smtp.tls_certificate", "smtp.tls_key")
+
+
 class CertificateWatch:
     """Takes up new files of the operator's without dropping a session: a handshake uses what is there when it begins.
 
     `refresh` is cheap when nothing changed. Files that do not fit each other, as between two renames, change nothing.
     """
 
-    def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    def __init__(self, context: ssl.SSLContext, certificate: Path | None, key: Path | None) -> None:
         self._context, self._certificate, self._key = context, certificate, key or certificate
         self._seen = self._stamp()
+
+    def take_up(self, certificate: Path, key: Path | None, fresh: ssl.SSLContext) -> None:
+        """Serve other files from the next handshake on; `fresh` is the context with them."""
+        self._certificate, self._key = certificate, key or certificate
+        self._seen = self._stamp()
+        self._serve(fresh)
 
     def refresh(self) -> bool:
         """Load the files if they are others than before; tell whether they were taken up."""
         stamp = self._stamp()
-        if stamp == self._seen:
+        if stamp == self._seen or self._certificate is None:
             return False
         self._seen = stamp
         try:
-            _load(self._certificate, self._key, "smtp.tls_certificate", "smtp.tls_key")
-            self._context.load_cert_chain(self._certificate, self._key)
-        except (SettingsError, OSError) as error:
+            self._serve(served(self._certificate, self._key))
+        except SettingsError as error:
             log.error("new certificate not taken up, the old one stays: %s", error)
             return False
         log.info("certificate taken up path=%s", self._certificate)
         return True
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(_file_stamp(path) for path in (self._certificate, self._key))
+        return tuple(_file_stamp(path) for path in (self._certificate, self._key) if path)
+
+    def _serve(self, fresh: ssl.SSLContext) -> None:
+        # A context keeps one certificate of each kind of key: an RSA one loaded into it would stand beside the ECDSA
+        # one it replaces, and clients would be served the old. So each handshake changes to the fresh context.
+        def change(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = fresh
+
+        self._context.sni_callback = change
 
 
 def _file_stamp(path: Path) -> tuple[int, int, int]:

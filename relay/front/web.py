@@ -24,7 +24,7 @@ from relay.front.web_answers import WebRefusal, json_answer, problem
 from relay.front.web_login import is_within
 from relay.front.web_protocol import Connections, WebProtocol
 from relay.reply import RelayError, Reply, TransientError
-from relay.settings import Settings, split_listen
+from relay.settings import Settings, Smtp, split_listen
 
 _NOTHING_THERE = Reply(502, "5.5.1", "there is nothing here")
 _WRONG_METHOD = Reply(502, "5.5.1", "method not allowed here")
@@ -53,6 +53,10 @@ class PublicWeb:
     @property
     def connections(self) -> int:
         return self._connections.count
+
+    def take_up(self, settings: Smtp) -> None:
+        """Hold to another number of connections per address."""
+        self._connections.take_up(settings.max_connections_per_address)
 
     async def open(self) -> int:
         """Listen; return the port. Raises OSError."""

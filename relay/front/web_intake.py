@@ -31,8 +31,14 @@ class Intake:
     """Who is inside, and how many bytes of theirs."""
 
     def __init__(self, largest_bytes: int) -> None:
+        self._largest_bytes = largest_bytes
         self._free_bytes = _LARGEST_BODIES * largest_bytes
         self._inside: Counter[str] = Counter()
+
+    def take_up(self, largest_bytes: int) -> None:
+        """Let bodies grow to another size; less room than is taken now means none until some is given back."""
+        self._free_bytes += _LARGEST_BODIES * (largest_bytes - self._largest_bytes)
+        self._largest_bytes = largest_bytes
 
     @contextlib.contextmanager
     def admitted(self, account: str) -> Iterator["Place"]:

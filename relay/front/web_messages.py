@@ -43,8 +43,14 @@ class Messages:
         self._way, self._settings = way, settings
         self._intake = Intake(largest_body(way.settings.max_size_bytes))
         self._flights = Flights(answered)
+        self.on_answer: Callable[[int], None] = lambda _status: None
         # One at a time: a letter of 25 MB takes three times as much while it is written
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="compose")
+
+    def take_up(self, settings: Smtp) -> None:
+        """Hold to other numbers from the next request on."""
+        self._way = replace(self._way, settings=settings)
+        self._intake.take_up(largest_body(settings.max_size_bytes))
 
     async def close(self) -> None:
         """End what is still under way, and the writer; after the listener."""
@@ -53,6 +59,11 @@ class Messages:
 
     async def post(self, request: Request) -> Response:
         """Answer a request."""
+        response = await self._response(request)
+        self.on_answer(response.status_code)
+        return response
+
+    async def _response(self, request: Request) -> Response:
         try:
             answer, is_repeated = await self._answered(request)
         except _NobodyTaken as error:

@@ -37,6 +37,9 @@ class Connections:
     def count(self) -> int:
         return self._open.total()
 
+    def take_up(self, per_address: int) -> None:
+        self._per_address = per_address
+
     def enter(self, address: str) -> bool:
         """Note a connection, tell whether it is welcome."""
         key = client_key(plain_ip(address))

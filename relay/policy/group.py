@@ -19,6 +19,9 @@ class Newcomers:
     def __init__(self, signals: Signals, state_of: Callable[[str], State], policy: Policy) -> None:
         self._signals, self._state_of, self._policy = signals, state_of, policy
 
+    def take_up(self, policy: Policy) -> None:
+        self._policy = policy
+
     def key_for(self, account: str, state: State, *, is_forwarded: bool) -> str:
         """Return the key for which a message counts too, "" for none.
 

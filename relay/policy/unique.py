@@ -25,10 +25,13 @@ def hashed(addresses: Iterable[str], key: bytes) -> list[bytes]:
 
 
 def earliest(seen: bytearray, asked: Sequence[bytes], limit: int, slot: int) -> int:
-    """Return the first slot from `slot` on, behind all that is booked, in which `asked` (at most `limit`) fit."""
+    """Return the first slot from `slot` on, behind all that is booked, in which `asked` (at most `limit`) fit.
+
+    Before what is booked only where all fit together, as in windows.py.
+    """
     behind = max(slot, last_slot(seen))
     if len(seen) // ENTRY_BYTES + sum(_place(seen, one) < 0 for one in asked) <= limit:
-        return behind
+        return slot
     _advance(seen, slot)
     wanted = set(asked)
     room = limit - len(wanted)

@@ -31,12 +31,14 @@ def advance(window: "array[int]", slot: int) -> None:
 
 
 def earliest(window: "array[int]", amount: int, limit: int, slot: int) -> int:
-    """Return the first slot from `slot` on, behind all that is booked, in which `amount` (at most `limit`) fits."""
+    """Return the first slot from `slot` on, behind all that is booked, in which `amount` (at most `limit`) fits.
+
+    Before what is booked only where all of it fits together, which is so when the limit was raised since.
+    """
+    if window[0] + amount <= limit:
+        return slot
     last = len(window) - 2
-    if last < 0 or window[last] <= slot:
-        if window[0] + amount <= limit:
-            return slot
-    else:
+    if last >= 0 and window[last] > slot:
         slot = window[last]
     room = limit - amount
     for place in range(last, 0, -2):  # from the newest back: the first one too many must have left the window

@@ -118,7 +118,7 @@ class Committer:
         self._queue: SimpleQueue[Storing | Call | Marks | None] = SimpleQueue()
         self._kept = Marks()
         self._lanes: dict[tuple[str, str], int] = {}
-        self._is_journal_behind = self._is_failing = False
+        self._is_journal_behind, self.failed_at = False, 0.0  # monotonic; 0: the last commit worked
         self._meta = {name: index.get_meta(connection, name) for name in ("journaled", "next_id", "fresh_from")}
         self._handed_over = self._meta["journaled"]
         self._has_unjournaled = connection.execute("SELECT 1 FROM unjournaled LIMIT 1").fetchone() is not None
@@ -186,7 +186,7 @@ class Committer:
     def _commit_or_fail(self, batch: _Batch) -> None:
         began = time.perf_counter()
         try:
-            moving = Slice() if self._is_failing else self._copied()
+            moving = Slice() if self.failed_at else self._copied()
             is_tick = batch.is_last or time.monotonic() >= self._next_tick
             if not (batch or moving or is_tick):
                 return
@@ -195,9 +195,9 @@ class Committer:
             self._fail(batch, error)
             return
         self._checkpointer.note()
-        if self._is_failing:
+        if self.failed_at:
             _log.info("commits work again")
-            self._is_failing = False
+            self.failed_at = 0.0
         for item in batch.storing:
             self._journal.append_encoded(item.record)
             if item.large is None:
@@ -216,10 +216,10 @@ class Committer:
         )
 
     def _fail(self, batch: _Batch, error: Exception) -> None:
-        if not self._is_failing:  # once, not for every message turned away
+        if not self.failed_at:  # once, not for every message turned away
             outcomes = len(batch.marks.alone) + len(batch.marks.finished) + len(batch.marks.deferred)
             _log.error("commit failed, mail is put off stores=%d outcomes=%d: %s", len(batch.storing), outcomes, error)
-        self._is_failing = True
+        self.failed_at = time.monotonic()
         self._reclaimer.pause()
         self._kept.add(batch.marks)
         waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]

@@ -109,6 +109,7 @@ class SpoolCounts:
     oldest_received_at: datetime | None
     bytes: int
     quarantined: int = 0
+    failed_at: float = 0.0  # monotonic seconds, when the last commit failed; 0: it worked
 
 
 @dataclass(frozen=True, slots=True)

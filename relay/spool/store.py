@@ -324,7 +324,7 @@ class Spool:
         """How full the spool is; costs tens of microseconds, however full."""
         messages, recipients, parked, damaged, oldest, alive = census.counts(self._reader)
         since = None if oldest is None else datetime.fromtimestamp(oldest, UTC)
-        return SpoolCounts(messages, recipients, parked, since, alive, damaged)
+        return SpoolCounts(messages, recipients, parked, since, alive, damaged, self._committer.failed_at)
 
     def by_destination(self) -> list[DestinationCount]:
         """What waits where, fullest first. Of a long queue it is the last survey, some seconds old."""

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from relay.clock import SteppedClock
-from relay.control.api import build_app, serve
+from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.commands import Commands
 from relay.control.database import default_url
@@ -29,6 +29,8 @@ from relay.control.views import (
     Outcome,
     Problem,
     ReleaseOrder,
+    Reloaded,
+    ReloadOrder,
 )
 from relay.delivery.courier import Courier
 from relay.events import Action, Reception, Record, decode
@@ -118,6 +120,10 @@ class Room:
         return [decode(line) for line in lines]
 
 
+async def reload(dry_run: bool) -> Reloaded:
+    return Reloaded(taken_up=["limits.rcpts_per_hour"], needs_restart=[], model="none", dry_run=dry_run)
+
+
 @asynccontextmanager
 async def opened(tmp_path: Path) -> AsyncIterator[Room]:
     clock, folder = SteppedClock(START), tmp_path / "journal"
@@ -135,7 +141,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         submit_dsn=_no_dsn,
     )
     commands = Commands(state=state, spool=spool, courier=courier, journal=journal, signals=signals, clock=clock)
-    app = build_app(commands, state, lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", PRINCIPALS)
+    house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)
+    app = build_app(commands, state, house, PRINCIPALS)
     async with serve(app, "127.0.0.1", 0) as port:
         room = Room(state, spool, journal, signals, clock, commands, folder, port)
         await room.ask(lambda client: client.add_account(NewAccount(name="acme")))
@@ -531,3 +538,20 @@ def test_who_is_held_leaves_the_newcomers_at_once(tmp_path: Path) -> None:
         assert room.signals.group(group, room.clock.unix(), Policy()).senders == tuple(_newcomers("b", "c"))
 
     with_room(tmp_path, work)
+
+
+def test_only_operators_of_the_whole_relay_may_reload(tmp_path: Path) -> None:
+    answers: list[tuple[Reloaded, list[int]]] = []
+
+    async def story(room: Room) -> None:
+        done = await room.ask(lambda client: client.reload(ReloadOrder(dry_run=True)), "operator-token")
+        refused = [
+            await room.refusal(lambda client: client.reload(ReloadOrder()), token)
+            for token in ("abuse-token", "reseller-token")
+        ]
+        answers.append((done, [error.status for error in refused]))
+
+    with_room(tmp_path, story)
+
+    done = Reloaded(taken_up=["limits.rcpts_per_hour"], needs_restart=[], model="none", dry_run=True)
+    assert answers == [(done, [403, 403])]

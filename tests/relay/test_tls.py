@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.front.tls import ensure_certificate
+from relay.front.tls import CertificateWatch, ensure_certificate
 from relay.settings import SettingsError
 
 HOST = "relay.example.net"
@@ -174,3 +174,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert str(tmp_path / "file" / "tls") in refusal(None, None, tmp_path / "file" / "tls")
+
+
+def test_a_new_certificate_with_another_kind_of_key_is_the_one_served(tmp_path: Path) -> None:
+    old, new = trustme.CA(), trustme.CA()
+    certificate, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+
+    def put(authority: trustme.CA, kind: trustme.KeyType) -> None:
+        pair = authority.issue_cert(HOST, key_type=kind)
+        certificate.write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
+        key.write_bytes(pair.private_key_pem.bytes())
+
+    put(old, trustme.KeyType.ECDSA)
+    server = ensure_certificate(certificate, key, tmp_path, HOST)
+    watch = CertificateWatch(server, certificate, key)
+    put(new, trustme.KeyType.RSA)
+    client = ssl.create_default_context()
+    new.configure_trust(client)
+
+    assert watch.refresh()
+    assert spoken(server, client) == "TLSv1.3"
