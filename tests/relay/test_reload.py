@@ -83,12 +83,12 @@ def test_a_wrong_password_setting_is_not_shown(tmp_path: Path) -> None:
 def test_a_running_relay_takes_up_limits_and_sizes_and_keeps_sessions(tmp_path: Path) -> None:
     site = Installation(tmp_path)
     with Sink() as sink:
-        site.write(sink.port, "[limits]\nrcpts_per_hour = 1\n", model="none")
+        site.write(sink.port, "[limits]\nrcpts_per_hour = 1\nnewcomer_rcpts_per_hour = 0\n", model="none")
         site.add_account(Account("acme"), "srv1")
         with site.running() as process, site.client() as client, smtplib.SMTP("127.0.0.1", site.smtp) as inside:
             size_before = announced_size(inside)
             replies = [send(site, number) for number in range(2)]
-            changed(site, "rcpts_per_hour = 1", "rcpts_per_hour = 1000")
+            changed(site, "\nrcpts_per_hour = 1\n", "\nrcpts_per_hour = 1000\n")
             changed(site, "[smtp]\n", "[smtp]\nmax_size_bytes = 1000000\n")
             changed(site, f'submission = ["127.0.0.1:{site.submission}"]', 'submission = ["127.0.0.1:1"]')
             tried = client.reload(ReloadOrder(dry_run=True))
@@ -97,7 +97,7 @@ def test_a_running_relay_takes_up_limits_and_sizes_and_keeps_sessions(tmp_path: 
             replies += [send(site, number, "c") for number in range(2)]
             with smtplib.SMTP("127.0.0.1", site.smtp) as later:
                 sizes = [size_before, announced_size(inside), announced_size(later)]
-            changed(site, "rcpts_per_hour = 1000", "rcpts_per_hour = 1")
+            changed(site, "\nrcpts_per_hour = 1000\n", "\nrcpts_per_hour = 1\n")
             process.send_signal(signal.SIGHUP)
             until(lambda: logged(site).count("reloaded model=") == 2)
             replies += [send(site, number, "d") for number in range(2)]
