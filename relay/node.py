@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
@@ -56,15 +56,7 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with _relay(settings, SystemClock(), fail) as (parts, reloader):
-        reloads: set[asyncio.Task[None]] = set()  # a task that nobody holds may be collected before its end
-
-        def hangup() -> None:
-            task = loop.create_task(_reload(reloader))
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, hangup)
+    async with _relay(settings, SystemClock(), fail) as parts:
         # What the start made lives as long as the relay: the collector need not look at it again, 10 % CPU a message
         gc.collect()
         gc.freeze()
@@ -76,9 +68,7 @@ async def _run(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _relay(
-    settings: Settings, clock: Clock, fail: Callable[[BaseException], None]
-) -> AsyncIterator[tuple[Parts, Reloader]]:
+async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException], None]) -> AsyncIterator[Parts]:
     """Start every part, in the order in which they need each other; stop them in the opposite one."""
     async with contextlib.AsyncExitStack() as stack:
         parts = wire(await start_core(settings, clock, fail, stack))
@@ -92,8 +82,9 @@ async def _relay(
         stack.push_async_callback(_close_doors, parts)
         await _open_web(parts)
         reloader = Reloader(parts, watch)
-        async with _control(parts, reloader):
-            yield parts, reloader
+        with _hangups(reloader):
+            async with _control(parts, reloader):
+                yield parts
 
 
 async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
@@ -150,6 +141,25 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
         raise StartFailure(
             f"cannot listen on {parts.core.settings.control.listen}: {error.strerror or error}; see control.listen"
         ) from error
+
+
+@contextlib.contextmanager
+def _hangups(reloader: Reloader) -> Iterator[None]:
+    """Reload at each SIGHUP."""
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()  # a task that nobody holds may be collected before its end
+
+    def hangup() -> None:
+        task = loop.create_task(_reload(reloader))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    try:
+        yield
+    finally:
+        # without a handler a hangup would kill a relay that is finishing its transactions
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
 
 async def _reload(reloader: Reloader) -> None:

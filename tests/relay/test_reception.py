@@ -56,7 +56,7 @@ async def started(tmp_path: Path, sink: Sink, model: str = "shipped", **more: An
         **more,
     )
     _prepare(settings)
-    async with _relay(settings, SystemClock(), lambda error: None) as (parts, _):
+    async with _relay(settings, SystemClock(), lambda error: None) as parts:
         await parts.core.state.add_account(HOST, ADMIN)
         yield parts
 

@@ -21,10 +21,10 @@ def changed(site: Installation, old: str, new: str) -> None:
     site.config.write_text(text.replace(old, new))
 
 
-def send(site: Installation, number: int) -> str:
+def send(site: Installation, number: int, sender: str = "a") -> str:
     with smtplib.SMTP("127.0.0.1", site.smtp, timeout=10) as smtp:
         smtp.login("srv1", "secret")
-        smtp.mail("a@acme.example")
+        smtp.mail(f"{sender}@acme.example")
         smtp.rcpt(f"r{number}@d.example")
         code, text = smtp.data(f"Subject: {number}\r\n\r\nhello\r\n".encode())
         return f"{code} {text.decode()}"
@@ -83,26 +83,26 @@ def test_a_wrong_password_setting_is_not_shown(tmp_path: Path) -> None:
 def test_a_running_relay_takes_up_limits_and_sizes_and_keeps_sessions(tmp_path: Path) -> None:
     site = Installation(tmp_path)
     with Sink() as sink:
-        site.write(sink.port, "[limits]\nrcpts_per_hour = 1\n", model="none")
+        site.write(sink.port, "[limits]\nrcpts_per_hour = 1\nnewcomer_rcpts_per_hour = 0\n", model="none")
         site.add_account(Account("acme"), "srv1")
         with site.running() as process, site.client() as client, smtplib.SMTP("127.0.0.1", site.smtp) as inside:
             size_before = announced_size(inside)
             replies = [send(site, number) for number in range(2)]
-            changed(site, "rcpts_per_hour = 1", "rcpts_per_hour = 1000")
+            changed(site, "\nrcpts_per_hour = 1\n", "\nrcpts_per_hour = 1000\n")
             changed(site, "[smtp]\n", "[smtp]\nmax_size_bytes = 1000000\n")
             changed(site, f'submission = ["127.0.0.1:{site.submission}"]', 'submission = ["127.0.0.1:1"]')
             tried = client.reload(ReloadOrder(dry_run=True))
-            replies.append(send(site, 2))
+            replies += [send(site, number, "b") for number in range(2)]
             done = client.reload(ReloadOrder())
-            replies.append(send(site, 3))
+            replies += [send(site, number, "c") for number in range(2)]
             with smtplib.SMTP("127.0.0.1", site.smtp) as later:
                 sizes = [size_before, announced_size(inside), announced_size(later)]
-            changed(site, "rcpts_per_hour = 1000", "rcpts_per_hour = 1")
+            changed(site, "\nrcpts_per_hour = 1000\n", "\nrcpts_per_hour = 1\n")
             process.send_signal(signal.SIGHUP)
             until(lambda: logged(site).count("reloaded model=") == 2)
-            replies.append(send(site, 4))
+            replies += [send(site, number, "d") for number in range(2)]
 
-    assert ["delayed until" in reply for reply in replies] == [False, True, True, False, True]
+    assert ["delayed until" in reply for reply in replies] == [False, True, False, True, False, False, False, True]
     assert sizes == ["26214400", "26214400", "1000000"]
     assert tried.taken_up == done.taken_up == ["smtp.max_size_bytes", "limits.rcpts_per_hour"]
     assert done.needs_restart == ["smtp.submission"]

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.front.tls import CertificateWatch, ensure_certificate
+from relay.front.tls import CertificateWatch, ensure_certificate, served
 from relay.settings import SettingsError
 
 HOST = "relay.example.net"
@@ -194,3 +194,18 @@ def test_a_new_certificate_with_another_kind_of_key_is_the_one_served(tmp_path: 
 
     assert watch.refresh()
     assert spoken(server, client) == "TLSv1.3"
+
+
+def test_other_paths_are_served_from_the_next_handshake_on(
+    issued: tuple[Path, Path, trustme.CA], tmp_path: Path
+) -> None:
+    certificate, key, authority = issued
+    server = ensure_certificate(None, None, tmp_path / "own", HOST)
+    watch = CertificateWatch(server, None, None)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+
+    watch.take_up(certificate, key, served(certificate, key))
+
+    assert spoken(server, client) == "TLSv1.3"
+    assert not watch.refresh()
