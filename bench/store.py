@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.clock import SystemClock
-from relay.events import Action, Delivery, Reception
+from relay.events import Action, Reception
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient
+from tests.relay.test_spool import delivered
 
 _PREFIX = b"Received: from relay.example\r\n" * 23  # 700 bytes: our Received line and a signature
 
@@ -97,20 +98,7 @@ async def store(spool: Spool, journal: Journal, content: bytes, sender: str) -> 
 
 def finish(spool: Spool, journal: Journal, recipient: SpooledRecipient) -> None:
     """Deliver it."""
-    message = recipient.message
-    record = Delivery(
-        **journal.stamp(),
-        message_id=message.message_id,
-        account=message.account,
-        sender=message.sender,
-        recipient_id=recipient.id,
-        recipient=recipient.address,
-        destination=recipient.destination,
-        attempt=1,
-        received_at=message.received_at,
-        queued_seconds=0.1,
-    )
-    spool.finish(recipient, record)
+    spool.finish(recipient, delivered(journal, recipient))
 
 
 def _cpu() -> float:
