@@ -59,6 +59,7 @@ def build(folder: Path, messages: int, recipients: int, lanes: int) -> None:
                 1,
                 0,
                 "",
+                None,
             )
             for n in range(messages)
             for k in range(recipients)

@@ -129,9 +129,9 @@ class Connection(Wire):
         return None
 
     def _unfit(self, parcel: Parcel) -> Reply | None:
-        message, content = parcel.message, parcel.content
+        content = parcel.content
         assert content is not None
-        if self._size_limit and len(content) + len(message.prefix) > self._size_limit:
+        if self._size_limit and len(content) + len(parcel.prefix) > self._size_limit:
             return _TOO_BIG
         if _is_plain(parcel):
             return None
@@ -160,13 +160,13 @@ class Connection(Wire):
     def _mail_command(self, parcel: Parcel) -> bytes:
         message, content = parcel.message, parcel.content
         assert content is not None
-        options = b" SIZE=%d" % (len(message.prefix) + len(content)) if "SIZE" in self.extensions else b""
+        options = b" SIZE=%d" % (len(parcel.prefix) + len(content)) if "SIZE" in self.extensions else b""
         if not _is_plain(parcel):
             options += b"" if _is_seven_bit(parcel) else b" BODY=8BITMIME"
             options += b" SMTPUTF8" if _needs_utf8(parcel) else b""
         if message.dsn and self.passes_dsn:
             options += b" " + message.dsn.encode()
-        return b"MAIL FROM:<%b>%b\r\n" % (message.mail_from.encode(), options)
+        return b"MAIL FROM:<%b>%b\r\n" % (parcel.return_path.encode(), options)
 
     def _rcpt_command(self, recipient: SpooledRecipient) -> bytes:
         if recipient.dsn and self.passes_dsn:
@@ -302,11 +302,11 @@ class Connection(Wire):
         self._deadline = self._sent_at + self._timeout * _FINAL_DOT_FACTOR
         if isinstance(content, bytes) and len(content) <= _STREAM_BYTES:
             self._phase = Phase.FINAL_DOT
-            self._transport.writelines((parcel.message.prefix, stuffed(content), b".\r\n", self._following()))
+            self._transport.writelines((parcel.prefix, stuffed(content), b".\r\n", self._following()))
         else:
             self._phase = Phase.CONTENT
             self._stream = outgoing(content)
-            self._write(parcel.message.prefix)
+            self._write(parcel.prefix)
             self._pump()
 
     def _following(self) -> bytes:
@@ -366,11 +366,11 @@ def _fill(parcel: Parcel, reply: Reply) -> None:
 
 def _is_seven_bit(parcel: Parcel) -> bool:
     assert parcel.content is not None
-    return parcel.content.isascii() and parcel.message.prefix.isascii()
+    return parcel.content.isascii() and parcel.prefix.isascii()
 
 
 def _has_ascii_addresses(parcel: Parcel) -> bool:
-    return parcel.message.mail_from.isascii() and all(recipient.address.isascii() for recipient in parcel.recipients)
+    return parcel.return_path.isascii() and all(recipient.address.isascii() for recipient in parcel.recipients)
 
 
 def _is_plain(parcel: Parcel) -> bool:
@@ -383,4 +383,4 @@ def _needs_utf8(parcel: Parcel) -> bool:
     assert parcel.content is not None
     if not _has_ascii_addresses(parcel):
         return True
-    return parcel.message.is_smtputf8 and not (parcel.message.prefix.isascii() and header_of(parcel.content).isascii())
+    return parcel.message.is_smtputf8 and not (parcel.prefix.isascii() and header_of(parcel.content).isascii())

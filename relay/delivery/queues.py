@@ -27,6 +27,7 @@ class Parcel:
 
     content None: read it from the spool when its turn comes; a large one is read in pieces. kept_bytes: what it takes
     of the memory for contents.
+    `token_path` is its return path where bounces come to us (verp.py).
     `replies` has one entry per recipient, filled by the connection; None: not answered yet. A forgotten parcel (its
     sender was held) is not queued again.
     """
@@ -36,8 +37,19 @@ class Parcel:
     content: bytes | StoredContent | None
     kept_bytes: int = 0
     is_forgotten: bool = False
+    token_path: str = ""
     has_waited: bool = False  # its wait for the first attempt is over, and counted
     replies: list[Reply | None] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> bytes:
+        """The header lines above the content; recipients with lines of their own travel alone."""
+        return self.recipients[0].prefix
+
+    @property
+    def return_path(self) -> str:
+        """The address for MAIL FROM."""
+        return self.token_path or self.message.mail_from
 
     def drop_content(self) -> None:
         """Keep the content no longer; it is in the spool."""

@@ -312,7 +312,9 @@ class Committer:
             for recipient in item.recipients:
                 due = None if state == index.HELD else recipient.due_unix
                 to = lane(sender, recipient.destination)
-                rows.append((recipient.id, number, to, recipient.address, due, 0, state, recipient.dsn))
+                rows.append(
+                    (recipient.id, number, to, recipient.address, due, 0, state, recipient.dsn, recipient.own_prefix)
+                )
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
         index.insert_recipients(self._connection, rows)
         change.recipients += len(rows)

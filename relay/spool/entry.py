@@ -6,6 +6,8 @@ from enum import IntFlag
 
 from relay.spool.segments import Place
 
+RECIPIENT_COLUMNS = 8  # of index.page, before those of the message
+
 _MAX_BYTES = 1 << 31  # of one message; a row that says more is broken
 
 
@@ -29,7 +31,8 @@ class Flags(IntFlag):
 class SpooledMessage:
     """One accepted message. `prefix` are our header lines above its content; `id` is that of its first recipient.
 
-    `dsn` is what its sender asked for with MAIL (dsn_options.py)."""
+    `dsn` is what its sender asked for with MAIL (dsn_options.py), `pool` the egress pool it leaves through, and
+    `return_domain` that of its return path (delivery/verp.py; "": bounces go to mail_from)."""
 
     id: int
     message_id: str
@@ -45,6 +48,8 @@ class SpooledMessage:
     score: float | None = None
     rule: str = ""
     dsn: str = ""
+    pool: str = ""
+    return_domain: str = ""
     size_bytes: int = 0
     crc: int = 0
     place: Place = field(default=Place(0, 0, 0))
@@ -61,7 +66,9 @@ class SpooledMessage:
 
 @dataclass(slots=True)
 class SpooledRecipient:
-    """One undelivered recipient. `destination` is its domain, lower-cased; due_unix None: fresh, never tried."""
+    """One undelivered recipient. `destination` is its domain, lower-cased; due_unix None: fresh, never tried.
+
+    `own_prefix` are header lines for it alone, instead of the message's."""
 
     id: int
     message: SpooledMessage
@@ -70,6 +77,12 @@ class SpooledRecipient:
     attempts: int = 0
     due_unix: float | None = None
     dsn: str = ""
+    own_prefix: bytes | None = None
+
+    @property
+    def prefix(self) -> bytes:
+        """The header lines above its content."""
+        return self.message.prefix if self.own_prefix is None else self.own_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,8 @@ def message_row(message: SpooledMessage, state: int) -> tuple[object, ...]:
         message.score,
         message.rule,
         message.dsn,
+        message.pool,
+        message.return_domain,
         state,
     )
 
@@ -168,9 +183,11 @@ def message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
 
 def recipient_of(row: tuple[object, ...], message: SpooledMessage) -> SpooledRecipient:
     """The recipient of a row of index.page. Raises ValueError when it makes no sense."""
-    number, _, address, due, attempts, destination, dsn = row[:7]
+    number, _, address, due, attempts, destination, dsn, prefix = row[:RECIPIENT_COLUMNS]
+    if not isinstance(prefix, bytes | None):
+        raise ValueError(f"prefix of recipient {number}")
     return SpooledRecipient(
-        int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due)), str(dsn)
+        int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due)), str(dsn), prefix
     )
 
 
@@ -201,6 +218,8 @@ def _message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
         score=None if score is None else float(str(score)),
         rule=str(row[16]),
         dsn=str(row[17]),
+        pool=str(row[18]),
+        return_domain=str(row[19]),
         size_bytes=len(prefix) + length,
         crc=crc,
         place=Place(segment, offset, length),

@@ -16,10 +16,10 @@ from relay.spool.segments import LARGE_FROM
 # Of a recipient; of a message, whose remaining recipients are always in one state together.
 QUEUED, HELD, QUARANTINED = 0, 1, 2
 
-_RECIPIENT_COLUMNS = "r.id, r.message, r.address, r.due, r.attempts, l.destination, r.dsn"
+_RECIPIENT_COLUMNS = "r.id, r.message, r.address, r.due, r.attempts, l.destination, r.dsn, r.prefix"
 MESSAGE_COLUMNS = (
     "m.id, m.rcpts, m.segment, m.place, m.length, m.record_length, m.crc, m.account, m.reseller, m.sender, "
-    "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule, m.dsn"
+    "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule, m.dsn, m.pool, m.return_domain"
 )
 _MARKS = ", ".join("?" * len(MESSAGE_COLUMNS.split(",")))
 _INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS.replace('m.', '')}, state) VALUES ({_MARKS}, ?)"  # noqa: S608
@@ -75,9 +75,10 @@ def insert_messages(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
 
 
 def insert_recipients(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Rows (id, message, lane, address, due, attempts, state, dsn)."""
+    """Rows (id, message, lane, address, due, attempts, state, dsn, prefix)."""
     connection.executemany(
-        "INSERT INTO recipient (id, message, lane, address, due, attempts, state, dsn) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO recipient (id, message, lane, address, due, attempts, state, dsn, prefix)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 

@@ -57,8 +57,16 @@ ALTER TABLE message ADD COLUMN dsn TEXT NOT NULL DEFAULT '';
 ALTER TABLE recipient ADD COLUMN dsn TEXT NOT NULL DEFAULT '';
 """
 
+# 5: the egress pool, the domain of the return path (VERP; empty: the envelope sender's own), and a prefix of one
+# recipient's own instead of the message's.
+_EGRESS = """
+ALTER TABLE message ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN return_domain TEXT NOT NULL DEFAULT '';
+ALTER TABLE recipient ADD COLUMN prefix BLOB;
+"""
+
 # 3: answers under a client's key, with their message.
-STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN)
+STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN, _EGRESS)
 
 
 class NewerIndex(sqlite3.DatabaseError):

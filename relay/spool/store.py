@@ -44,6 +44,7 @@ from relay.spool.checkpoint import Checkpointer
 from relay.spool.commit import Call, Committer, Marks, Storing
 from relay.spool.contents import Contents
 from relay.spool.entry import (
+    RECIPIENT_COLUMNS,
     CommitTimes,
     CorruptEntry,
     DestinationCount,
@@ -172,12 +173,13 @@ class Spool:
         answered: Answered | None = None,
         due_unix: float | None = None,
         dsns: Sequence[str] = (),
+        prefixes: Sequence[bytes] = (),
     ) -> list[SpooledRecipient]:
         """Put a message on disk with `record`, its Reception; return its recipients after fsync.
 
         message.id comes from `reserve`, a large file is sealed. `answered` is kept with it, both or none. `due_unix`:
-        not to be delivered before; the courier hears of it by `expect`. `dsns`: one an address, or none at all. Raises
-        SpoolFull: nothing was stored, a retry may help.
+        not to be delivered before; the courier hears of it by `expect`. `dsns` and `prefixes`: one an address, or none
+        at all. Raises SpoolFull: nothing was stored, a retry may help.
         """
         large = content if isinstance(content, LargeFile) else None
         data = content if isinstance(content, bytes) else b""
@@ -189,6 +191,8 @@ class Spool:
         ]
         for recipient, dsn in zip(recipients, dsns, strict=False):
             recipient.dsn = dsn
+        for recipient, prefix in zip(recipients, prefixes, strict=False):
+            recipient.own_prefix = prefix
         done = self._loop.create_future()
         state = index.HELD if is_held else index.QUEUED
         self._flush()
@@ -259,7 +263,9 @@ class Spool:
             number, owner = row[:2]
             assert isinstance(owner, int)
             try:
-                message = messages.get(owner) or messages.setdefault(owner, message_of(row[7:], self._node))
+                message = messages.get(owner) or messages.setdefault(
+                    owner, message_of(row[RECIPIENT_COLUMNS:], self._node)
+                )
                 found.append(recipient_of(row, message))
             except (CorruptEntry, ValueError) as error:
                 _log.error("row put off for a day recipient=%s error=%s", number, error)

@@ -165,6 +165,48 @@ def test_deferral_keeps_due_time_and_attempts_over_a_restart(tmp_path: Path) -> 
     asyncio.run(second())
 
 
+def test_a_recipients_own_prefix_and_the_way_out_outlive_a_restart(tmp_path: Path) -> None:
+    async def story() -> list[SpooledRecipient]:
+        async with opened(tmp_path) as (spool, journal):
+            number = spool.reserve(2)
+            message = SpooledMessage(
+                number,
+                spool.message_id(number),
+                2,
+                "acme",
+                "",
+                "s",
+                "a@acme.example",
+                datetime.now(UTC),
+                Flags.NONE,
+                b"Received: x\r\n",
+                pool="suspect",
+                return_domain="bounce.acme.example",
+            )
+            record = Reception(
+                **journal.stamp(),
+                message_id=message.message_id,
+                account="acme",
+                sender="s",
+                sender_kind="mailfrom",
+                mail_from="a@acme.example",
+                client_ip="192.0.2.1",
+                action=Action.ACCEPT,
+                rule="accept",
+                received_at=message.received_at,
+            )
+            to = ("x@dest.example", "y@dest.example")
+            await spool.store(message, b"\r\n", to, record, is_held=False, prefixes=(b"For: x\r\n",))
+        async with opened(tmp_path) as (spool, _):
+            (lane,) = spool.waiting()
+            return spool.page(lane.id, 1e12)
+
+    first, second = asyncio.run(story())
+
+    assert [b"For: x\r\n", b"Received: x\r\n"] == [first.prefix, second.prefix]
+    assert ("suspect", "bounce.acme.example") == (first.message.pool, first.message.return_domain)
+
+
 def test_mail_with_a_due_time_keeps_it_over_a_restart_and_is_parked_like_the_rest(tmp_path: Path) -> None:
     late = "acme|x-authuser|late"
 
@@ -359,7 +401,7 @@ def test_empty_segments_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_waiting_reads_one_due_time_per_lane(tmp_path: Path) -> None:
     connection = index.connect(tmp_path / "index.sqlite")
     lane = index.lane_id(connection, "s", "d")
-    rows = [(number, number, lane, "x@d", float(number), 0, index.QUEUED, "") for number in range(1, 10)]
+    rows = [(number, number, lane, "x@d", float(number), 0, index.QUEUED, "", None) for number in range(1, 10)]
     index.insert_recipients(connection, rows)
 
     assert index.lanes_waiting(connection) == [(lane, "s", "d", 1.0)]
