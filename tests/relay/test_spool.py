@@ -203,8 +203,8 @@ def test_a_recipients_own_prefix_and_the_way_out_outlive_a_restart(tmp_path: Pat
 
     first, second = asyncio.run(story())
 
-    assert [b"For: x\r\n", b"Received: x\r\n"] == [first.prefix, second.prefix]
-    assert ("suspect", "bounce.acme.example") == (first.message.pool, first.message.return_domain)
+    assert [first.prefix, second.prefix] == [b"For: x\r\n", b"Received: x\r\n"]
+    assert (first.message.pool, first.message.return_domain) == ("suspect", "bounce.acme.example")
 
 
 def test_mail_with_a_due_time_keeps_it_over_a_restart_and_is_parked_like_the_rest(tmp_path: Path) -> None:
