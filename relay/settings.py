@@ -8,9 +8,9 @@ import os
 import tomllib
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -161,16 +161,42 @@ class Delivery(_Section):
     )
     nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
     dns_timeout_seconds: float = Field(10, gt=0, description="for one look-up")
+    mx_port: int = Field(25, ge=1, le=65_535, description="port of hosts found by MX; another one only in a lab")
+    private_networks: list[IPv4Network | IPv6Network] = Field(
+        [], description="networks off the public internet that an MX may point to; else such mail bounces (5.4.4)"
+    )
+    dane: bool = Field(
+        False, description="check next hops by their TLSA records (RFC 7672); needs a validating resolver"
+    )
+    trusted_nameservers: list[IPv4Network | IPv6Network] = Field(
+        [], description="networks of validating resolvers whose AD bit is believed; those on loopback are"
+    )
     bounce_sender: str = Field("", description="From: of our bounces; default postmaster@hostname")
 
 
 class Route(_Section):
-    """Mail for `domain` goes to host:port, whatever DNS says. The only way to a loopback or private address."""
+    """Mail for `domain`, of `account`, or both, goes to host:port, whatever DNS says; the most special one wins."""
 
-    domain: str
-    host: str
+    domain: str = Field("", description="recipients' domain; empty: all mail of `account`")
+    account: str = Field("", description="the route is for mail of this account only, and wins over a domain's")
+    host: str = Field("", description="next hop; empty with mode direct only")
     port: int = Field(25, ge=1, le=65_535)
-    provider: str = Field("", description="destination name shown; default the domain")
+    provider: str = Field("", description="destination name shown; default the domain, else the host")
+    mode: Literal["direct", "smarthost", "sink"] = Field(
+        "direct",
+        description="direct: the hop, or without one the MX of each domain; smarthost: with login; sink: no TLS",
+    )
+    user: str = Field("", description="login at the hop")
+    password: str = Field("", repr=False, description="its password")
+    tls: Literal["", "opportunistic", "required", "verified", "none"] = Field("", description="default: delivery.tls")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not (self.domain or self.account):
+            raise ValueError("a route needs a domain, an account or both")
+        if not self.host and (self.mode != "direct" or self.user):
+            raise ValueError(f"a route with mode {self.mode!r} needs a host")
+        return self
 
 
 class Dkim(_Section):
@@ -311,7 +337,8 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key} = {problem['input']!r}: unknown setting.{_suggest(problem['loc'])}")
         else:
-            value = "(not shown)" if _is_secret(problem["loc"]) else repr(problem.get("input"))
+            is_hidden = _is_secret(problem["loc"]) or isinstance(problem.get("input"), dict)  # a section may hold one
+            value = "(not shown)" if is_hidden else repr(problem.get("input"))
             lines.append(f"{key} = {value}: {problem['msg']}.{_purpose(problem['loc'])}")
     return "\n".join([f"{path or 'settings'}: {len(lines)} wrong", *lines])
 

@@ -96,7 +96,7 @@ class Courier:
             spawn=self._spawn,
         )
         self._pools: dict[str, Pool] = {}
-        self._by_domain: dict[str, Pool] = {}
+        self._by_domain: dict[tuple[str, str], Pool] = {}  # by domain and, where it has routes of its own, account
         self._next_sweep = _MAX_POOLS
         self._is_stopping = False
 
@@ -136,11 +136,11 @@ class Courier:
         if len(self._by_domain) >= self._next_sweep:
             self._drop_idle_pools()
         if len(recipients) == 1:
-            self._queue(self._pool(recipients[0].destination), recipients, content)
+            self._queue(self._pool_of(recipients[0]), recipients, content)
             return
         grouped: dict[Pool, list[SpooledRecipient]] = {}
         for recipient in recipients:
-            grouped.setdefault(self._pool(recipient.destination), []).append(recipient)
+            grouped.setdefault(self._pool_of(recipient), []).append(recipient)
         for pool, members in grouped.items():
             self._queue(pool, members, content)
 
@@ -174,7 +174,7 @@ class Courier:
         """Queue what the pager found; recipients of one message at one destination travel together."""
         grouped: dict[tuple[Pool, int], list[SpooledRecipient]] = {}
         for recipient in recipients:
-            grouped.setdefault((self._pool(recipient.destination), recipient.message.id), []).append(recipient)
+            grouped.setdefault((self._pool_of(recipient), recipient.message.id), []).append(recipient)
         for (pool, _), members in grouped.items():
             for start in range(0, len(members), _MAX_RECIPIENTS):
                 chunk = members[start : start + _MAX_RECIPIENTS]
@@ -202,19 +202,20 @@ class Courier:
             self._spool.defer(recipient, now, None)
             self._pager.note(recipient, now + _SPILL_SECONDS)
 
-    def _pool(self, domain: str) -> Pool:
-        pool = self._by_domain.get(domain)
+    def _pool_of(self, recipient: SpooledRecipient) -> Pool:
+        domain, account = recipient.destination, self._destinations.account_of_routes(recipient.message.account)
+        pool = self._by_domain.get((domain, account))
         if pool is None:
-            target = self._destinations.target(domain)
+            target = self._destinations.target(domain, account)
             pool = self._pools.get(target.key)
             if pool is None:
                 pool = self._pools[target.key] = Pool(target, self._shop)
-            self._by_domain[domain] = pool
+            self._by_domain[domain, account] = pool
         return pool
 
     def _drop_idle_pools(self) -> None:
         self._pools = {key: pool for key, pool in self._pools.items() if not pool.is_idle}
-        self._by_domain = {domain: pool for domain, pool in self._by_domain.items() if not pool.is_idle}
+        self._by_domain = {key: pool for key, pool in self._by_domain.items() if not pool.is_idle}
         self._next_sweep = len(self._by_domain) + _MAX_POOLS
 
     def _release_bytes(self, count: int) -> None:

@@ -1,258 +1,164 @@
 """Where the mail of a recipient's domain goes: a route of the settings, the smarthost or sink, or the hosts of its MX.
 
-Owns DNS: dnspython, with a cache of ours that honours TTL and negative answers. A loopback or private address found in
-DNS is refused: only a route, smarthost or sink may name one, on purpose (spec 2.8).
+A loopback or private address found in DNS is refused: only a route, smarthost or sink may name one, on purpose
+(spec 2.8), or delivery.private_networks.
 """
 
 import asyncio
 import ipaddress
-import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import dns.asyncresolver
-import dns.exception
-import dns.nameserver
-import dns.rdatatype
-import dns.resolver
 
 from relay.clock import Clock
+from relay.delivery.exchangers import Address, Exchangers
+from relay.delivery.lookup import Lookup, literal
 from relay.delivery.replies import Category, OwnReply
-from relay.reply import PermanentError, RelayError, TransientError
-from relay.settings import Delivery, Settings, split_listen
+from relay.delivery.routes import Routes, Target
+from relay.reply import PermanentError, TransientError
+from relay.settings import Settings
 
-_MAX_HOSTS = 8  # of one destination; RFC 5321 5.1 asks for at least two
-_CACHE_SIZE = 20_000
-_MIN_TTL, _MAX_TTL = 5.0, 86_400.0
-_SMTP_PORT = 25
+_PROBE_SECONDS = 60.0
+_ANY_IPV6 = ("2001:db8::25", 25)  # documentation (RFC 3849): choosing a route to it sends nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One address of a next hop, and the name that TLS and log know it by."""
+    """One address of a next hop, and the name that TLS and log know it by.
+
+    has_spare: another address of the same name follows, so that nobody should wait long for this one.
+    """
 
     name: str
     address: str
     port: int
+    has_spare: bool = False
 
     @property
     def key(self) -> str:
         return f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One destination: what shares a queue and its connections.
-
-    `name` is what records show. `host` empty: by MX of `name`. is_smarthost: reached with the settings' login.
-    """
-
-    key: str
-    name: str
-    host: str = ""
-    port: int = _SMTP_PORT
-    is_smarthost: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    until_unix: float
-    hosts: tuple[Host, ...]
-    error: RelayError | None
-
-
 class Destinations:
-    """The routing table and the resolver."""
+    """The routing table and what DNS says."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, has_ipv6: Callable[[], bool] | None = None) -> None:
         """Raises SettingsError when the smarthost or a name server is not host:port."""
-        delivery = settings.delivery
-        self._clock = clock
-        self._all = _relay_host(delivery) if delivery.mode != "direct" else None
-        # A sink takes everything: nothing of a test may ever leave.
-        self._routes = {} if delivery.mode == "sink" else _routes(settings)
-        self._lookup = _Lookup(delivery, clock)
+        self._settings, self._clock = settings.delivery, clock
+        self._routes = Routes(settings)
+        self._lookup = Lookup(settings.delivery)
+        self._exchangers = Exchangers(self._lookup, clock)
+        self._ipv6 = _Ipv6(clock, has_ipv6 or _has_ipv6)
 
-    def target(self, domain: str) -> Target:
-        """Return the destination of a recipient's domain (lower-case)."""
-        return self._routes.get(domain) or self._all or Target(domain, domain)
+    def target(self, domain: str, account: str = "") -> Target:
+        """Return the destination of a recipient's domain (lower-case) for mail of an account."""
+        return self._routes.target(domain, account)
 
-    async def hosts(self, target: Target) -> Sequence[Host]:
-        """Return the hosts to try, in order. Raises TransientError or PermanentError with an OwnReply."""
+    def account_of_routes(self, account: str) -> str:
+        """Return the account if it has routes of its own, else "": the mail of all others goes the same ways."""
+        return account if self._routes.is_special(account) else ""
+
+    async def exchanges(self, domain: str) -> tuple[str, ...]:
+        """Return the names of a domain's mail exchangers, lower-case, in order of preference.
+
+        From memory while DNS allows. Raises TransientError or PermanentError with an OwnReply.
+        """
+        return (await self._exchangers.names(domain)).names
+
+    def known_exchanges(self, domain: str) -> tuple[str, ...] | None:
+        """Return what exchanges() would without asking DNS; None when it has to be awaited, or would raise."""
+        found = self._exchangers.known(domain)
+        return found.names if found else None
+
+    async def hosts(self, target: Target, families: Sequence[int] = (4, 6)) -> Sequence[Host]:
+        """Return the hosts to try, in order. Raises TransientError or PermanentError with an OwnReply.
+
+        `families`: which kinds of addresses may be used, the first is tried first within each name.
+        """
         if target.host:
-            return await self._lookup.named(target.host, target.port)
-        return await self._lookup.by_mx(target.name)
-
-
-def _relay_host(delivery: Delivery) -> Target:
-    host, port = split_listen(delivery.smarthost)
-    return Target(delivery.smarthost, host, host, port, is_smarthost=delivery.mode == "smarthost")
-
-
-def _routes(settings: Settings) -> dict[str, Target]:
-    """domain -> Target. Domains of one provider share a destination if they have the same host and port."""
-    found: dict[str, Target] = {}
-    for route in settings.route:
-        name = route.provider or route.domain.lower()
-        key = f"{name} {route.host}:{route.port}"
-        found[route.domain.lower()] = Target(key, name, route.host, route.port)
-    return found
-
-
-class _Lookup:
-    """DNS, remembered."""
-
-    def __init__(self, delivery: Delivery, clock: Clock) -> None:
-        self._clock, self._delivery = clock, delivery
-        self._nameservers = [_nameserver(value) for value in delivery.nameservers]
-        self._resolver: dns.asyncresolver.Resolver | None = None
-        self._cache: dict[str, _Known] = {}
-
-    async def named(self, name: str, port: int) -> Sequence[Host]:
-        """The addresses of a host that the operator named; any address is fine."""
-        literal = _literal(name)
-        if literal:
-            return [Host(name, literal, port)]
-        if self._nameservers and name != "localhost":
-            hosts, _ = await self._addresses(name, port)
+            found = await self._named(target.host)
         else:
-            hosts = await self._system_addresses(name, port)
-        if not hosts:
+            found = self._public(target.name, await self._exchangers.addresses(target.name))
+        port = target.port if target.host else self._settings.mx_port
+        return _hosts(self._usable(target.name, found, families), port)
+
+    async def _named(self, name: str) -> Sequence[Address]:
+        """The addresses of a host that the operator named; any address is fine."""
+        if address := literal(name):
+            return [Address(name, address)]
+        if self._settings.nameservers and name != "localhost":
+            found, _ = await self._exchangers.addresses_of(name)
+        else:
+            found = await _system_addresses(name)
+        if not found:
             raise TransientError(OwnReply(451, "4.4.3", f"{name}: no address found", Category.DNS_FAILURE))
-        return hosts
+        return found
 
-    async def by_mx(self, domain: str) -> Sequence[Host]:
-        """The hosts of a domain's mail exchangers, from memory while that holds."""
-        now = self._clock.unix()
-        known = self._cache.get(domain)
-        if known is None or known.until_unix <= now:
-            known = await self._asked(domain, now)
-            if len(self._cache) >= _CACHE_SIZE:
-                self._cache.clear()
-            self._cache[domain] = known
-        if known.error is not None:
-            raise known.error
-        return known.hosts
-
-    async def _asked(self, domain: str, now: float) -> _Known:
-        literal = _literal(domain.removeprefix("[").removesuffix("]")) if domain.startswith("[") else ""
-        try:
-            if literal:
-                hosts, ttl = [Host(domain, literal, _SMTP_PORT)], _MAX_TTL
-            else:
-                hosts, ttl = await self._exchangers(domain)
-            return _Known(now + ttl, tuple(_public(domain, hosts)), None)
-        except PermanentError as error:
-            return _Known(now + 60, (), error)
-
-    async def _exchangers(self, domain: str) -> tuple[list[Host], float]:
-        answer, ttl = await self._ask(domain, "MX")
-        if answer is None:
-            text = f"the domain {domain} does not exist"
-            raise PermanentError(OwnReply(550, "5.1.2", text, Category.BAD_DOMAIN))
-        found = [(record.preference, record.exchange.to_text(omit_final_dot=True)) for record in answer]
-        if [name for _, name in found] in (["."], [""]):  # RFC 7505
-            text = f"the domain {domain} takes no mail (null MX)"
-            raise PermanentError(OwnReply(556, "5.1.10", text, Category.BAD_DOMAIN))
-        # equal preferences share the load (RFC 5321 section 5.1); without MX the domain is its own exchanger
-        names = [name for _, _, name in sorted((p, random.random(), name) for p, name in found)] or [domain]  # noqa: S311
-        answers = await asyncio.gather(
-            *(self._addresses(name, _SMTP_PORT) for name in names[:_MAX_HOSTS]), return_exceptions=True
-        )
-        hosts = [host for item in answers if not isinstance(item, BaseException) for host in item[0]]
-        failures = [item for item in answers if isinstance(item, BaseException)]
-        if failures and not hosts:
-            raise failures[0]
-        if not hosts:
-            text = f"no mail exchanger of {domain} has an address"
+    def _public(self, domain: str, found: Sequence[Address]) -> list[Address]:
+        kept = [item for item in found if self._is_public(item.address)]
+        if not kept:
+            text = f"{domain} points to an address that is not on the public internet"
             raise PermanentError(OwnReply(550, "5.4.4", text, Category.ROUTING_ERRORS))
-        return hosts, min([ttl, *(item[1] for item in answers if not isinstance(item, BaseException))])
+        return kept
 
-    async def _addresses(self, name: str, port: int) -> tuple[list[Host], float]:
-        """IPv4 first."""
-        (four, ttl_four), (six, ttl_six) = await asyncio.gather(self._ask(name, "A"), self._ask(name, "AAAA"))
-        records = [*(four or ()), *(six or ())]
-        return [Host(name, record.address, port) for record in records], min(ttl_four, ttl_six)
+    def _is_public(self, address: str) -> bool:
+        parsed = ipaddress.ip_address(address)
+        if any(parsed in network for network in self._settings.private_networks):
+            return True
+        inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
+        return inner.is_global and not inner.is_multicast
 
-    async def _system_addresses(self, name: str, port: int) -> list[Host]:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            text = f"{name}: {error.strerror or 'no address found'}"
-            raise TransientError(OwnReply(451, "4.4.3", text, Category.DNS_FAILURE)) from error
-        addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        return [Host(name, address, port) for address in sorted(addresses, key=lambda text: ":" in text)]
-
-    async def _ask(self, name: str, kind: str) -> tuple[tuple[Any, ...] | None, float]:
-        """The records and their TTL; None: the name does not exist. Raises TransientError: nobody knows."""
-        try:
-            answer = await self._ready().resolve(name, kind, raise_on_no_answer=False, search=False)
-        except dns.resolver.NXDOMAIN as error:
-            return None, _ttl(error)
-        except (dns.exception.SyntaxError, dns.exception.FormError, UnicodeError):
-            return None, _MAX_TTL  # a label of 64 bytes or an empty one: no such name can exist
-        except (dns.exception.DNSException, OSError) as error:
-            text = f"{kind} look-up of {name} failed: {failure_of(error)}"
-            raise TransientError(OwnReply(451, "4.4.3", text, Category.DNS_FAILURE)) from error
-        ttl = min(max(answer.chaining_result.minimum_ttl, _MIN_TTL), _MAX_TTL)
-        return tuple(answer.rrset or ()), ttl
-
-    def _ready(self) -> dns.asyncresolver.Resolver:
-        if self._resolver is None:  # reading resolv.conf may fail, which is no reason not to start
-            self._resolver = make_resolver(self._delivery)
-        return self._resolver
+    def _usable(self, name: str, found: Sequence[Address], families: Sequence[int]) -> list[Address]:
+        """Those of the families, the first one first within a name; IPv6 is the last resort of a node without it."""
+        kept = [item for item in found if _family(item) in families]
+        if not kept:
+            text = f"{name} has no address of the kind that delivery may use"
+            raise TransientError(OwnReply(451, "4.4.4", text, Category.ROUTING_ERRORS))
+        if any(_family(item) == 4 for item in kept) and not self._ipv6.is_there():
+            kept = [item for item in kept if _family(item) == 4]
+        names = list(dict.fromkeys(item.name for item in kept))
+        return sorted(kept, key=lambda item: (names.index(item.name), families.index(_family(item))))
 
 
-def make_resolver(delivery: Delivery) -> dns.asyncresolver.Resolver:
-    """Make a resolver that asks the name servers of the settings, else those of the system. Raises SettingsError."""
-    nameservers = [_nameserver(value) for value in delivery.nameservers]
-    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-    resolver.lifetime = delivery.dns_timeout_seconds
-    if nameservers:
-        resolver.nameservers = list(nameservers)
-    return resolver
+def _hosts(found: Sequence[Address], port: int) -> list[Host]:
+    names = [item.name for item in found]
+    return [
+        Host(item.name, item.address, port, has_spare=item.name in names[number + 1 :])
+        for number, item in enumerate(found)
+    ]
 
 
-def _nameserver(value: str) -> dns.nameserver.Nameserver:
-    literal = _literal(value.strip("[]"))
-    host, port = (literal, 53) if literal else split_listen(value)
-    return dns.nameserver.Do53Nameserver(host, port)
+def _family(item: Address) -> int:
+    return 6 if ":" in item.address else 4
 
 
-def _ttl(error: dns.resolver.NXDOMAIN) -> float:
-    response = next(iter(error.responses().values()))  # type: ignore[no-untyped-call]
-    return float(min(max(response.resolve_chaining().minimum_ttl, _MIN_TTL), _MAX_TTL))
-
-
-def failure_of(error: Exception) -> str:
-    """Say in words what went wrong with a look-up."""
-    match error:
-        case dns.exception.Timeout():
-            return "timed out"
-        case dns.resolver.NoNameservers():
-            return "all name servers failed (SERVFAIL)"
-        case _:
-            return type(error).__name__
-
-
-def _literal(text: str) -> str:
+async def _system_addresses(name: str) -> list[Address]:
     try:
-        return str(ipaddress.ip_address(text.removeprefix("IPv6:")))
-    except ValueError:
-        return ""
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        text = f"{name}: {error.strerror or 'no address found'}"
+        raise TransientError(OwnReply(451, "4.4.3", text, Category.DNS_FAILURE)) from error
+    return [Address(name, address) for address in dict.fromkeys(str(entry[4][0]) for entry in found)]
 
 
-def _public(domain: str, hosts: Sequence[Host]) -> list[Host]:
-    kept = [host for host in hosts if _is_public(host.address)]
-    if not kept:
-        text = f"{domain} points to an address that is not on the public internet"
-        raise PermanentError(OwnReply(550, "5.4.4", text, Category.ROUTING_ERRORS))
-    return kept
+class _Ipv6:
+    """Whether this node has a way to the internet by IPv6, looked at now and then."""
+
+    def __init__(self, clock: Clock, probe: Callable[[], bool]) -> None:
+        self._clock, self._probe = clock, probe
+        self._until, self._is_there = 0.0, False
+
+    def is_there(self) -> bool:
+        now = self._clock.unix()
+        if self._until <= now:
+            self._until, self._is_there = now + _PROBE_SECONDS, self._probe()
+        return self._is_there
 
 
-def _is_public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address)
-    inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
-    return inner.is_global and not inner.is_multicast
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect(_ANY_IPV6)
+    except OSError:
+        return False
+    return True

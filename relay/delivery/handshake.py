@@ -7,12 +7,13 @@ import ipaddress
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relay.clock import Clock
 from relay.delivery.client import Connection
 from relay.delivery.destinations import Host
 from relay.delivery.replies import Category, OwnReply, classify, parse_reply
+from relay.delivery.routes import Target
 from relay.delivery.wire import LostConnection
 from relay.reply import Reply
 from relay.settings import Delivery
@@ -48,8 +49,19 @@ class Manners:
     hostname: str
     tls: str  # opportunistic, required, none
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     is_verified: bool = False
+
+
+def manners_towards(target: Target, settings: Delivery, hostname: str, tls: str = "") -> Manners:
+    """Return the manners of a destination; `tls`: what its provider asks for, "" for nothing special."""
+    wanted = target.tls or tls or settings.tls
+    if target.mode == "sink":
+        return Manners(hostname, "none")
+    # a smarthost is one host that somebody chose and may be given a password: required means the right one
+    is_verified = wanted == "verified" or (wanted == "required" and (target.is_smarthost or bool(target.user)))
+    wanted = "required" if wanted == "verified" else wanted
+    return Manners(hostname, wanted, target.user, target.password, is_verified)
 
 
 class Handshake:

@@ -12,11 +12,12 @@ from typing import Any
 
 from relay.clock import Clock
 from relay.delivery.client import Connection
-from relay.delivery.destinations import Destinations, Host, Target
-from relay.delivery.handshake import Handshake, Manners, Unreachable
+from relay.delivery.destinations import Destinations, Host
+from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
 from relay.delivery.outcomes import NO_WAY, Bookkeeper, Way
 from relay.delivery.queues import FairQueue, Parcel
 from relay.delivery.replies import Category, OwnReply, classify
+from relay.delivery.routes import Target
 from relay.reply import RelayError, Reply
 from relay.settings import Delivery
 from relay.spool.large import LARGE_BYTES
@@ -269,15 +270,7 @@ class Pool:
         hosts_down[host.key] = (self._until(), reply)
 
     def _manners(self) -> Manners:
-        settings, target = self._shop.settings, self.target
-        if settings.mode == "sink":
-            return Manners(self._shop.hostname, "none")
-        if not target.is_smarthost:
-            return Manners(self._shop.hostname, settings.tls)
-        is_verified = settings.tls == "required"
-        return Manners(
-            self._shop.hostname, settings.tls, settings.smarthost_user, settings.smarthost_password, is_verified
-        )
+        return manners_towards(self.target, self._shop.settings, self._shop.hostname)
 
     def _until(self) -> float:
         return self._shop.clock.unix() + self._shop.settings.host_failure_seconds

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
+from relay.settings import Route
 from relay.spool.store import Flags
 from tests.delivering import CONTENT, PREFIX, delivering, delivery_settings, eventually, story
 from tests.sink import Manner, Sink
@@ -387,3 +388,17 @@ async def test_an_idle_connection_says_goodbye(sink: Sink, tmp_path: Path) -> No
         await room.until(2, "Delivery")
 
         assert sink.sessions == 2
+
+
+@story
+async def test_an_account_has_its_own_smarthost_and_others_do_not_see_it(sink: Sink, tmp_path: Path) -> None:
+    with Sink(Manner(login=("acme", "s3cret"), extensions=("AUTH PLAIN",))) as own:
+        route = Route(account="acme", host="127.0.0.1", port=own.port, mode="smarthost", user="acme", password="s3cret")
+        settings = _smarthost(sink, tmp_path, routes=[route])
+        async with delivering(settings) as room:
+            await room.send("ann@example.net", sender="acme|x-authuser|joe")
+            await room.send("bob@example.net", sender="other|x-authuser|joe")
+            await room.until(2, "Delivery")
+
+        assert [(mail.user, mail.recipients) for mail in own.messages] == [("acme", ("ann@example.net",))]
+        assert [mail.recipients for mail in sink.messages] == [("bob@example.net",)]

@@ -11,7 +11,8 @@ from dnslib import QTYPE, RCODE, RR, DNSRecord
 from dnslib.server import DNSServer
 
 from relay.clock import SteppedClock
-from relay.delivery.destinations import Destinations, Target
+from relay.delivery.destinations import Destinations
+from relay.delivery.routes import Target
 from relay.reply import PermanentError, RelayError, TransientError
 from relay.settings import Delivery, Route, Settings, SettingsError
 from tests.delivering import delivering, delivery_settings, story
@@ -40,6 +41,13 @@ mixed.example.        300 IN A 8.8.8.8
 halfdown.example.     300 IN MX 10 servfail.example.
 halfdown.example.     300 IN MX 20 first.many.example.
 xn--mnchen-3ya.example. 300 IN MX 10 mx1.one.example.
+xn--strae-oqa.example. 300 IN A 8.8.4.4
+loop1.example.        300 IN CNAME loop2.example.
+loop2.example.        300 IN CNAME loop1.example.
+equal.example.        300 IN MX 10 mx1.one.example.
+equal.example.        300 IN MX 10 First.Many.example.
+equal.example.        300 IN MX 5 second.many.example.
+six.example.          300 IN AAAA 2001:4860:4860::8888
 """
 
 
@@ -57,10 +65,11 @@ class _Zone:
             reply.header.rcode = RCODE.SERVFAIL
             return reply
         names = [name]
-        for record in self.records:
-            if record.rname == names[-1] and QTYPE[record.rtype] == "CNAME" and kind != "CNAME":
-                reply.add_answer(record)
-                names.append(record.rdata.label)
+        while found := [r for r in self.records if r.rname == names[-1] and QTYPE[r.rtype] == "CNAME" != kind]:
+            reply.add_answer(found[0])
+            names.append(found[0].rdata.label)
+            if len(names) > 20:
+                break
         for record in self.records:
             if record.rname == names[-1] and QTYPE[record.rtype] == kind:
                 reply.add_answer(record)
@@ -86,9 +95,13 @@ def zone(name_server: _Zone) -> _Zone:
     return name_server
 
 
-def _destinations(zone: Any, clock: SteppedClock | None = None) -> Destinations:
-    settings = Settings(delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2))
-    return Destinations(settings, clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))
+def _destinations(
+    zone: Any, clock: SteppedClock | None = None, *, has_ipv6: bool = True, **delivery: Any
+) -> Destinations:
+    values = {"nameservers": [f"127.0.0.1:{zone.port}"], "dns_timeout_seconds": 2, **delivery}
+    settings = Settings(delivery=Delivery.model_validate(values))
+    clock = clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
+    return Destinations(settings, clock, has_ipv6=lambda: has_ipv6)
 
 
 async def _addresses(destinations: Destinations, domain: str) -> list[str]:
@@ -106,6 +119,7 @@ async def _addresses(destinations: Destinations, domain: str) -> list[str]:
         ("mixed.example", ["8.8.8.8"]),
         ("halfdown.example", ["9.9.9.9"]),
         ("münchen.example", ["8.8.8.8", "2001:4860:4860::8888"]),
+        ("Straße.example", ["8.8.4.4"]),
         ("[8.8.8.8]", ["8.8.8.8"]),
         ("[IPv6:2001:4860:4860::8888]", ["2001:4860:4860::8888"]),
     ],
@@ -128,6 +142,11 @@ async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: Any, domain: str,
         ("[IPv6:::1]", PermanentError, "5.4.4"),
         ("x" * 64 + ".example", PermanentError, "5.1.2"),
         ("a..example", PermanentError, "5.1.2"),
+        ("ü..example", PermanentError, "5.1.2"),
+        ("ü" * 64 + ".example", PermanentError, "5.1.2"),
+        ("\u2615\ufe0f\u200d.example", PermanentError, "5.1.2"),
+        ("[no address]", PermanentError, "5.1.2"),
+        ("loop1.example", TransientError, "4.4.3"),
         ("servfail.example", TransientError, "4.4.3"),
     ],
 )
@@ -166,6 +185,100 @@ async def test_a_failure_to_look_up_is_asked_again(zone: Any) -> None:
             await _addresses(destinations, "servfail.example")
 
     assert zone.asked >= 2
+
+
+@story
+async def test_the_names_of_the_exchangers_are_known_before_a_host_is(zone: Any) -> None:
+    destinations = _destinations(zone)
+
+    assert destinations.known_exchanges("equal.example") is None
+    first, *others = await destinations.exchanges("equal.example")
+    assert (first, sorted(others)) == ("second.many.example", ["first.many.example", "mx1.one.example"])
+    assert destinations.known_exchanges("equal.example") == (first, *others)
+    assert await destinations.exchanges("implicit.example") == ("implicit.example",)
+    with pytest.raises(PermanentError):
+        await destinations.exchanges("null.example")
+    assert destinations.known_exchanges("null.example") is None
+
+
+@story
+async def test_who_asks_at_the_same_time_asks_dns_once(zone: Any) -> None:
+    destinations = _destinations(zone)
+
+    names = await asyncio.gather(*(destinations.exchanges("one.example") for _ in range(50)))
+
+    assert set(names) == {("mx1.one.example",)}
+    assert zone.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("families", "has_ipv6", "expected"),
+    [
+        ((4, 6), True, [("8.8.8.8", True), ("2001:4860:4860::8888", False)]),
+        ((6, 4), True, [("2001:4860:4860::8888", True), ("8.8.8.8", False)]),
+        ((6,), True, [("2001:4860:4860::8888", False)]),
+        ((6, 4), False, [("8.8.8.8", False)]),
+        ((6,), False, [("2001:4860:4860::8888", False)]),
+    ],
+)
+@story
+async def test_the_kind_of_address_asked_for_comes_first_and_ipv6_only_where_it_works(
+    zone: Any, families: tuple[int, ...], has_ipv6: bool, expected: list[tuple[str, bool]]
+) -> None:
+    destinations = _destinations(zone, has_ipv6=has_ipv6)
+
+    hosts = await destinations.hosts(destinations.target("one.example"), families)
+
+    assert [(host.address, host.has_spare) for host in hosts] == expected
+
+
+@story
+async def test_a_domain_without_an_address_of_the_kind_waits(zone: Any) -> None:
+    destinations = _destinations(zone)
+
+    with pytest.raises(TransientError, match=r"4\.4\.4"):
+        await destinations.hosts(destinations.target("six.example"), (4,))
+
+
+@story
+async def test_a_private_network_that_the_operator_names_may_be_in_dns(zone: Any) -> None:
+    destinations = _destinations(zone, private_networks=["10.0.0.0/8"], mx_port=2525)
+
+    [host] = await destinations.hosts(destinations.target("private.example"))
+
+    assert (host.address, host.port) == ("10.0.0.7", 2525)
+    with pytest.raises(PermanentError, match="not on the public internet"):
+        await _addresses(destinations, "local.example")
+
+
+def test_the_most_special_route_wins() -> None:
+    routes = [
+        Route(domain="lab.example", host="10.0.0.1"),
+        Route(account="acme", host="smart.acme.example", port=587, mode="smarthost", user="u", password="secret"),
+        Route(account="acme", domain="Two.example", mode="direct"),
+        Route(account="test", host="10.0.0.9", mode="sink"),
+    ]
+    settings = Settings(delivery=Delivery(mode="smarthost", smarthost="smart.example:587"), route=routes)
+    destinations = Destinations(settings, SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))
+
+    def name(domain: str, account: str) -> str:
+        return destinations.target(domain, account).name
+
+    assert name("lab.example", "other") == "lab.example"
+    assert name("any.example", "other") == "smart.example"
+    assert name("lab.example", "acme") == name("any.example", "acme") == "smart.acme.example"
+    assert (name("two.example", "acme"), destinations.target("two.example", "acme").host) == ("two.example", "")
+    assert destinations.target("lab.example", "test").mode == "sink"
+    assert (destinations.account_of_routes("acme"), destinations.account_of_routes("other")) == ("acme", "")
+    assert "secret" not in repr(destinations.target("any.example", "acme"))
+
+
+@pytest.mark.parametrize(
+    "route", [{"host": "a.example"}, {"domain": "a.example", "mode": "smarthost"}, {"account": "a", "user": "u"}]
+)
+def test_half_a_route_is_refused(route: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="a route"):
+        Route.model_validate(route)
 
 
 def test_routes_win_over_the_smarthost_and_not_over_the_sink() -> None:
