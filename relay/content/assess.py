@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from relay.content.additions import additions
 from relay.content.features import measure, structure_of
 from relay.content.head import split_head
 from relay.content.message import Reading, read
@@ -14,7 +15,7 @@ from relay.content.reasons import explain
 from relay.content.tokens import Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
 from relay.delivery.body_hash import RelaxedBody
-from relay.delivery.dkim import Field, body_hash, lines, load_key, missing_headers, names_in_signatures, signature
+from relay.delivery.dkim import Field, body_hash, lines, load_key, signature
 from relay.spool.stored import StoredContent
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
@@ -62,44 +63,58 @@ class Assessor:
             score = round(self._model.probability(seen), 6)
             if score >= _EXPLAINED_FROM:
                 reasons = explain(self._model, reading, features, words[0], words[2])
-        prefix, message_id = self._prefix(request, reading, content)
+        prefixes, message_id = self._prefixes(request, reading, content)
         author = reading.author
         return ContentResult(
             score=score,
             model=self.model_id,
             reasons=reasons,
             features=features,
-            prefix=prefix,
+            prefix=prefixes[0],
+            prefixes=prefixes[1:],
             subject=reading.subject[:_HEADER_CHARACTERS],
             header_from=(f"{author.name} <{author.address}>" if author.name else author.address)[:_HEADER_CHARACTERS],
             header_message_id=message_id[:_HEADER_CHARACTERS],
         )
 
-    def _prefix(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[bytes, str]:
-        """The lines to put on top, and the Message-ID the message has then."""
+    def _prefixes(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[list[bytes], str]:
+        """The lines to put on top: the message's, then each recipient's where they have lines of their own."""
         head = reading.head
-        names = {name for name, _ in head.fields} | names_in_signatures(head.fields)
-        added = missing_headers(names, request.hostname, request.received_unix)
-        extra = split_head(request.extra).fields
-        fields: list[Field] = [*added, *extra, *head.fields]
-        message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")
-        signatures: list[Field] = []
+        added = additions(request, head)
         # Without From, or with lines that are no fields, verifiers do not agree on what was signed.
-        if request.sign and head.is_sound and head.first(b"from") is not None:
-            body = _body_hash(content, head.body_at)
-            signatures = [
-                signature(
-                    fields,
-                    body,
-                    signer.domain,
-                    signer.selector,
-                    self._keys[signer.key_id],
-                    extra=list(dict.fromkeys(name for name, _ in extra)),
-                    now_unix=request.received_unix,
-                )
-                for signer in request.sign
-            ]
-        return lines([*signatures, *added]) + request.extra, message_id.strip().decode("utf-8", "replace")
+        is_signed = bool(request.sign) and head.is_sound and head.first(b"from") is not None
+        body = _body_hash(content, head.body_at) if is_signed else b""
+
+        def prefix(own: bytes) -> bytes:
+            extra = split_head(added.extra + own).fields
+            fields: list[Field] = [*added.repairs, *extra, *head.fields]
+            return lines(self._signatures(request, fields, body, [name for name, _ in extra])) + added.lines(own)
+
+        fields = [*added.repairs, *split_head(request.extra).fields, *head.fields]
+        message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")
+        if not is_signed:
+            found = [added.lines(), *(added.lines(own) for own in added.own)]
+        elif added.own:
+            found = [added.lines(), *(prefix(own) for own in added.own)]
+        else:
+            found = [prefix(b"")]
+        return found, message_id.strip().decode("utf-8", "replace")
+
+    def _signatures(
+        self, request: ContentRequest, fields: Sequence[Field], body: bytes, extra: Sequence[bytes]
+    ) -> list[Field]:
+        return [
+            signature(
+                fields,
+                body,
+                signer.domain,
+                signer.selector,
+                self._keys[signer.key_id],
+                extra=extra,
+                now_unix=request.received_unix,
+            )
+            for signer in request.sign
+        ]
 
 
 def _body_hash(content: Content, body_at: int) -> bytes:

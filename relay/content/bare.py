@@ -3,11 +3,11 @@
 No processes, no body is looked at. A loop is still seen, and Date and Message-ID are still added where missing.
 """
 
+from relay.content.additions import additions
 from relay.content.head import split_head
 from relay.content.protocol import ContentRequest, ContentResult
 from relay.content.text import decode_header
 from relay.content.workers import PoolStats
-from relay.delivery.dkim import lines, missing_headers, names_in_signatures
 from relay.events import Features
 
 _CHARACTERS = 300
@@ -35,9 +35,8 @@ class BareContent:
         """Return header fields and repairs, without a score."""
         head = split_head(request.content)
         names = {name for name, _ in head.fields}
-        kept = names | names_in_signatures(head.fields)
-        added = missing_headers(kept, request.hostname, request.received_unix)
-        first = {name.lower(): value for name, value in reversed([*added, *head.fields])}
+        added = additions(request, head)
+        first = {name.lower(): value for name, value in reversed([*added.repairs, *head.fields])}
         return ContentResult(
             score=None,
             model="none",
@@ -48,7 +47,8 @@ class BareContent:
                 has_date=b"date" in names,
                 has_message_id=b"message-id" in names,
             ),
-            prefix=lines(added) + request.extra,
+            prefix=added.lines(),
+            prefixes=[added.lines(own) for own in added.own],
             subject=_text(first, b"subject"),
             header_from=_text(first, b"from"),
             header_message_id=_text(first, b"message-id"),

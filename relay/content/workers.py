@@ -19,6 +19,7 @@ __all__ = ["ContentPool", "ModelError", "PoolStats"]
 
 _BATCH = 16  # the arithmetic gains nothing beyond; 50 connections never fill 64
 _BATCH_BYTES = 2_000_000  # a few large messages together would hit the time limit meant for one
+_BATCH_SIGNATURES = 64  # those behind a message with a signature for each recipient would wait for all of them
 _STRIKES = 2
 _RETRY_SECONDS = 0.2  # between two tries to start a process, doubling
 _LONGEST_RETRY_SECONDS = 5.0
@@ -134,12 +135,17 @@ class ContentPool:
     def _next_batch(self, free: int) -> list[_Job]:
         wanted = min(_BATCH, -(-len(self._queue) // free))
         batch: list[_Job] = []
-        size_bytes = 0
-        while self._queue and len(batch) < wanted and (not batch or size_bytes < _BATCH_BYTES):
+        size_bytes = signatures = 0
+        while (
+            self._queue
+            and len(batch) < wanted
+            and (not batch or (size_bytes < _BATCH_BYTES and signatures < _BATCH_SIGNATURES))
+        ):
             job = self._queue.popleft()
             if not job.answer.done():  # its session may have gone away
                 batch.append(job)
                 size_bytes += job.request.size_bytes
+                signatures += job.request.signatures
         return batch
 
     def _on_results(self, link: WorkerLink, results: list[ContentResult]) -> None:

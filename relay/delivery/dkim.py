@@ -119,7 +119,7 @@ def signature(
     by_name: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         by_name.setdefault(name.lower(), []).append(value)
-    wanted = [name for name in [*SIGNED, *extra] if name in by_name]
+    wanted = [name for name in dict.fromkeys([*SIGNED, *extra]) if name in by_name]
     signed = [name for name in wanted for _ in range(min(len(by_name[name]), _MOST_OF_ONE_NAME))]
     head = b" v=1; a=rsa-sha256; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; h=%s;\r\n\tbh=%s;\r\n\tb=" % (
         domain.encode(),
