@@ -159,6 +159,9 @@ class Delivery(_Section):
     timeout_seconds: float = Field(
         60, ge=1, description="per reply of a next hop; the final dot gets five times as long"
     )
+    ip_version: Literal["4-first", "6-first", "4", "6"] = Field(
+        "4-first", description="family tried first at each mail exchanger, or the only one; most blocklists know IPv4"
+    )
     nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
     dns_timeout_seconds: float = Field(10, gt=0, description="for one look-up")
     mx_port: int = Field(25, ge=1, le=65_535, description="port of hosts found by MX; another one only in a lab")
