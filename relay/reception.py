@@ -169,6 +169,7 @@ class Receiver:
                 path=str(large.path) if large else "",
                 offset=large.place.offset if large else 0,
                 length=large.place.length if large else 0,
+                account=sender.account,
             )
         )
         self._metrics.content_wait_seconds.observe(self._clock.unix() - began)

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,14 +19,14 @@ import relay
 from relay.admission import Gate
 from relay.clock import Clock
 from relay.content.bare import BareContent
-from relay.content.protocol import Signer
+from relay.content.protocol import CustomerKey, Signer
 from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
 from relay.control.commands import Commands
 from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
-from relay.delivery.dkim import ensure_key
+from relay.delivery.dkim_keys import ensure_key
 from relay.events import AuthFailure, Bounce, Deferral, Delivery, Record
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
@@ -161,7 +161,7 @@ async def start_core(
     counters = Counters(settings.dir / "counters.sqlite", tables, clock)
     await counters.start()
     stack.push_async_callback(counters.stop)
-    content, signers = _content(settings)
+    content, signers = _content(settings, state)
     await content.start()
     stack.push_async_callback(content.stop)
     return Core(
@@ -316,7 +316,7 @@ def _show_gauges(parts: Parts) -> None:
     gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
 
 
-def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer]]:
+def _content(settings: Settings, state: State) -> tuple[ContentPool | BareContent, list[Signer]]:
     keys: dict[str, bytes] = {}
     signers: list[Signer] = []
     dkim = settings.dkim
@@ -325,15 +325,21 @@ def _content(settings: Settings) -> tuple[ContentPool | BareContent, list[Signer
         key_id = f"{dkim.selector}.{dkim.domain}"
         keys[key_id] = ensure_key(path)
         signers.append(Signer(domain=dkim.domain, selector=dkim.selector, key_id=key_id))
-    if settings.content.model == "none" and not signers:
-        return BareContent(), signers
-    pool = ContentPool(
-        model=settings.content.model,
-        keys=keys,
-        workers=settings.content.workers or len(os.sched_getaffinity(0)),
-        timeout_seconds=settings.content.timeout_seconds,
-    )
-    return pool, signers
+
+    def pool(customers: Sequence[CustomerKey]) -> ContentPool:
+        return ContentPool(
+            model=settings.content.model,
+            keys=keys,
+            workers=settings.content.workers or len(os.sched_getaffinity(0)),
+            timeout_seconds=settings.content.timeout_seconds,
+            customers=customers,
+        )
+
+    customers = state.book.in_use()
+    is_bare = settings.content.model == "none" and not signers and not customers
+    content = BareContent(pool) if is_bare else pool(customers)
+    state.book.on_change = content.change_keys
+    return content, signers
 
 
 def _secret(path: Path) -> bytes:

@@ -8,14 +8,15 @@ from pathlib import Path
 from relay.content.additions import additions
 from relay.content.features import measure, structure_of
 from relay.content.head import split_head
+from relay.content.keyring import KeyRing, Loaded
 from relay.content.message import Reading, read
 from relay.content.model import Model
-from relay.content.protocol import ContentRequest, ContentResult, unscored
+from relay.content.protocol import ContentRequest, ContentResult, CustomerKey, unscored
 from relay.content.reasons import explain
 from relay.content.tokens import Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
 from relay.delivery.body_hash import RelaxedBody
-from relay.delivery.dkim import Field, body_hash, lines, load_key, signature
+from relay.delivery.dkim import Field, body_hash, cover, lines, signature
 from relay.spool.stored import StoredContent
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
@@ -26,11 +27,11 @@ _log = logging.getLogger("mailweir.content")
 
 
 class Assessor:
-    """Assesses messages with one model (None: no score) and the given signing keys, PEM by key id."""
+    """Assesses messages with one model (None: no score), the relay's signing keys (PEM by key id) and customers'."""
 
-    def __init__(self, model: Model | None, keys: dict[str, bytes]) -> None:
+    def __init__(self, model: Model | None, keys: dict[str, bytes], customers: Sequence[CustomerKey] = ()) -> None:
         self._model = model
-        self._keys = {key_id: load_key(pem) for key_id, pem in keys.items()}
+        self.ring = KeyRing(keys, customers)
         self.model_id = model.id if model else "none"
 
     def assess(self, requests: Sequence[ContentRequest]) -> list[ContentResult]:
@@ -81,18 +82,18 @@ class Assessor:
         """The lines to put on top: the message's, then each recipient's where they have lines of their own."""
         head = reading.head
         added = additions(request, head)
-        # Without From, or with lines that are no fields, verifiers do not agree on what was signed.
-        is_signed = bool(request.sign) and head.is_sound and head.first(b"from") is not None
-        body = _body_hash(content, head.body_at) if is_signed else b""
+        keys = self._signing(request, reading)
+        body = _body_hash(content, head.body_at) if keys else b""
 
         def prefix(own: bytes) -> bytes:
             extra = split_head(added.extra + own).fields
-            fields: list[Field] = [*added.repairs, *extra, *head.fields]
-            return lines(self._signatures(request, fields, body, [name for name, _ in extra])) + added.lines(own)
+            covered = cover([*added.repairs, *extra, *head.fields], body, [name for name, _ in extra])
+            signatures = (signature(covered, by.domain, by.selector, by.key, request.received_unix) for by in keys)
+            return lines([*signatures]) + added.lines(own)
 
-        fields = [*added.repairs, *split_head(request.extra).fields, *head.fields]
+        fields: list[Field] = [*added.repairs, *split_head(request.extra).fields, *head.fields]
         message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")
-        if not is_signed:
+        if not keys:
             found = [added.lines(), *(added.lines(own) for own in added.own)]
         elif added.own:
             found = [added.lines(), *(prefix(own) for own in added.own)]
@@ -100,21 +101,19 @@ class Assessor:
             found = [prefix(b"")]
         return found, message_id.strip().decode("utf-8", "replace")
 
-    def _signatures(
-        self, request: ContentRequest, fields: Sequence[Field], body: bytes, extra: Sequence[bytes]
-    ) -> list[Field]:
-        return [
-            signature(
-                fields,
-                body,
-                signer.domain,
-                signer.selector,
-                self._keys[signer.key_id],
-                extra=extra,
-                now_unix=request.received_unix,
-            )
-            for signer in request.sign
-        ]
+    def _signing(self, request: ContentRequest, reading: Reading) -> list[Loaded]:
+        """The relay's keys, which go on top, and those of the author's domain where the account has proved it its own.
+
+        Without From, or with lines that are no fields, verifiers do not agree on what was signed: none. With several
+        From fields nobody knows who the author is, and no customer's name is lent to it.
+        """
+        authors = sum(name == b"from" for name, _ in reading.head.fields)
+        if not authors or not reading.head.is_sound:
+            return []
+        own = self.ring.own(request.sign)
+        if request.account and authors == 1:
+            return [*own, *self.ring.of_author(request.account, reading.author.address.rpartition("@")[2])]
+        return own
 
 
 def _body_hash(content: Content, body_at: int) -> bytes:

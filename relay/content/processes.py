@@ -149,6 +149,11 @@ class WorkerLink(asyncio.Protocol):
         self._transport.write(frame)
         self._deadline = asyncio.get_running_loop().call_later(timeout_seconds, self._too_late)
 
+    def tell(self, frame: bytes) -> None:
+        """Hand over what has no answer; it is read before the next batch."""
+        assert self._transport is not None
+        self._transport.write(frame)
+
     async def end(self) -> None:
         """Let it finish and end: it sees end of file. Killed when it does not listen."""
         if self._transport is not None and not self._transport.is_closing():

@@ -28,9 +28,36 @@ class Signer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key_id: str
 
 
+class CustomerKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The private key with which mail of `account` is signed whose author is of `domain`, or of a name below it."""
+
+    account: str
+    domain: str
+    selector: str
+    pem: bytes
+
+    @property
+    def id(self) -> tuple[str, str, str]:
+        return self.account, self.domain, self.selector
+
+    def __repr__(self) -> str:  # never the key: this may reach a log
+        return f"CustomerKey{self.id}"
+
+
+class KeyChange(msgspec.Struct, frozen=True):
+    """To a worker, in place of a batch: from the next message on sign with these keys too, and not with those.
+
+    No answer comes back. Not array_like: a map is told from a list of requests without a tag.
+    """
+
+    put: list[CustomerKey] = []
+    drop: list[tuple[str, str, str]] = []
+
+
 class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message to read, score and sign.
 
+    `sign` are the relay's own signatures; the customer's depend on the author, of the keys of `account`.
     `content` is what will be delivered, without dot-stuffing, lines ended by CRLF; `extra` are header lines
     (`Name: value\\r\\n`) to add on top and to cover by the signatures. Of a large message `content` is the header block
     only, and the whole lies in `path`: `length` bytes from `offset` on. `offered` are lines that are added only where
@@ -49,6 +76,7 @@ class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     length: int = 0
     offered: list[bytes] = []
     own: list[bytes] = []
+    account: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -100,11 +128,16 @@ def unscored(request: ContentRequest, error: str) -> ContentResult:
 
 
 class Setup(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """First frame to the template: the model's folder ("" scores nothing) and the signing keys, PEM by key id."""
+    """First frame to the template: the model's folder ("" scores nothing), the relay's own signing keys (PEM by key id)
+    and those of customers."""
 
     model: str
     keys: dict[str, bytes]
     timeout_seconds: float
+    customers: list[CustomerKey] = []
+
+    def __repr__(self) -> str:  # never the keys
+        return f"Setup(model={self.model!r}, keys={[*self.keys]})"
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -133,7 +166,7 @@ Frame = Setup | Fork | Warm | Refused | Ready
 
 encode = msgspec.msgpack.Encoder().encode
 decode_frame = msgspec.msgpack.Decoder(Frame).decode
-decode_requests = msgspec.msgpack.Decoder(list[ContentRequest]).decode
+decode_order = msgspec.msgpack.Decoder(list[ContentRequest] | KeyChange).decode
 decode_results = msgspec.msgpack.Decoder(list[ContentResult]).decode
 
 

@@ -59,7 +59,8 @@ def _warm(control: socket.socket) -> tuple[Assessor, float] | None:
     order = decode_frame(body)
     assert isinstance(order, Setup)
     try:
-        assessor = Assessor(load(Path(order.model)) if order.model else None, order.keys)
+        model = load(Path(order.model)) if order.model else None
+        assessor = Assessor(model, order.keys, order.customers)
     except ModelError as error:
         control.sendall(framed(Refused(str(error))))
         return None

@@ -9,7 +9,7 @@ import signal
 import socket
 
 from relay.content.assess import Assessor
-from relay.content.protocol import Ready, decode_requests, extra_seconds, framed, receive
+from relay.content.protocol import KeyChange, Ready, decode_order, extra_seconds, framed, receive
 
 _log = logging.getLogger("mailweir.content")
 
@@ -21,7 +21,10 @@ def serve(sock: socket.socket, assessor: Assessor, timeout_seconds: float) -> No
     # Main kills a worker that hangs. If main is gone too, nobody would: SIGALRM's default action ends this process.
     last_resort_seconds = timeout_seconds * 2 + 5
     while (body := receive(sock)) is not None:
-        requests = decode_requests(body)
-        signal.setitimer(signal.ITIMER_REAL, last_resort_seconds + 2 * extra_seconds(requests))
-        sock.sendall(framed(assessor.assess(requests)))
+        order = decode_order(body)
+        if isinstance(order, KeyChange):
+            assessor.ring.change(order)
+            continue
+        signal.setitimer(signal.ITIMER_REAL, last_resort_seconds + 2 * extra_seconds(order))
+        sock.sendall(framed(assessor.assess(order)))
         signal.setitimer(signal.ITIMER_REAL, 0)

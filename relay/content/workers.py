@@ -8,12 +8,22 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from relay.content.model_files import find_model
 from relay.content.processes import Template, WorkerLink
-from relay.content.protocol import ContentRequest, ContentResult, ModelError, Setup, extra_seconds, framed, unscored
+from relay.content.protocol import (
+    ContentRequest,
+    ContentResult,
+    CustomerKey,
+    KeyChange,
+    ModelError,
+    Setup,
+    extra_seconds,
+    framed,
+    unscored,
+)
 
 __all__ = ["ContentPool", "ModelError", "PoolStats"]
 
@@ -48,8 +58,18 @@ class _Job:
 class ContentPool:
     """Reads, scores and signs messages in `workers` processes. `model`: name, path, or "none"."""
 
-    def __init__(self, *, model: str, keys: dict[str, bytes], workers: int, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        keys: dict[str, bytes],
+        workers: int,
+        timeout_seconds: float,
+        customers: Iterable[CustomerKey] = (),
+    ) -> None:
         self._model, self._keys, self._size, self._timeout_seconds = model, keys, workers, timeout_seconds
+        self._customers = {known.id: known for known in customers}
+        self._missed: dict[tuple[str, str, str], CustomerKey | None] = {}
         self._template: Template | None = None
         self._links: set[WorkerLink] = set()
         self._free: deque[WorkerLink] = deque()
@@ -107,6 +127,17 @@ class ContentPool:
             await asyncio.gather(*(link.end() for link in old_links))
             if old_template:
                 await old_template.stop()
+
+    def change_keys(self, change: KeyChange) -> None:
+        """Sign with these customers' keys from the next message on; what a worker has in hand is not disturbed."""
+        for key_id in change.drop:
+            self._customers.pop(key_id, None)
+            self._missed[key_id] = None
+        for put in change.put:
+            self._customers[put.id] = self._missed[put.id] = put
+        frame = framed(change)
+        for link in self._links:
+            link.tell(frame)
 
     def stats(self) -> PoolStats:
         return PoolStats(
@@ -182,7 +213,7 @@ class ContentPool:
 
     async def _start_template(self, model: str) -> Template:
         folder = "" if model == "none" else str(find_model(model))
-        setup = Setup(folder, self._keys, self._timeout_seconds)
+        setup = Setup(folder, self._keys, self._timeout_seconds, [*self._customers.values()])
         template = await Template.start(setup, on_lost=self._gap.set)
         _log.info("template started model=%s", template.model_id)
         return template
@@ -204,9 +235,19 @@ class ContentPool:
         if link.lost.is_set():
             self._gap.set()
             return
+        if self._missed:
+            link.tell(framed(self._missed_keys()))
         self._links.add(link)
         self._free.append(link)
         self._schedule_kick()
+
+    def _missed_keys(self) -> KeyChange:
+        """What has changed since the first template was set up: a worker forked from any of them lacks no more.
+
+        Bounded by the number of keys there ever were; one that has it already loses nothing by hearing it again.
+        """
+        put = [known for known in self._missed.values() if known is not None]
+        return KeyChange(put, [key_id for key_id, known in self._missed.items() if known is None])
 
     async def _keep(self) -> None:
         """Replace what dies, for as long as the pool runs."""

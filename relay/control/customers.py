@@ -1,15 +1,19 @@
 """The tree of the state: resellers, accounts, allowed networks and limits, in memory and how each changes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from relay.clock import Clock
+from relay.control import rows_of_domains
 from relay.control import rows_of_tree as rows
 from relay.control.allowlist import Allowlist
 from relay.control.audit import Act
 from relay.control.database import Database
+from relay.control.domain_book import DomainBook
+from relay.control.domain_keys import DkimKey
 from relay.control.errors import Conflict, NotFound
 from relay.control.views import AuditDetail
 from relay.control.writer import Undo, Writer, put
@@ -25,6 +29,7 @@ class Customers(Writer):
         self.resellers, self.accounts, self.removed = tree.resellers, tree.accounts, tree.removed
         self.credentials, self.limits = tree.credentials, tree.limits
         self.allowlist = Allowlist(tree.networks)
+        self.book = DomainBook(database, node, clock, self.accounts, tree.domains)
 
     @property
     def networks(self) -> list[AllowedNetwork]:
@@ -110,23 +115,32 @@ class Customers(Writer):
         await self._audited(write, principal, acts, undos)
         return added
 
-    async def change_account(self, after: Account, principal: Principal, act: Act) -> Account:
-        """Put a changed account in the place of the one of its name. Raises NotFound."""
+    async def change_account(
+        self, after: Account, principal: Principal, act: Act, keys: Sequence[DkimKey] = ()
+    ) -> Account:
+        """Put a changed account in the place of the one of its name, with keys of new domains. Raises NotFound."""
         before = self.account(after.name)
-        undos = [put(self.accounts, after.name, after)]
+        waiting, undos = self.book.leave(before, after)
+        undos += [put(self.accounts, after.name, after), *self.book.put_keys(keys)]
         if after.reseller and after.reseller not in self.resellers:
             undos.append(self._new_reseller(after.reseller)[1])
-        await self._audited(
-            lambda connection, now: rows.update_account(connection, before, after, now), principal, act, undos
-        )
+
+        def write(connection: Connection, now: datetime) -> None:
+            rows.update_account(connection, before, after, now)
+            rows_of_domains.put_keys(connection, [*waiting, *keys])
+
+        await self._audited(write, principal, act, undos)
+        self.book.tell(after.name)
         return after
 
-    async def add_domain(self, account: str, name: str, principal: Principal) -> Account:
+    async def add_domain(self, account: str, name: str, principal: Principal, keys: Sequence[DkimKey] = ()) -> Account:
+        """Let an account have a domain, with keys that wait for their record. Raises Conflict, NotFound."""
         before = self.account(account)
         if name in before.domains:
             raise Conflict(f"account {account!r} has the domain {name} already")
         after = replace(before, domains=(*before.domains, name))
-        return await self.change_account(after, principal, Act("domain.add", account, name))
+        act = Act("domain.add", account, name, {"selectors": ", ".join(key.selector for key in keys)})
+        return await self.change_account(after, principal, act, keys)
 
     async def allow_network(self, allowed: AllowedNetwork, principal: Principal) -> None:
         """Let a network's clients be an account without a password. Raises Conflict, NotFound."""

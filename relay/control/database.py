@@ -4,7 +4,9 @@ Must never be called from two threads: SQLite is opened by, and stays with, the 
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,7 +55,8 @@ class Database:
 
     def _connect(self) -> None:
         try:
-            self._engine = create_engine(_with_driver(self._url))
+            # an error that shows the values of its statement would show private keys
+            self._engine = create_engine(_with_driver(self._url), hide_parameters=True)
         except (ArgumentError, ModuleNotFoundError) as error:
             raise StateFailure(f"the state database {self._url!r} cannot be opened: {error}") from error
         if self._engine.dialect.name == "sqlite":
@@ -81,6 +84,8 @@ def _with_driver(url: str) -> str:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    _keep_private(engine.url.database)
+
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we begin ourselves: sqlite3 would leave CREATE TABLE outside
@@ -91,6 +96,15 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _keep_private(path: str | None) -> None:
+    """Make the file readable for its owner only: it holds password hashes and private keys. Its -wal follows."""
+    if not path or path == ":memory:":
+        return
+    with contextlib.suppress(OSError):  # not ours, or no such folder: to open it says so
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(path, 0o600)
 
 
 def _migrate(connection: Connection) -> None:

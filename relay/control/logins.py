@@ -133,6 +133,7 @@ class Logins(Customers):
         acts += [Act("credential.revoke", name, known.login) for known in logins]
         acts += [Act("network.disallow", name, str(allowed.network)) for allowed in networks]
         await self._audited(write, principal, acts, undos)
+        self.book.tell(name)
         return account
 
     async def restore_account(self, name: str, principal: Principal) -> Account:
@@ -147,6 +148,7 @@ class Logins(Customers):
             Act("account.restore", name, name),
             undos,
         )
+        self.book.tell(name)
         return account
 
     def note_use(self, login: str, client_ip: str) -> None:

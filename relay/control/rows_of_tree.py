@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from relay.control import schema
+from relay.control import rows_of_domains, schema
+from relay.control.domain_keys import DkimKey, Domain
 from relay.envelope import Account, AllowedNetwork, Credential, IdentityRule, Level, LimitSet, Reseller
 
 
@@ -29,6 +30,7 @@ class Tree(NamedTuple):
     last_used: dict[str, Use]
     networks: list[AllowedNetwork]
     limits: dict[tuple[Level, str], LimitSet]
+    domains: tuple[list[Domain], list[DkimKey]]
 
 
 def load(connection: Connection) -> Tree:
@@ -48,6 +50,7 @@ def load(connection: Connection) -> Tree:
             (Level(row.level), row.key): LimitSet(**{name: getattr(row, name) for name in LimitSet.__slots__})
             for row in connection.execute(select(schema.limit_set))
         },
+        domains=rows_of_domains.load(connection),
     )
 
 
@@ -172,7 +175,9 @@ def _account_values(account: Account) -> dict[str, object]:
 
 def _insert_domains(connection: Connection, account: str, names: Iterable[str], now: datetime) -> None:
     for name in names:
-        connection.execute(insert(schema.domain).values(account=account, name=name, created_at=now))
+        connection.execute(
+            insert(schema.domain).values(account=account, name=name, created_at=now, return_path_host="")
+        )
 
 
 def _accounts(connection: Connection) -> tuple[dict[str, Account], dict[str, Account]]:

@@ -69,6 +69,25 @@ domain = Table(
     Column("account", String(64), ForeignKey("account.name"), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("created_at", Instant, nullable=False),
+    Column("verified_at", Instant),
+    Column("return_path_host", String(255), nullable=False),
+    Column("return_path_verified_at", Instant),
+)
+
+# Two accounts may claim one domain, each with keys of its own: whose record its owner published is the one that signs.
+# Rows outlive the domain's: what the owner has published is of use again when the domain comes back.
+dkim_key = Table(
+    "dkim_key",
+    metadata,
+    Column("account", String(64), ForeignKey("account.name"), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("selector", String(63), primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("private_key", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant),
+    Column("retired_at", Instant),
 )
 
 # A sender gets a row when somebody first decides about it; that it exists at all is known from the mail.

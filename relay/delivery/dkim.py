@@ -1,25 +1,26 @@
-"""Our DKIM signature (RFC 6376): RSA-2048, SHA-256, relaxed/relaxed; and the header lines a message lacks.
+"""Our DKIM signatures (RFC 6376, RFC 8463): SHA-256, relaxed/relaxed; and the header lines a message lacks.
 
 Signs exactly the bytes it is given: lines end in CRLF, and no header that changes later may be among the signed ones.
 """
 
 import base64
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from relay.delivery.dkim_keys import PrivateKey
 
 _SIGNED = (
     b"from to cc subject date message-id mime-version content-type content-transfer-encoding reply-to in-reply-to "
     b"references list-id list-unsubscribe list-unsubscribe-post list-help list-post list-subscribe list-owner "
-    b"list-archive"
+    b"list-archive feedback-id"
 )
 SIGNED = _SIGNED.split()
 _MOST_OF_ONE_NAME = 20  # a header repeated a thousand times would make our own header that long
@@ -30,37 +31,16 @@ _TAIL_BYTES = 4096
 Field = tuple[bytes, bytes]
 
 
-def ensure_key(path: Path) -> bytes:
-    """Return the PEM at `path`; make an RSA-2048 key there (mode 0600) when there is none.
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a signature covers: the names of h= (folded), those fields canonicalised, the body's hash in base64.
 
-    Raises OSError, and ValueError for what is no such key.
+    The same for every key that signs the message.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
-    pem = path.read_bytes()
-    load_key(pem)
-    return pem
 
-
-def load_key(pem: bytes) -> rsa.RSAPrivateKey:
-    """Read a private key. Raises ValueError unless it is RSA of 2048 bits or more."""
-    key = serialization.load_pem_private_key(pem, password=None)
-    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < 2048:
-        raise ValueError("a DKIM key must be RSA of at least 2048 bits: smaller ones are ignored by large providers")
-    return key
-
-
-def dns_record(pem: bytes) -> str:
-    """Return the TXT record to publish at `<selector>._domainkey.<domain>`."""
-    public = load_key(pem).public_key()
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+    names: bytes
+    lines: bytes
+    body: bytes
 
 
 def missing_headers(names: set[bytes], hostname: str, received_unix: float) -> list[Field]:
@@ -102,17 +82,8 @@ def body_hash(content: bytes, body_at: int) -> bytes:
     return base64.b64encode(digest.digest())
 
 
-def signature(
-    fields: Sequence[Field],
-    body: bytes,
-    domain: str,
-    selector: str,
-    key: rsa.RSAPrivateKey,
-    *,
-    extra: Sequence[bytes],
-    now_unix: float,
-) -> Field:
-    """Return the DKIM-Signature field over `fields` (top to bottom, names in any case) and the body hash `body`.
+def cover(fields: Sequence[Field], body: bytes, extra: Sequence[bytes] = ()) -> Covered:
+    """Choose what to sign of `fields` (top to bottom, names in any case) and of the body, whose hash is `body`.
 
     `extra` are further names to sign, in lower case. From is signed once more than it occurs: nobody can add another.
     """
@@ -121,19 +92,33 @@ def signature(
         by_name.setdefault(name.lower(), []).append(value)
     wanted = [name for name in dict.fromkeys([*SIGNED, *extra]) if name in by_name]
     signed = [name for name in wanted for _ in range(min(len(by_name[name]), _MOST_OF_ONE_NAME))]
-    head = b" v=1; a=rsa-sha256; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; h=%s;\r\n\tbh=%s;\r\n\tb=" % (
+    # of several fields of one name the lowest comes first (RFC 6376 5.4.2)
+    lowest_first = {name: iter(values[::-1]) for name, values in by_name.items()}
+    canonical = b"".join([name + b":" + relaxed(next(lowest_first[name])) + b"\r\n" for name in signed])
+    return Covered(_fold_names([b"from", *signed]), canonical, body)
+
+
+def signature(covered: Covered, domain: str, selector: str, key: PrivateKey, now_unix: float) -> Field:
+    """Return the DKIM-Signature field of one key over what is covered."""
+    head = b" v=1; a=%s; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; h=%s;\r\n\tbh=%s;\r\n\tb=" % (
+        b"rsa-sha256" if isinstance(key, rsa.RSAPrivateKey) else b"ed25519-sha256",
         domain.encode(),
         selector.encode(),
         now_unix,
-        _fold_names([b"from", *signed]),
-        body,
+        covered.names,
+        covered.body,
     )
-    # of several fields of one name the lowest comes first (RFC 6376 5.4.2)
-    lowest_first = {name: iter(values[::-1]) for name, values in by_name.items()}
-    lines = [name + b":" + relaxed(next(lowest_first[name])) + b"\r\n" for name in signed]
-    data = b"".join([*lines, b"dkim-signature:" + relaxed(head)])
-    value = base64.b64encode(key.sign(data, padding.PKCS1v15(), hashes.SHA256()))
-    return b"DKIM-Signature", head + b"\r\n\t ".join(value[at : at + 72] for at in range(0, len(value), 72))
+    return b"DKIM-Signature", head + signed_text(covered.lines + b"dkim-signature:" + relaxed(head), key)
+
+
+def signed_text(data: bytes, key: PrivateKey) -> bytes:
+    """Return b= over `data`, folded."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        raw = key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        raw = key.sign(hashlib.sha256(data).digest())  # RFC 8463 3: the hash is what PureEdDSA signs
+    value = base64.b64encode(raw)
+    return b"\r\n\t ".join(value[at : at + 72] for at in range(0, len(value), 72))
 
 
 def relaxed(value: bytes) -> bytes:

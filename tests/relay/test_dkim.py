@@ -5,10 +5,12 @@ from pathlib import Path
 
 import dkim
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from relay.content.assess import Assessor
 from relay.content.protocol import ContentRequest, Signer
-from relay.delivery.dkim import dns_record, ensure_key, load_key, missing_headers, names_in_signatures
+from relay.delivery.dkim import missing_headers, names_in_signatures
+from relay.delivery.dkim_keys import dns_record, ensure_key, load_key
 
 RECEIVED_UNIX = 1_795_500_000.5
 EXTRA = b"X-Mailweir-Ref: abc123\r\n"
@@ -175,7 +177,9 @@ def test_a_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
 
     assert first == ensure_key(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert load_key(first).key_size == 2048
+    key = load_key(first)
+    assert isinstance(key, RSAPrivateKey)
+    assert key.key_size == 2048
 
 
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
