@@ -140,6 +140,15 @@ limit_set = Table(
     Column("messages_per_hour", Integer),
 )
 
+# What signs return paths (delivery/verp.py); `secret` is hexadecimal. The youngest signs.
+verp_key = Table(
+    "verp_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("secret", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 decision = Table(
     "decision",
     metadata,

@@ -5,18 +5,19 @@ transaction together with its audit row. Nothing here asks what a principal may 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from sqlalchemy import Connection
 
 from relay.clock import Clock
-from relay.control import audit, rows
+from relay.control import audit, rows, verp_keys
 from relay.control.audit import Act
 from relay.control.database import Database
 from relay.control.logins import Logins
 from relay.control.standings import Standings
 from relay.control.views import AuditEntry
+from relay.delivery.verp import Key
 from relay.policy import decision
 from relay.policy.decision import Decision, Proposal
 from relay.tree import Principal, Role
@@ -98,6 +99,11 @@ class State(Logins):
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:
         return await self._database.run(lambda connection: audit.newest(connection, limit))
+
+    async def verp_keys(self, rotate_after: timedelta) -> list[Key]:
+        """The keys of return paths; a new one takes over when the youngest is older than that. Raises StateFailure."""
+        now = self._clock.now()
+        return await self._database.run(lambda connection: verp_keys.kept(connection, self._node, now, rotate_after))
 
     def _numbered(self, proposal: Proposal) -> Decision:
         self._sequence += 1

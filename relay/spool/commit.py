@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from relay.clock import Clock
-from relay.spool import idempotency, index
+from relay.spool import idempotency, index, origins
 from relay.spool.checkpoint import Checkpointer
 from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
@@ -320,6 +320,9 @@ class Committer:
         change.recipients += len(rows)
         if answered := [item.answered for item in storing if item.answered]:
             idempotency.remember(self._connection, answered, self._clock.unix())
+        if traced := [item for item in storing if item.message.return_domain]:
+            pairs = [(item.message, [recipient.address for recipient in item.recipients]) for item in traced]
+            origins.remember(self._connection, pairs)
         if large := [(item.message.id,) for item in storing if item.large is not None]:
             # the numbers of their segments say nothing about the order of writing, nor about the journal
             self._connection.executemany("INSERT INTO unjournaled VALUES (?)", large)

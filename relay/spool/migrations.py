@@ -6,7 +6,7 @@ before it.
 
 import sqlite3
 
-from relay.spool import idempotency
+from relay.spool import idempotency, origins
 
 # 1: the first tables; an index made before steps were counted has them already, under user_version 0.
 _FIRST = """
@@ -65,8 +65,8 @@ ALTER TABLE message ADD COLUMN return_domain TEXT NOT NULL DEFAULT '';
 ALTER TABLE recipient ADD COLUMN prefix BLOB;
 """
 
-# 3: answers under a client's key, with their message.
-STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN, _EGRESS)
+# 3: answers under a client's key, with their message. 6: whom bounces to our return paths are about.
+STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN, _EGRESS, origins.SCHEMA)
 
 
 class NewerIndex(sqlite3.DatabaseError):

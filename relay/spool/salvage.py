@@ -27,7 +27,7 @@ _log = logging.getLogger("mailweir.spool")
 
 _CHUNK = 256
 _ID_GAP = 1 << 24
-_TABLES = ("message", "recipient", "lane")
+_TABLES = ("message", "recipient", "lane", "origin")
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -118,6 +118,8 @@ def _copy(broken: Path, new: sqlite3.Connection) -> list[_Gap] | None:
             known = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
             there = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
             columns = ", ".join(name for name in known if name in there)
+            if not columns:
+                continue  # an index from before that table
             marks = ", ".join("?" * (columns.count(",") + 1))
             rows = (row for row in _rows(old, table, columns, gaps) if None not in row[:3])
             new.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608

@@ -35,7 +35,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
@@ -62,6 +62,7 @@ from relay.spool.entry import (
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.large import LargeFile, LargeFiles
+from relay.spool.origins import Origins
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
 from relay.spool.segments import Segments
 from relay.spool.stored import StoredContent
@@ -83,6 +84,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger("mailweir.spool")
+_T = TypeVar("_T")
 
 # Outcomes wait this long for a store to ride with; then they get a commit of their own.
 _MARK_SECONDS = 0.05
@@ -122,6 +124,7 @@ class Spool:
         self._committer.longest_wait_seconds = longest_wait_seconds
         self._contents = Contents(self._segments, self._large_files, self._reader)
         self._survey = Survey(path)
+        self.origins = Origins(self._reader, self._call)
         self._marks = Marks()
         self._flush_scheduled = False
 
@@ -276,21 +279,11 @@ class Spool:
 
     async def hold_sender(self, sender: str) -> list[HeldMessage]:
         """Park every undelivered recipient of a sender; return the messages after the commit."""
-
-        def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
-            parked = index.hold_sender(connection, sender)
-            return census.as_held(connection, census.messages(connection, parked), self._node)
-
-        return await self._call(park)
+        return await self._park(lambda connection: index.hold_sender(connection, sender))
 
     async def hold_group(self, senders: Sequence[str], rule: str) -> list[HeldMessage]:
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
-
-        def park(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
-            parked = index.hold_group(connection, senders, rule)
-            return census.as_held(connection, census.messages(connection, parked), self._node)
-
-        return await self._call(park)
+        return await self._park(lambda connection: index.hold_group(connection, senders, rule))
 
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
         """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
@@ -324,7 +317,7 @@ class Spool:
 
     async def settle(self) -> None:
         """Return after the commit of everything handed in so far."""
-        await self._call(lambda connection, change: [])
+        await self._call(lambda connection, change: None)
 
     def counts(self) -> SpoolCounts:
         """How full the spool is; costs tens of microseconds, however full."""
@@ -337,6 +330,12 @@ class Spool:
         is_short = index.get_meta(self._reader, "recipients") <= _FEW
         rows = census.by_destination(self._reader) if is_short else self._survey.latest()
         return [DestinationCount(*row) for row in rows]
+
+    async def _park(self, park: Callable[[sqlite3.Connection], list[int]]) -> list[HeldMessage]:
+        def parked(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:
+            return census.as_held(connection, census.messages(connection, park(connection)), self._node)
+
+        return await self._call(parked)
 
     async def _on_held(
         self,
@@ -358,8 +357,8 @@ class Spool:
         node, _, number = message_id.rpartition(".")
         return int(number) if node == self._node and number.isascii() and number.isdigit() else -1
 
-    async def _call(self, function: Callable[[sqlite3.Connection, Change], list[HeldMessage]]) -> list[HeldMessage]:
-        done: asyncio.Future[list[HeldMessage]] = self._loop.create_future()
+    async def _call(self, function: Callable[[sqlite3.Connection, Change], _T]) -> _T:
+        done: asyncio.Future[_T] = self._loop.create_future()
         self._flush()
         self._committer.put(Call(function, done))
         return await done

@@ -55,6 +55,7 @@ async def put(
     is_held: bool = False,
     due_unix: float | None = None,
     rule: str = "accept",
+    return_domain: str = "",
 ) -> list[SpooledRecipient]:
     number = spool.reserve(len(to))
     message = SpooledMessage(
@@ -71,6 +72,7 @@ async def put(
         subject="Hello",
         score=0.1,
         rule=rule,
+        return_domain=return_domain,
     )
     record = Reception(
         **journal.stamp(),
