@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 from relay.reply import Reply
 from relay.spool.large import LargeFile
 
+EVERY_DOMAIN = "*"  # among an account's domains: it may send as anybody, and its envelope senders are believed
+
 
 class Level(StrEnum):
     """What a limit is about; the key that goes with it stands behind each."""
@@ -65,6 +67,13 @@ class Account:
     identity_rules: tuple[IdentityRule, ...] = ()
     normalises_line_ends: bool = False
     created_at: datetime | None = None
+
+    def owns(self, domain: str) -> bool:
+        """Tell whether a domain, or one above it, is the account's. `*` among its domains: all are."""
+        asked = domain.lower()
+        return bool(asked) and any(
+            name == EVERY_DOMAIN or asked == name or asked.endswith(f".{name}") for name in self.domains
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,15 +204,22 @@ class Deferral(Attempt, frozen=True, kw_only=True, tag="Deferral"):
 
 
 class Bounce(Attempt, frozen=True, kw_only=True, tag="Bounce"):
-    """The next hop refused the recipient for good; `is_hard` says the address does not exist (5.1.x)."""
+    """The next hop refused the recipient for good; `is_hard` says the address does not exist (5.1.x).
+
+    `told` says who hears of it, sender, digest (of the account's contact) or nobody, and `told_why` why that one."""
 
     category: str = ""
     rule: str = ""
     is_hard: bool = False
+    told: str = ""
+    told_why: str = ""
 
 
 class Expiration(Attempt, frozen=True, kw_only=True, tag="Expiration"):
-    """The queue's lifetime is over; text is the last reply."""
+    """The queue's lifetime is over; text is the last reply. `told` as in Bounce."""
+
+    told: str = ""
+    told_why: str = ""
 
 
 class AuthFailure(Record, frozen=True, kw_only=True, tag="AuthFailure"):

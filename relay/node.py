@@ -74,6 +74,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         parts = wire(await start_core(settings, clock, fail, stack))
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
+        parts.digests.start()
+        stack.push_async_callback(parts.digests.stop)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
         watch = CertificateWatch(parts.doors.tls, settings.smtp.tls_certificate, settings.smtp.tls_key)

@@ -114,6 +114,7 @@ class Reloader:
         parts.messages.take_up(smtp)
         parts.web.take_up(smtp)
         parts.courier.take_up(settings)
+        parts.digests.take_up(settings)
         log.show_messages(settings.log.messages)
 
 

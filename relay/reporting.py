@@ -5,7 +5,7 @@ from relay.delivery.courier import Courier
 from relay.events import Action, Rcpt, Reception
 from relay.settings import Settings
 from relay.spool.journal import Journal
-from relay.spool.store import Spool, SpooledMessage
+from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import SenderId
 
 _RULE = "report"
@@ -20,18 +20,25 @@ class Reporting:
 
     async def submit(self, report: bytes, to: str, about: SpooledMessage) -> None:
         """Return when the report is stored. Raises SpoolFull."""
+        await self._store(report, to, about.account, about.reseller, about.flags)
+
+    async def submit_digest(self, mail: bytes, to: str, account: str, reseller: str) -> None:
+        """Return when the digest of an account is stored. Raises SpoolFull."""
+        await self._store(mail, to, account, reseller, Flags.NONE if mail.isascii() else Flags.EIGHT_BIT)
+
+    async def _store(self, report: bytes, to: str, account: str, reseller: str, flags: Flags) -> None:
         number = self._spool.reserve(1)
-        now, sender = self._clock.now(), SenderId(about.account, "bounce", self._settings.node.hostname)
+        now, sender = self._clock.now(), SenderId(account, "bounce", self._settings.node.hostname)
         message = SpooledMessage(
             id=number,
             message_id=self._spool.message_id(number),
             rcpts=1,
-            account=about.account,
-            reseller=about.reseller,
+            account=account,
+            reseller=reseller,
             sender=sender.key,
             mail_from="",
             received_at=now,
-            flags=about.flags,
+            flags=flags,
             prefix=b"",
             subject="Delivery report",
             rule=_RULE,
@@ -39,8 +46,8 @@ class Reporting:
         record = Reception(
             **self._journal.stamp(),
             message_id=message.message_id,
-            account=about.account,
-            reseller=about.reseller,
+            account=account,
+            reseller=reseller,
             sender=sender.key,
             sender_kind=sender.kind,
             mail_from="",

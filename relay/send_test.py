@@ -17,6 +17,7 @@ import click
 from relay.control import explain
 from relay.control.client import ControlClient
 from relay.control.views import AccountView, NewCredential
+from relay.envelope import EVERY_DOMAIN
 from relay.events import Action, Attempt, Deferral, Delivery, Judged, Reception, Record
 from relay.settings import Settings, split_listen
 
@@ -89,7 +90,8 @@ def _chosen(accounts: Sequence[AccountView], name: str) -> AccountView:
 
 
 def _message(settings: Settings, test: Test, account: AccountView | None) -> EmailMessage:
-    domain = account.domains[0] if account and account.domains else settings.node.hostname
+    own = [name for name in account.domains if name != EVERY_DOMAIN] if account else []
+    domain = own[0] if own else settings.node.hostname
     message = EmailMessage()
     message["From"] = test.mail_from or f"postmaster@{domain}"
     message["To"] = test.to

@@ -175,6 +175,12 @@ class Delivery(_Section):
         [], description="networks of validating resolvers whose AD bit is believed; those on loopback are"
     )
     bounce_sender: str = Field("", description="From: of our bounces; default postmaster@hostname")
+    delay_report_hours: float = Field(
+        4, ge=0, description="a sender who may be told hears after it that mail still waits, once; 0: never"
+    )
+    digest_minutes: float = Field(
+        60, gt=0, description="an account's contact hears at most so often of failures whose senders may not be told"
+    )
 
 
 class Route(_Section):

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 import relay
 from relay.admission import Gate
+from relay.audience import Audience
 from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.protocol import CustomerKey, Signer
@@ -27,7 +28,8 @@ from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim_keys import ensure_key
-from relay.events import AuthFailure, Bounce, Deferral, Delivery, Record
+from relay.digest import Digests
+from relay.events import AuthFailure, Bounce, Deferral, Delivery, Expiration, Record
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
@@ -89,6 +91,7 @@ class Parts:
     core: Core
     started_at: datetime
     courier: Courier
+    digests: Digests
     receiver: Receiver
     doors: Doors
     messages: Messages
@@ -202,8 +205,16 @@ def wire(core: Core) -> Parts:
         clock=clock,
         on_outcome=_outcome_counter(metrics, core.signals, clock),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
+        audience=Audience(state, core.signals, clock).of,
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
+    digests = Digests(
+        spool=core.spool,
+        settings=settings,
+        clock=clock,
+        account_of=state.account_of_name,
+        submit=reporting.submit_digest,
+    )
     commands = Commands(
         state=state, spool=core.spool, courier=courier, journal=journal, signals=core.signals, clock=clock
     )
@@ -228,7 +239,7 @@ def wire(core: Core) -> Parts:
     messages = Messages(way, settings.web, core.spool.answered)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
-    parts = Parts(core, clock.now(), courier, receiver, Doors(way), messages, web, metrics, commands)
+    parts = Parts(core, clock.now(), courier, digests, receiver, Doors(way), messages, web, metrics, commands)
     _show_gauges(parts)
     _count(parts)
     return parts
@@ -291,6 +302,8 @@ def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callab
             kind = "delivered" if isinstance(record, Delivery) else "deferred"
             what = kind, record.message_id, record.account, record.recipient_id, record.destination, record.code
             _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
+        if isinstance(record, Bounce | Expiration):
+            metrics.failures_told.labels(record.told).inc()
         if isinstance(record, Delivery):
             metrics.delivery_seconds.observe(record.queued_seconds)
         elif isinstance(record, Bounce) and record.is_hard:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
+from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
 from relay.settings import Delivery, Node, Route, Settings
 from relay.spool.journal import Journal
@@ -48,6 +50,8 @@ class Delivering:
     outcomes: list[tuple[SpooledRecipient, Record]] = field(default_factory=list)
     reports: list[tuple[bytes, str, SpooledMessage]] = field(default_factory=list)
     fails_reports: bool = False
+    account: Account = field(default_factory=lambda: Account("acme", domains=("example.org",)))
+    is_stopped: bool = False
 
     def __post_init__(self) -> None:
         self.courier = Courier(
@@ -57,6 +61,9 @@ class Delivering:
             clock=self.clock,
             on_outcome=lambda recipient, record: self.outcomes.append((recipient, record)),
             submit_dsn=self._submit,
+            audience=lambda message: addressee(
+                message.mail_from, message.sender, self.account, is_stopped=self.is_stopped
+            ),
         )
 
     async def _submit(self, report: bytes, to: str, about: SpooledMessage) -> None:

@@ -17,7 +17,7 @@ from relay.control.account_views import (
     Order,
 )
 from relay.control.audit import Act
-from relay.control.checks import checked_domain, checked_login, checked_name, shell
+from relay.control.checks import checked_account_domain, checked_login, checked_name, shell
 from relay.control.credentials import generated, secret_of
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
@@ -198,14 +198,14 @@ def _checked(new: NewAccount) -> Account:
         reseller=checked_name(new.reseller, "reseller") if new.reseller else "",
         shared_host=new.shared_host,
         contact=new.contact,
-        domains=tuple(dict.fromkeys(checked_domain(name) for name in new.domains)),
+        domains=tuple(dict.fromkeys(checked_account_domain(name) for name in new.domains)),
         identity_rules=_rules(new.identity_rules),
         normalises_line_ends=new.normalises_line_ends,
     )
 
 
 def _changed(before: Account, change: AccountChange) -> Account:
-    removed = {checked_domain(name) for name in change.remove_domains}
+    removed = {checked_account_domain(name) for name in change.remove_domains}
     missing = removed.difference(before.domains)
     if missing:
         raise NotFound(f"account {before.name!r} has no domain {', '.join(sorted(missing))}")
@@ -216,7 +216,7 @@ def _changed(before: Account, change: AccountChange) -> Account:
         reseller=checked_name(reseller, "reseller") if reseller else "",
         shared_host=before.shared_host if change.shared_host is UNSET else change.shared_host,
         contact=before.contact if change.contact is UNSET else change.contact,
-        domains=tuple(dict.fromkeys([*kept, *(checked_domain(name) for name in change.add_domains)])),
+        domains=tuple(dict.fromkeys([*kept, *(checked_account_domain(name) for name in change.add_domains)])),
         identity_rules=before.identity_rules if change.identity_rules is UNSET else _rules(change.identity_rules),
         normalises_line_ends=(
             before.normalises_line_ends if change.normalises_line_ends is UNSET else change.normalises_line_ends

@@ -5,6 +5,7 @@ import shlex
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from relay.control.errors import Invalid
+from relay.envelope import EVERY_DOMAIN
 from relay.settings import SHORTEST_PREFIX
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -24,6 +25,11 @@ def checked_login(login: str) -> str:
 
 def checked_domain(name: str) -> str:
     return _matching(_DOMAIN, name.lower().rstrip("."), "domain", "it like example.org, internationalised ones as xn--")
+
+
+def checked_account_domain(name: str) -> str:
+    """A domain of an account; `*` says that it may send as anybody, and hears of each failure itself."""
+    return name if name == EVERY_DOMAIN else checked_domain(name)
 
 
 def checked_sender_domain(text: str) -> str:

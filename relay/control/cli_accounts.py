@@ -49,7 +49,7 @@ def account() -> None:
 @click.option("--shared-host", is_flag=True, help="Many end senders behind one login (a web server, a panel).")
 @click.option("--contact", default="", help="Mail address of who answers for it.")
 @click.option("--reseller", default="", help="Put it below this reseller.")
-@click.option("--domain", "domains", multiple=True, help="A domain it sends for; may be repeated.")
+@click.option("--domain", "domains", multiple=True, help="A domain it sends for, '*': as anybody; may be repeated.")
 @click.option("--rcpts-per-hour", type=click.IntRange(0), help="Limit of each end sender; 0: none.")
 @click.option("--login", help="Its first login; default: NAME.")
 @click.option("--no-login", is_flag=True, help="Make none (it will come from an allowed network).")
@@ -108,7 +108,7 @@ def account_show(context: Context, name: str, as_json: bool) -> None:
 @click.option("--shared-host/--no-shared-host", default=None, help="Many end senders behind one login, or one.")
 @click.option("--contact", help="Mail address of who answers for it.")
 @click.option("--reseller", help="Move it below this reseller; '': below none.")
-@click.option("--domain", "add_domains", multiple=True, help="One more domain; may be repeated.")
+@click.option("--domain", "add_domains", multiple=True, help="One more domain, '*': any; may be repeated.")
 @click.option("--no-domain", "remove_domains", multiple=True, help="One domain less; may be repeated.")
 @click.option(
     "--identity-rule",

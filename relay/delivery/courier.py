@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relay.addressee import Addressee
 from relay.clock import Clock
 from relay.delivery.destinations import Destinations
 from relay.delivery.handshake import Handshake
@@ -55,8 +56,10 @@ class Courier:
         clock: Clock,
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
+        audience: Callable[[SpooledMessage], Addressee],
     ) -> None:
-        """submit_dsn(report, recipient, message it is about) returns when the report is stored.
+        """submit_dsn(report, recipient, message it is about) returns when the report is stored; `audience` says who
+        hears of a message's failures.
 
         Raises SettingsError for a wrong smarthost or name server.
         """
@@ -71,6 +74,7 @@ class Courier:
             clock=clock,
             on_outcome=on_outcome,
             submit_dsn=submit_dsn,
+            audience=audience,
             spawn=self._spawn,
         )
         self._pager = Pager(

@@ -1,27 +1,23 @@
-"""What became of each recipient: its record, its place in the spool, its retry, its report.
+"""What became of each recipient: its record, its place in the spool, its retry. Who hears of it: telling.py."""
 
-A failed recipient leaves the spool after its report (DSN) is stored: a crash in between repeats the try, and never
-swallows the report.
-"""
-
-import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from relay.addressee import Addressee
 from relay.clock import Clock
-from relay.delivery.dsn import MAX_HEADER_BYTES, FailedRecipient, Failure, failure_report, relayed_report
 from relay.delivery.queues import Parcel, expires_at, retry_seconds
 from relay.delivery.replies import Category, Outcome, classify
-from relay.dsn_options import FAILURE, SUCCESS, notify_of, option
+from relay.delivery.telling import News, Teller
+from relay.dsn_options import SUCCESS, notify_of
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
 from relay.settings import Settings
+from relay.spool.digests import DigestLine
 from relay.spool.journal import Journal
-from relay.spool.large import LARGE_BYTES
-from relay.spool.store import CorruptEntry, Spool, SpooledMessage, SpooledRecipient
+from relay.spool.store import Spool, SpooledMessage, SpooledRecipient
 
 _log = logging.getLogger("mailweir.delivery")
 
@@ -36,8 +32,6 @@ class Way(NamedTuple):
 
 
 NO_WAY = Way("", "", "")
-
-_Told = tuple[SpooledRecipient, Reply, Record]
 
 
 class Tally(NamedTuple):
@@ -60,10 +54,22 @@ class Bookkeeper:
         clock: Clock,
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
+        audience: Callable[[SpooledMessage], Addressee],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._spool, self._journal, self._settings, self._clock = spool, journal, settings, clock
-        self._on_outcome, self._submit_dsn, self._spawn = on_outcome, submit_dsn, spawn
+        self._on_outcome = on_outcome
+        self._teller = Teller(
+            spool=spool,
+            settings=settings,
+            clock=clock,
+            submit_dsn=submit_dsn,
+            audience=audience,
+            spawn=spawn,
+            finish=self._finish,
+            postpone=self._postpone,
+            leave=self._leave,
+        )
         self._random = random.Random()  # noqa: S311 - jitter
         self._in_flight: dict[int, Parcel] = {}
         self.on_left: Callable[[SpooledRecipient], None] = lambda _recipient: None
@@ -73,6 +79,7 @@ class Bookkeeper:
 
     def take_up(self, settings: Settings) -> None:
         self._settings = settings
+        self._teller.take_up(settings)
 
     def is_in_flight(self, number: int) -> bool:
         return number in self._in_flight
@@ -105,8 +112,8 @@ class Bookkeeper:
     def settle(self, parcel: Parcel, destination: str, way: Way) -> Tally:
         """Record the replies of a parcel, one per recipient."""
         delivered = deferred = 0
-        failed: list[_Told] = []
-        relayed: list[_Told] = []
+        failed: list[News] = []
+        relayed: list[News] = []
         now = self._clock.now()
         for recipient, reply in zip(parcel.recipients, parcel.replies, strict=True):
             assert reply is not None
@@ -115,21 +122,22 @@ class Bookkeeper:
                 delivered += 1
                 record = Delivery(**facts)
                 if recipient.dsn and not way.passes_dsn and SUCCESS in (notify_of(recipient.dsn) or ()):
-                    relayed.append((recipient, reply, record))
+                    relayed.append(News(recipient, reply, record))
                 else:
                     self._finish(recipient, record)
             elif reply.is_permanent:
                 outcome = classify(reply)
-                failed.append((recipient, reply, Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)))
+                bounce = Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)
+                failed.append(News(recipient, reply, bounce))
             elif now >= expires_at(recipient.message.received_at, self._settings.delivery):
-                failed.append((recipient, reply, Expiration(**facts)))
+                failed.append(News(recipient, reply, Expiration(**facts)))
             else:
                 deferred += 1
                 self._defer(recipient, classify(reply), facts, now)
         if failed:
-            self._fail(parcel, failed)
+            self._teller.failed(parcel, failed)
         if relayed:
-            self._say_relayed(parcel, relayed)
+            self._teller.relayed(parcel, relayed)
         self._free(parcel)
         return Tally(delivered, deferred, len(failed))
 
@@ -157,8 +165,8 @@ class Bookkeeper:
             "text": reply.text,
         }
 
-    def _finish(self, recipient: SpooledRecipient, record: Record) -> None:
-        self._spool.finish(recipient, record)
+    def _finish(self, recipient: SpooledRecipient, record: Record, line: DigestLine | None = None) -> None:
+        self._spool.finish(recipient, record, line)
         self._leave(recipient)
         self._tell(recipient, record)
 
@@ -196,79 +204,6 @@ class Bookkeeper:
         self._spool.defer(recipient, due_unix, record)
         self._leave(recipient)
         self.on_deferred(recipient, due_unix)
-
-    def _fail(self, parcel: Parcel, failed: Sequence[_Told]) -> None:
-        message = parcel.message
-        for _, reply, record in failed:
-            _log.info(
-                "%s message=%s account=%s reply=%s", type(record).__name__, message.message_id, message.account, reply
-            )
-        # RFC 5321 4.5.5: no report about a report; RFC 3461 4.1: nor one the sender does not want
-        told = [item for item in failed if message.mail_from and FAILURE in (notify_of(item[0].dsn) or (FAILURE,))]
-        for recipient, _, record in failed:
-            if not any(recipient is item[0] for item in told):
-                self._finish(recipient, record)
-        if told:
-            self._spawn(self._report(message, failure_report(self._failure(parcel, told)), told))
-
-    def _say_relayed(self, parcel: Parcel, relayed: Sequence[_Told]) -> None:
-        """RFC 3461 5.2.2: the next hop knows no DSN, so whoever wanted to hear of success hears that it went on."""
-        if not parcel.message.mail_from:
-            for recipient, _, record in relayed:
-                self._finish(recipient, record)
-            return
-        report = relayed_report(self._failure(parcel, relayed))
-        self._spawn(self._report(parcel.message, report, relayed, must_be_told=False))
-
-    def _failure(self, parcel: Parcel, told: Sequence[_Told]) -> Failure:
-        return Failure(
-            message=parcel.message,
-            content=self._head(parcel),
-            hostname=self._settings.node.hostname,
-            bounce_sender=self._settings.delivery.bounce_sender,
-            now=self._clock.now(),
-            recipients=tuple(
-                FailedRecipient(
-                    recipient.address,
-                    reply,
-                    is_expired=isinstance(record, Expiration),
-                    orcpt=option(recipient.dsn, "ORCPT"),
-                )
-                for recipient, reply, record in told
-            ),
-        )
-
-    def _head(self, parcel: Parcel) -> bytes:
-        """As much of the content as a report shows."""
-        message, content = parcel.message, parcel.content
-        if isinstance(content, bytes):
-            return content
-        try:
-            if message.place.length > LARGE_BYTES:
-                return self._spool.beginning(message, MAX_HEADER_BYTES)
-            return self._spool.content(message)
-        except CorruptEntry:
-            return b""
-
-    async def _report(
-        self, message: SpooledMessage, report: bytes, told: Sequence[_Told], *, must_be_told: bool = True
-    ) -> None:
-        """Store a report, then end its recipients. must_be_told: without the report they stay queued."""
-        try:
-            await self._submit_dsn(report, message.mail_from, message)
-        except asyncio.CancelledError:
-            for recipient, _, _ in told:  # they stay in the spool as they are
-                self._leave(recipient)
-            raise
-        except Exception:
-            _log.exception("report not stored message=%s", message.message_id)
-            if must_be_told:
-                due_unix = self._clock.unix() + self._settings.delivery.first_retry_seconds
-                for recipient, _, _ in told:
-                    self._postpone(recipient, due_unix, None)
-                return
-        for recipient, _, record in told:
-            self._finish(recipient, record)
 
 
 def _judged(outcome: Outcome) -> dict[str, Any]:

@@ -122,9 +122,9 @@ def _forwarding(submission: Submission, block: bytes, end: int) -> str:
     sender = submission.mail_from
     if is_srs(sender):
         return "SRS"
-    own = submission.account.domains
+    account = submission.account
     domain = sender.rpartition("@")[2].strip("<>").lower()
-    if not own or not domain or any(domain == name or domain.endswith(f".{name}") for name in own):
+    if not account.domains or not domain or account.owns(domain):
         return ""
     found = _forwarding_field(b"\n" + block[:end])
     return f"X-Forwarded-{found[1].decode().capitalize()}" if found else ""

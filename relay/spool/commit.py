@@ -28,6 +28,7 @@ from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, Spo
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.large import LargeFile, LargeFiles
+from relay.spool.marks import Marks
 from relay.spool.reclaim import Reclaimer, Slice
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS
 from relay.spool.segments import LARGE_FROM, Segments
@@ -62,26 +63,6 @@ class Call:
 
     function: Callable[[sqlite3.Connection, Change], Any]
     done: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
-class Marks:
-    """Outcomes: finished alone (the only recipient of a message) or as (recipient id, message id), deferred as
-    (due, attempts, recipient id), and their records."""
-
-    alone: list[int] = field(default_factory=list)
-    finished: list[tuple[int, int]] = field(default_factory=list)
-    deferred: list[tuple[float, int, int]] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.alone or self.finished or self.deferred or self.lines)
-
-    def add(self, other: "Marks") -> None:
-        self.alone += other.alone
-        self.finished += other.finished
-        self.deferred += other.deferred
-        self.lines += other.lines
 
 
 @dataclass(slots=True)
@@ -236,12 +217,7 @@ class Committer:
             self._insert(batch.storing, change)
             if moving:  # before rows are deleted: what goes now goes from its new place
                 self._reclaimer.move(connection, moving, change, self._clock.unix() + QUARANTINE_SECONDS)
-            if batch.marks.alone or batch.marks.finished:
-                deleted, gone = index.finish(connection, batch.marks.alone, batch.marks.finished)
-                change.recipients -= deleted
-                change.free(gone)
-            if batch.marks.deferred:
-                index.defer(connection, batch.marks.deferred)
+            batch.marks.write(connection, change)
             meta = self._advance_meta(batch, is_journaled=is_journaled, is_tick=is_tick)
             nearer = self._follow_clock() if is_tick else 0
             results = [call.function(connection, change) for call in batch.calls]

@@ -115,6 +115,15 @@ def defer(connection: sqlite3.Connection, rows: Iterable[tuple[float, int, int]]
     connection.executemany("UPDATE recipient SET due = ?, attempts = ? WHERE id = ? AND state != 1", rows)
 
 
+def note_late(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """The senders of these recipients are told of the delay, once for all."""
+    connection.executemany("UPDATE recipient SET is_delay_told = 1 WHERE id = ?", [(number,) for number in ids])
+
+
+def is_delay_told(connection: sqlite3.Connection, number: int) -> bool:
+    return bool(connection.execute("SELECT sum(is_delay_told) FROM recipient WHERE id = ?", (number,)).fetchone()[0])
+
+
 def recover(connection: sqlite3.Connection) -> None:
     """Make fresh rows of an earlier run due, so that pages by (lane, due) find them."""
     mark = get_meta(connection, "fresh_from")

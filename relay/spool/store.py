@@ -33,16 +33,17 @@ import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
-from relay.spool import census, idempotency, index, salvage
+from relay.spool import census, digests, idempotency, index, salvage
+from relay.spool.answers import FEW, Answers
 from relay.spool.checkpoint import Checkpointer
-from relay.spool.commit import Call, Committer, Marks, Storing
+from relay.spool.commit import Call, Committer, Storing
 from relay.spool.contents import Contents
+from relay.spool.digests import DigestLine, Due, Gathered
 from relay.spool.entry import (
     RECIPIENT_COLUMNS,
     CommitTimes,
@@ -62,6 +63,7 @@ from relay.spool.entry import (
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.large import LargeFile, LargeFiles
+from relay.spool.marks import Marks
 from relay.spool.origins import Origins
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
 from relay.spool.segments import Segments
@@ -88,10 +90,9 @@ _T = TypeVar("_T")
 
 # Outcomes wait this long for a store to ride with; then they get a commit of their own.
 _MARK_SECONDS = 0.05
-_FEW = 20_000  # recipients that by_destination may look at while the event loop waits: some 10 ms
 
 
-class Spool:
+class Spool(Answers):
     """One folder of segments and an index. All of it runs on the event loop; the disk work in the commit thread."""
 
     def __init__(
@@ -114,7 +115,7 @@ class Spool:
         self._segments = Segments(folder)
         self._writer = recovered_index(folder, self._segments, self._clock.unix(), longest_wait_seconds)
         self._next_id = index.get_meta(self._writer, "next_id") - ID_BLOCK
-        path = folder / "index.sqlite"
+        path = self.index_file = folder / "index.sqlite"
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
         self._large_files = LargeFiles(folder, index.large_segments(self._writer))
@@ -131,7 +132,7 @@ class Spool:
     def start(self) -> None:
         """Write again what the journal may miss, and begin to commit."""
         self._committer.start(rejournal(self._reader, self._segments, self._journal, self._node))
-        if index.get_meta(self._reader, "recipients") > _FEW:
+        if index.get_meta(self._reader, "recipients") > FEW:
             self._survey.latest()
 
     async def stop(self) -> None:
@@ -229,8 +230,10 @@ class Spool:
         """Return up to `count` bytes of a message below its prefix, unchecked; b"" when they are gone."""
         return self._contents.beginning(message, count)
 
-    def finish(self, recipient: SpooledRecipient, record: Record) -> None:
-        """Take a recipient out of the spool, after `record` is fsynced."""
+    def finish(self, recipient: SpooledRecipient, record: Record, line: DigestLine | None = None) -> None:
+        """Take a recipient out of the spool, after `record` is fsynced; its digest's line comes in as it goes."""
+        if line is not None:
+            self._marks.digest.append(line)
         if recipient.message.rcpts == 1:
             self._marks.alone.append(recipient.id)
         else:
@@ -247,16 +250,16 @@ class Spool:
             self._marks.lines.append(encode(record) + b"\n")
         self._schedule_flush()
 
+    def note_late(self, recipients: Sequence[SpooledRecipient]) -> list[SpooledRecipient]:
+        """Note that the senders of these are told of the delay; return those of which they were not told before."""
+        found = [one for one in recipients if not index.is_delay_told(self._reader, one.id)]
+        self._marks.late += [one.id for one in found]
+        self._schedule_flush()
+        return found
+
     def waiting(self) -> list[Lane]:
         """Every lane with mail that has a due time. At start that is all mail that is not held."""
         return [Lane(*row) for row in self._asked(lambda: index.lanes_waiting(self._reader))]
-
-    def lane(self, sender: str, destination: str) -> int | None:
-        """The number of a lane, None while nothing of it was ever committed."""
-        row = self._reader.execute(
-            "SELECT id FROM lane WHERE sender = ? AND destination = ?", (sender, destination)
-        ).fetchone()
-        return int(row[0]) if row else None
 
     def page(self, lane: int, now_unix: float, limit: int = 50) -> list[SpooledRecipient]:
         """The recipients of one lane due by now, oldest due first. Some may be in memory already."""
@@ -285,18 +288,6 @@ class Spool:
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
         return await self._park(lambda connection: index.hold_group(connection, senders, rule))
 
-    def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
-        """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
-        return census.as_held(self._reader, census.held(self._reader, sender, account, limit), self._node)
-
-    def messages_of(self, account: str) -> int:
-        """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
-        return census.messages_of(self._reader, account)
-
-    def held_counts(self) -> dict[str, int]:
-        """How many parked messages each sender has; senders without any are absent."""
-        return census.held_counts(self._reader)
-
     async def release(self, sender: str | None = None, message_ids: Sequence[str] | None = None) -> list[HeldMessage]:
         """Make held messages due now: all of a sender, or those named. Returns after the commit."""
 
@@ -315,21 +306,13 @@ class Spool:
 
         return await self._on_held(None, message_ids, delete)
 
+    async def forget_digest(self, due: Due, told: Gathered, now_unix: float, *, is_sent: bool) -> None:
+        """An account was told that much; or, with nobody to tell, it was given up."""
+        await self._call(lambda connection, _change: digests.forget(connection, due, told, now_unix, is_sent=is_sent))
+
     async def settle(self) -> None:
         """Return after the commit of everything handed in so far."""
         await self._call(lambda connection, change: None)
-
-    def counts(self) -> SpoolCounts:
-        """How full the spool is; costs tens of microseconds, however full."""
-        messages, recipients, parked, damaged, oldest, alive = census.counts(self._reader)
-        since = None if oldest is None else datetime.fromtimestamp(oldest, UTC)
-        return SpoolCounts(messages, recipients, parked, since, alive, damaged, self._committer.failed_at)
-
-    def by_destination(self) -> list[DestinationCount]:
-        """What waits where, fullest first. Of a long queue it is the last survey, some seconds old."""
-        is_short = index.get_meta(self._reader, "recipients") <= _FEW
-        rows = census.by_destination(self._reader) if is_short else self._survey.latest()
-        return [DestinationCount(*row) for row in rows]
 
     async def _park(self, park: Callable[[sqlite3.Connection], list[int]]) -> list[HeldMessage]:
         def parked(connection: sqlite3.Connection, _change: Change) -> list[HeldMessage]:

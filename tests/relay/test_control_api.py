@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 import pytest
 
+from relay.addressee import addressee
 from relay.clock import SteppedClock
 from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
@@ -139,6 +140,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         clock=clock,
         on_outcome=lambda recipient, record: None,
         submit_dsn=_no_dsn,
+        audience=lambda message: addressee(message.mail_from, message.sender, None, is_stopped=False),
     )
     commands = Commands(state=state, spool=spool, courier=courier, journal=journal, signals=signals, clock=clock)
     house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)

@@ -114,7 +114,7 @@ def test_each_message_is_logged_once_where_the_operator_wants_it(tmp_path: Path)
     site = Installation(tmp_path)
     with Sink() as sink:
         site.write(sink.port, "[log]\nmessages = true\n", model="none")
-        site.add_account(Account("acme"), "srv1")
+        site.add_account(Account("acme", domains=("acme.example",)), "srv1")
         with site.running():
             for to in ("a@d.example", "dot-once-451-4.3.0@d.example", "reject-550-5.1.1@d.example"):
                 send(site, to)

@@ -40,7 +40,7 @@ def test_an_uncounted_index_is_taken_for_the_first_step_and_gets_its_counts(tmp_
     assert index.get_meta(new, "recipients") == 3
     assert index.get_meta(new, "next_id") == 77
     assert index.get_meta(new, "journaled") == index.position(3, 200)
-    assert new.execute("SELECT * FROM recipient").fetchall() == [(*row, "", None) for row in rows]
+    assert new.execute("SELECT * FROM recipient").fetchall() == [(*row, "", None, 0) for row in rows]
     assert new.execute("PRAGMA user_version").fetchone() == (len(migrations.STEPS),)
     new.close()
 

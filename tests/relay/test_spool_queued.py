@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.queued import build
-from relay.spool import census, index, store
+from relay.spool import answers, census, index
+from relay.spool.store import CommitTimes
 from tests.relay.test_spool import opened, put, until
 
 # Rows of these are never looked through; of `segment` and `meta` there are few.
@@ -88,7 +89,7 @@ def test_a_row_stored_late_under_an_early_id_is_fresh_after_a_crash(tmp_path: Pa
 def test_counts_per_destination_of_a_long_queue_are_surveyed_beside_the_loop(
     queued: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_FEW", 10)
+    monkeypatch.setattr(answers, "FEW", 10)
 
     async def look() -> None:
         async with opened(queued) as (spool, _):
@@ -101,7 +102,7 @@ def test_counts_per_destination_of_a_long_queue_are_surveyed_beside_the_loop(
 def test_commits_tell_what_they_took(tmp_path: Path) -> None:
     async def story() -> None:
         async with opened(tmp_path) as (spool, journal):
-            seen: list[store.CommitTimes] = []
+            seen: list[CommitTimes] = []
             spool.on_commit(seen.append)
             await put(spool, journal, b"\r\nbody\r\n")
             assert [times.stores for times in seen] == [1]
