@@ -36,6 +36,7 @@ hostname = "relay.race.test"
 listen = ["127.0.0.1:{os.environ["RACE_SMTP_PORT"]}"]
 submission = []
 tls_listen = []
+inbox_listen = []
 connections_per_minute = 1000000000
 errors_per_minute = 1000000
 auth_without_tls = true

@@ -3,7 +3,6 @@
 A wrong key or value is an error at start that names key, value and fix.
 """
 
-import difflib
 import os
 import tomllib
 from ipaddress import IPv4Network, IPv6Network
@@ -12,6 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from relay.settings_errors import explain
 
 
 class SettingsError(Exception):
@@ -41,6 +42,9 @@ class Smtp(_Section):
     submission: list[str] = Field(["127.0.0.1:2587"], description="submission with STARTTLS")
     tls_listen: list[str] = Field(["127.0.0.1:2465"], description="submission in TLS from the first byte (RFC 8314)")
     clear_auth_listen: list[str] = Field([], description="like listen, but AUTH may come in clear text from anywhere")
+    inbox_listen: list[str] = Field(
+        ["127.0.0.1:2526"], description="takes bounces to our own return paths, nothing else; empty: no such listener"
+    )
     tls_certificate: Path | None = Field(None, description="PEM chain; a self-signed one is made when not given")
     tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
     auth_without_tls: bool = Field(True, description="take AUTH in clear text from clients on loopback, from no others")
@@ -216,6 +220,25 @@ class Dkim(_Section):
     key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
 
 
+class Verp(_Section):
+    """Return paths of ours, by which a bounce finds its message (docs/bounces.md)."""
+
+    domain: str = Field(
+        "", description="host name whose MX leads to smtp.inbox_listen; bounces of senders of its own domain go there"
+    )
+    rotate_days: int = Field(90, ge=1, description="a new key signs return paths after so many days")
+
+
+class Inbox(_Section):
+    """The listener for bounces."""
+
+    max_size_bytes: int = Field(1_048_576, ge=65_536, le=26_214_400, description="larger reports: 552 5.3.4")
+    reports_per_minute: int = Field(600, ge=1, description="of one client address; beyond: 450 4.7.0")
+    max_connections_per_address: int = Field(20, ge=1, description="beyond: 421 4.7.0")
+    keep_days: int = Field(30, ge=0, description="reports stay as they came for; 0: none is kept")
+    keep_megabytes: int = Field(1024, ge=1, description="for all kept reports; beyond, the oldest leave first")
+
+
 class Web(_Section):
     """The public web listener: mail by HTTP. Clear text: a reverse proxy in front of it does TLS, or `tls`."""
 
@@ -269,6 +292,8 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery()
     route: list[Route] = []
     dkim: Dkim = Dkim()
+    verp: Verp = Verp()
+    inbox: Inbox = Inbox()
     web: Web = Web()
     control: Control = Control()
     analytics: Analytics = Analytics()
@@ -321,7 +346,7 @@ def load(path: Path | None = None) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_explain(error, chosen)) from None
+        raise SettingsError(explain(error, chosen, Settings)) from None
 
 
 def _from_environment() -> Path | None:
@@ -337,55 +362,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: there is no such file. Make one with: mailweir init") from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
-
-
-def _explain(error: ValidationError, path: Path | None) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{key} = {problem['input']!r}: unknown setting.{_suggest(problem['loc'])}")
-        else:
-            is_hidden = _is_secret(problem["loc"]) or isinstance(problem.get("input"), dict)  # a section may hold one
-            value = "(not shown)" if is_hidden else repr(problem.get("input"))
-            lines.append(f"{key} = {value}: {problem['msg']}.{_purpose(problem['loc'])}")
-    return "\n".join([f"{path or 'settings'}: {len(lines)} wrong", *lines])
-
-
-def _section_of(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    found: type[BaseModel] = Settings
-    for part in loc[:-1]:
-        if isinstance(part, int):
-            continue
-        field = found.model_fields.get(str(part))
-        if field is None:
-            return None
-        annotation = Route if str(part) == "route" else field.annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return None
-        found = annotation
-    return found
-
-
-def _suggest(loc: tuple[int | str, ...]) -> str:
-    section = _section_of(loc)
-    names = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(str(loc[-1]), names, 1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}"
-
-
-def _is_secret(loc: tuple[int | str, ...]) -> bool:
-    section = _section_of(loc)
-    field = section.model_fields.get(str(loc[-1])) if section else None
-    return field is not None and not field.repr
-
-
-def _purpose(loc: tuple[int | str, ...]) -> str:
-    section = _section_of(loc)
-    field = section.model_fields.get(str(loc[-1])) if section else None
-    if field is None:
-        return ""
-    return f" It is: {field.description} (default {field.default!r})"
 
 
 def split_listen(value: str) -> tuple[str, int]:

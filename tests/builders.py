@@ -48,6 +48,7 @@ class Installation:
     control: int = field(default_factory=free_port)
     query: int = field(default_factory=free_port)
     web: int = field(default_factory=free_port)
+    inbox: int = field(default_factory=free_port)
 
     @property
     def config(self) -> Path:
@@ -72,6 +73,7 @@ hostname = "{hostname}"
 listen = ["127.0.0.1:{self.smtp}"]
 submission = ["127.0.0.1:{self.submission}"]
 tls_listen = ["127.0.0.1:{self.smtps}"]
+inbox_listen = ["127.0.0.1:{self.inbox}"]
 stop_seconds = 3
 [web]
 listen = "127.0.0.1:{self.web}"

@@ -239,6 +239,7 @@ hostname = "demo.mailweir.example"
 listen = ["127.0.0.1:{smtp}"]
 submission = ["127.0.0.1:{submission}"]
 tls_listen = []
+inbox_listen = []
 
 [delivery]
 mode = "smarthost"                 # what no route names goes to the catch-all receiver of the demo

@@ -48,7 +48,7 @@ async def started(tmp_path: Path, sink: Sink, model: str = "shipped", **more: An
     delivery = {"mode": "sink", "smarthost": f"127.0.0.1:{sink.port}"} | more.pop("delivery", {})
     settings = Settings(
         dir=tmp_path,
-        smtp=Smtp(listen=[], submission=[], tls_listen=[], stop_seconds=2),
+        smtp=Smtp(listen=[], submission=[], tls_listen=[], inbox_listen=[], stop_seconds=2),
         control=Control(listen="127.0.0.1:0"),
         web=Web(listen=""),
         content=Content(model=model, workers=1, timeout_seconds=20),
