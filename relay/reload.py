@@ -16,6 +16,7 @@ from relay.content.model_files import find_model
 from relay.content.protocol import ModelError
 from relay.control.errors import Invalid
 from relay.control.views import Reloaded
+from relay.delivery.providers import load_providers
 from relay.front.tls import CertificateWatch, served
 from relay.settings import Settings, SettingsError, load
 from relay.wiring import Parts
@@ -49,6 +50,7 @@ _KEYS = frozenset(
         "delivery.lifetime_hours",
         "delivery.host_failure_seconds",
         "delivery.timeout_seconds",
+        "delivery.providers",
     }
 )
 _ELSEWHERE = frozenset({"analytics", "dnsbl", "dashboard"})  # read by other programs, each at its own start
@@ -108,6 +110,7 @@ class Reloader:
         context = served(smtp.tls_certificate, smtp.tls_key) if smtp.tls_certificate else None
         if model != "none":
             find_model(model)
+        providers = load_providers(settings.delivery.providers, settings.delivery)  # the file may differ, the key not
         if dry_run:
             return
         await parts.core.content.reload(model)  # the last thing that may fail, and the only one that takes time
@@ -118,6 +121,7 @@ class Reloader:
         parts.doors.take_up(smtp)
         parts.messages.take_up(smtp)
         parts.web.take_up(smtp)
+        parts.core.shaper.take_up(providers)
         parts.courier.take_up(settings)
         parts.digests.take_up(settings)
         log.show_messages(settings.log.messages)

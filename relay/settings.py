@@ -156,6 +156,9 @@ class Delivery(_Section):
     tls: Literal["opportunistic", "required", "none"] = Field("opportunistic", description="STARTTLS towards next hops")
     connections: int = Field(10, ge=1, le=1000, description="at once, per destination")
     messages_per_connection: int = Field(100, ge=1, description="then a new connection")
+    providers: Path | None = Field(
+        None, description="TOML of your own over rules/providers.toml: limits and rules by mailbox provider"
+    )
     first_retry_seconds: float = Field(300, ge=0.1, description="then doubling to 40 min, then x1.5 up to 4 h")
     max_retry_seconds: float = Field(14_400, ge=0.1, description="the longest wait between two tries")
     lifetime_hours: float = Field(48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days")

@@ -28,6 +28,8 @@ from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim_keys import ensure_key
+from relay.delivery.providers import load_providers
+from relay.delivery.shaping import Shaper
 from relay.digest import Digests
 from relay.events import AuthFailure, Bounce, Deferral, Delivery, Expiration, Record
 from relay.front.auth import Authenticator
@@ -58,6 +60,7 @@ _FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next me
 _SENDERS = 100_000  # whose signals are in memory
 _SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
 _LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
+_SHAPING_KEPT_SECONDS = 10 * 365 * 86_400.0  # an operator's suspension has no other end than his own word
 
 
 class StartFailure(Exception):
@@ -79,6 +82,7 @@ class Core:
     authenticator: Authenticator
     signals: Signals
     ledger: Ledger
+    shaper: Shaper
     content: ContentPool | BareContent
     signers: list[Signer]
     secret: bytes
@@ -132,7 +136,11 @@ class Parts:
 async def start_core(
     settings: Settings, clock: Clock, fail: Callable[[BaseException], None], stack: contextlib.AsyncExitStack
 ) -> Core:
-    """Start what must run before everything else; `stack` stops it again. Raises StartFailure, ModelError, OSError."""
+    """Start what must run before everything else; `stack` stops it again.
+
+    Raises StartFailure, ModelError, SettingsError, OSError.
+    """
+    shaper = Shaper(load_providers(settings.delivery.providers, settings.delivery))
     journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
     journal.start()
     stack.callback(journal.close)
@@ -160,6 +168,7 @@ async def start_core(
         Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
         Table("usage", ledger, KEPT_SECONDS),
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
+        Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
     ]
     counters = Counters(settings.dir / "counters.sqlite", tables, clock)
     await counters.start()
@@ -176,6 +185,7 @@ async def start_core(
         authenticator=authenticator,
         signals=signals,
         ledger=ledger,
+        shaper=shaper,
         content=content,
         signers=signers,
         secret=secret,
