@@ -164,7 +164,10 @@ class Delivery(_Section):
     lifetime_hours: float = Field(48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days")
     host_failure_seconds: float = Field(120, ge=0, description="a host that cannot be reached is left alone for")
     timeout_seconds: float = Field(
-        60, ge=1, description="per reply of a next hop; the final dot gets five times as long"
+        300,
+        ge=1,
+        description="per reply of a next hop (RFC 5321 4.5.3.2); to connect, greet and start TLS at most 60, DATA 120, "
+        "for the final dot five times as long, at most 600",
     )
     ip_version: Literal["4-first", "6-first", "4", "6"] = Field(
         "4-first", description="family tried first at each mail exchanger, or the only one; most blocklists know IPv4"
@@ -175,6 +178,11 @@ class Delivery(_Section):
     private_networks: list[IPv4Network | IPv6Network] = Field(
         [], description="networks off the public internet that an MX may point to; else such mail bounces (5.4.4)"
     )
+    ca_file: Path | None = Field(None, description="PEM, authorities trusted beside the system's")
+    mta_sts: bool = Field(
+        True, description="keep to the MTA-STS policies of domains whose mail goes by MX (RFC 8461); not with tls none"
+    )
+    mta_sts_port: int = Field(443, ge=1, le=65_535, description="port policies are fetched from; another in a lab only")
     dane: bool = Field(
         False, description="check next hops by their TLSA records (RFC 7672); needs a validating resolver"
     )

@@ -30,6 +30,7 @@ from relay.delivery.courier import Courier
 from relay.delivery.dkim_keys import ensure_key
 from relay.delivery.providers import load_providers
 from relay.delivery.shaping import Shaper
+from relay.delivery.tls_memory import TlsMemory
 from relay.digest import Digests
 from relay.events import AuthFailure, Bounce, Deferral, Delivery, Expiration, Record
 from relay.front.auth import Authenticator
@@ -86,6 +87,7 @@ class Core:
     content: ContentPool | BareContent
     signers: list[Signer]
     secret: bytes
+    tls: TlsMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +165,13 @@ async def start_core(
     secret = _secret(settings.dir / "secret.key")
     authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
     stack.callback(authenticator.close)
-    signals, ledger = Signals(_SENDERS), Ledger()
+    signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
     tables = [
         Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
         Table("usage", ledger, KEPT_SECONDS),
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
+        *tls.tables(),
     ]
     counters = Counters(settings.dir / "counters.sqlite", tables, clock)
     await counters.start()
@@ -189,6 +192,7 @@ async def start_core(
         content=content,
         signers=signers,
         secret=secret,
+        tls=tls,
     )
 
 
@@ -216,6 +220,7 @@ def wire(core: Core) -> Parts:
         on_outcome=_outcome_counter(metrics, core.signals, clock),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
+        tls=core.tls,
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = Digests(
@@ -325,6 +330,7 @@ def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callab
 def _count(parts: Parts) -> None:
     metrics = parts.metrics
     parts.courier.on_first_attempt(metrics.queue_wait_seconds.observe)
+    parts.courier.on_tls_failure(lambda policy: metrics.tls_failures.labels(policy).inc())
     parts.doors.on_unwelcome = lambda reason: metrics.connections_refused.labels(reason).inc()
     parts.messages.on_answer = lambda status: metrics.http_requests.labels(str(status)).inc()
     parts.commands.on_decided = lambda effect: metrics.decisions.labels(effect.value).inc()

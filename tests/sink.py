@@ -70,6 +70,7 @@ class Sink:
     manner: Manner = field(default_factory=Manner)
     messages: list[Received] = field(default_factory=list)
     port: int = 0
+    address: str = "127.0.0.1"
     sessions: int = 0
     open_sessions: int = 0
     most_open_sessions: int = 0
@@ -122,7 +123,7 @@ class Sink:
     async def _serve(self, started: threading.Event) -> None:
         self._end = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=_MAX_CONTENT)
+        server = await asyncio.start_server(self._accept, self.address, self.port, limit=_MAX_CONTENT)
         self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._end.wait()

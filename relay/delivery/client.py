@@ -13,14 +13,13 @@ from typing import Protocol
 from relay.delivery.body import header_of, outgoing, stuffed
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import Category, OwnReply, parse_reply
-from relay.delivery.wire import LOST, Handler, Phase, Wire, protocol_error
+from relay.delivery.wire import LOST, Deadlines, Handler, Phase, Wire, protocol_error
 from relay.reply import Reply
 from relay.spool.entry import SpooledRecipient
 
 _STREAM_BYTES = 256 * 1024  # larger contents go out in pieces as the hop takes them
 _PIECES_A_TURN = 4  # then the other connections have theirs: a hop as fast as ours would take 25 MB at a stretch
 _FAST_SECONDS = 0.01  # a hop that answers the final dot so fast gets the next parcel's commands with the content
-_FINAL_DOT_FACTOR = 5  # RFC 5321 4.5.3.2.6: the final dot may take 10 min where a command may take 2-5
 
 _UNREADABLE = OwnReply(451, "4.3.0", "the message could not be read from our queue")
 _UNKNOWN = OwnReply(451, "4.4.2", "connection lost after the final dot; it may arrive twice", Category.BAD_CONNECTION)
@@ -52,8 +51,8 @@ class Feed(Protocol):
 class Connection(Wire):
     """A connection that serves a feed, after the greetings (handshake.py)."""
 
-    def __init__(self, *, timeout_seconds: float, idle_seconds: float, max_parcels: int) -> None:
-        super().__init__(timeout_seconds=timeout_seconds, idle_seconds=idle_seconds)
+    def __init__(self, *, deadlines: Deadlines, idle_seconds: float, max_parcels: int) -> None:
+        super().__init__(deadlines=deadlines, idle_seconds=idle_seconds)
         self._parcels_left = max_parcels
         self.delivered = 0
         self.passes_dsn = False
@@ -100,11 +99,11 @@ class Connection(Wire):
         assert self._feed is not None
         if self._current is not None:  # its commands went out behind the last content
             self._phase = Phase.COMMANDS
-            self._deadline = self._loop.time() + self._timeout
+            self._deadline = self._loop.time() + self._deadlines.command
         elif (parcel := self._taken()) is not None:
             self._current = parcel
             self._phase = Phase.COMMANDS
-            self._deadline = self._loop.time() + self._timeout
+            self._deadline = self._loop.time() + self._deadlines.command
             self._write(self._opening(parcel))
         else:
             self._phase = Phase.RESTING
@@ -176,7 +175,7 @@ class Connection(Wire):
     def _step(self) -> None:
         command, handler = self._commands.popleft()
         self._expected.append(handler)
-        self._deadline = self._loop.time() + self._timeout
+        self._deadline = self._loop.time() + (self._deadlines.command if self._commands else self._deadlines.data)
         self._write(command)
 
     # ---- replies ----
@@ -215,6 +214,8 @@ class Connection(Wire):
                 self._complete(needs_reset=True)
             else:
                 self._step()
+        elif self._answered == len(self._current.recipients):
+            self._deadline = self._loop.time() + self._deadlines.data
 
     def _on_data(self, line: bytes) -> None:
         has_recipient = self._accepted > 0 and self._refusal is None
@@ -299,7 +300,7 @@ class Connection(Wire):
         content = parcel.content
         self._expected.append(self._on_dot)
         self._sent_at = self._loop.time()
-        self._deadline = self._sent_at + self._timeout * _FINAL_DOT_FACTOR
+        self._deadline = self._sent_at + self._deadlines.final_dot
         if isinstance(content, bytes) and len(content) <= _STREAM_BYTES:
             self._phase = Phase.FINAL_DOT
             self._transport.writelines((parcel.prefix, stuffed(content), b".\r\n", self._following()))
@@ -325,10 +326,11 @@ class Connection(Wire):
             except (OSError, EOFError):  # without its final dot the hop does not keep what it has of the mail
                 self._break(_UNREADABLE)
                 return
-            self._deadline = self._loop.time() + self._timeout * _FINAL_DOT_FACTOR
+            self._deadline = self._loop.time() + self._deadlines.piece
             if piece is None:
                 self._stream = None
                 self._phase = Phase.FINAL_DOT
+                self._deadline = self._loop.time() + self._deadlines.final_dot
                 self._write(b".\r\n")
             else:
                 self._write(piece)

@@ -15,6 +15,7 @@ from relay.delivery.pager import Pager
 from relay.delivery.pool import Memory, Pool, Workshop
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import check_rules
+from relay.delivery.tls_memory import TlsMemory
 from relay.events import Record
 from relay.settings import Settings
 from relay.spool.journal import Journal
@@ -57,9 +58,10 @@ class Courier:
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
+        tls: TlsMemory | None = None,
     ) -> None:
         """submit_dsn(report, recipient, message it is about) returns when the report is stored; `audience` says who
-        hears of a message's failures.
+        hears of a message's failures; `tls`: what an earlier run knew.
 
         Raises SettingsError for a wrong smarthost or name server.
         """
@@ -86,14 +88,15 @@ class Courier:
         )
         self._books.on_left, self._books.on_deferred = self._pager.left, self._pager.note
         self._books.on_released = self._release_bytes
-        self._destinations = Destinations(settings, clock)
+        tls = tls or TlsMemory()
+        self._destinations = Destinations(settings, clock, policies=tls.policies)
         self._shop = Workshop(
             spool=spool,
             clock=clock,
             settings=settings.delivery,
             hostname=settings.node.hostname,
             destinations=self._destinations,
-            handshake=Handshake(settings.delivery, clock),
+            handshake=Handshake(settings.delivery, clock, tls.broken),
             books=self._books,
             memory=self._memory,
             hosts_down={},
@@ -127,6 +130,11 @@ class Courier:
     def on_first_attempt(self, listen: Callable[[float], None]) -> None:
         """Have `listen` called with the seconds that mail has waited for its first attempt, once a parcel."""
         self._books.on_first_attempt = listen
+
+    def on_tls_failure(self, listen: Callable[[str], None]) -> None:
+        """Have `listen` called with the kind of policy (MTA-STS, DANE) that a host did not meet."""
+        self._destinations.on_tls_failure(listen)
+        self._shop.handshake.on_tls_failure = listen
 
     def take_up(self, settings: Settings) -> None:
         """Hold to other numbers from the next connection and the next outcome on."""

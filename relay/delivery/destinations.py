@@ -7,19 +7,26 @@ A loopback or private address found in DNS is refused: only a route, smarthost o
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from relay.clock import Clock
+from relay.delivery.certificates import Contexts
 from relay.delivery.exchangers import Address, Exchangers
 from relay.delivery.lookup import Lookup, literal
+from relay.delivery.mta_sts_cache import MtaSts, Policies
+from relay.delivery.mta_sts_fetch import PolicyFetcher
 from relay.delivery.replies import Category, OwnReply
 from relay.delivery.routes import Routes, Target
+from relay.delivery.tls_demands import TlsDemands
+from relay.delivery.tls_policy import Demand
 from relay.reply import PermanentError, TransientError
 from relay.settings import Settings
 
 _PROBE_SECONDS = 60.0
 _ANY_IPV6 = ("2001:db8::25", 25)  # documentation (RFC 3849): choosing a route to it sends nothing
+_NO_DEMANDS: Mapping[str, Demand | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,14 @@ class Host:
     """One address of a next hop, and the name that TLS and log know it by.
 
     has_spare: another address of the same name follows, so that nobody should wait long for this one.
+    demand: what the recipient's domain asks of TLS. Hosts are equal when they may share connections.
     """
 
     name: str
     address: str
     port: int
-    has_spare: bool = False
+    has_spare: bool = field(default=False, compare=False)
+    demand: Demand | None = None
 
     @property
     def key(self) -> str:
@@ -42,13 +51,30 @@ class Host:
 class Destinations:
     """The routing table and what DNS says."""
 
-    def __init__(self, settings: Settings, clock: Clock, has_ipv6: Callable[[], bool] | None = None) -> None:
-        """Raises SettingsError when the smarthost or a name server is not host:port."""
-        self._settings, self._clock = settings.delivery, clock
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        has_ipv6: Callable[[], bool] | None = None,
+        policies: Policies | None = None,
+    ) -> None:
+        """`policies`: those of MTA-STS that an earlier run knew.
+
+        Raises SettingsError when the smarthost or a name server is not host:port, or delivery.ca_file holds nothing.
+        """
+        self._settings = delivery = settings.delivery
         self._routes = Routes(settings)
-        self._lookup = Lookup(settings.delivery)
+        self._lookup = Lookup(delivery)
         self._exchangers = Exchangers(self._lookup, clock)
         self._ipv6 = _Ipv6(clock, has_ipv6 or _has_ipv6)
+        context = Contexts(delivery.ca_file).verifying
+        fetcher = PolicyFetcher(self._lookup, self._is_public, context, delivery.mta_sts_port)
+        mta_sts = MtaSts(self._lookup, fetcher, policies or Policies(), clock)
+        self._demands = TlsDemands(delivery, self._lookup, mta_sts, clock)
+
+    def on_tls_failure(self, listen: Callable[[str], None]) -> None:
+        """Have `listen` called with the kind of policy that does not name a host of its domain."""
+        self._demands.on_failure = listen
 
     def target(self, domain: str, account: str = "") -> Target:
         """Return the destination of a recipient's domain (lower-case) for mail of an account."""
@@ -70,6 +96,16 @@ class Destinations:
         found = self._exchangers.known(domain)
         return found.names if found else None
 
+    async def has_tls_terms(self, domain: str) -> bool:
+        """Tell whether the domain's owner may ask for other TLS than the owners of other domains of the same hosts.
+
+        Such a domain must share no connections with others (RFC 8461 section 3.4.1). Raises like exchanges().
+        """
+        if self._settings.tls == "none":
+            return False
+        policy, exchanges = await asyncio.gather(self._demands.policy(domain), self._exchangers.names(domain))
+        return policy is not None or (self._settings.dane and exchanges.is_secure)
+
     async def hosts(self, target: Target, families: Sequence[int] = (4, 6)) -> Sequence[Host]:
         """Return the hosts to try, in order. Raises TransientError or PermanentError with an OwnReply.
 
@@ -77,10 +113,16 @@ class Destinations:
         """
         if target.host:
             found = await self._named(target.host)
+            return _hosts(self._usable(target.name, found, families), target.port, _NO_DEMANDS)
+        domain, demands = target.name, _NO_DEMANDS
+        if "none" in (self._settings.tls, target.tls):
+            found = self._public(domain, await self._exchangers.addresses(domain))
         else:
-            found = self._public(target.name, await self._exchangers.addresses(target.name))
-        port = target.port if target.host else self._settings.mx_port
-        return _hosts(self._usable(target.name, found, families), port)
+            found, policy = await asyncio.gather(self._exchangers.addresses(domain), self._demands.policy(domain))
+            found = self._public(domain, found)
+            demands = await self._demands.of(domain, await self._exchangers.names(domain), found, policy)
+            found = [item for item in found if item.name in demands]
+        return _hosts(self._usable(domain, found, families), self._settings.mx_port, demands)
 
     async def _named(self, name: str) -> Sequence[Address]:
         """The addresses of a host that the operator named; any address is fine."""
@@ -120,10 +162,10 @@ class Destinations:
         return sorted(kept, key=lambda item: (names.index(item.name), families.index(_family(item))))
 
 
-def _hosts(found: Sequence[Address], port: int) -> list[Host]:
+def _hosts(found: Sequence[Address], port: int, demands: Mapping[str, Demand | None]) -> list[Host]:
     names = [item.name for item in found]
     return [
-        Host(item.name, item.address, port, has_spare=item.name in names[number + 1 :])
+        Host(item.name, item.address, port, item.name in names[number + 1 :], demands.get(item.name))
         for number, item in enumerate(found)
     ]
 

@@ -6,20 +6,17 @@ when a connection is opened.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from relay.clock import Clock
+from relay.delivery.dns_memory import DnsMemory
 from relay.delivery.lookup import MAX_TTL, Lookup, ascii_name, literal
 from relay.delivery.replies import Category, OwnReply
-from relay.reply import PermanentError, RelayError
+from relay.reply import PermanentError
 
 _MAX_HOSTS = 8  # of one destination; RFC 5321 5.1 asks for at least two
-_CACHE_SIZE = 20_000
-_MAX_FAILURE_SECONDS = 60.0  # of a domain that takes no mail: its owner may be mending it
-
-_T = TypeVar("_T")
 
 
 class Address(NamedTuple):
@@ -43,8 +40,8 @@ class Exchangers:
 
     def __init__(self, lookup: Lookup, clock: Clock) -> None:
         self._lookup = lookup
-        self._names = _Memory[Exchanges](clock, self._find_names)
-        self._addresses = _Memory[tuple[Address, ...]](clock, self._find_addresses)
+        self._names = DnsMemory[Exchanges](clock, self._find_names)
+        self._addresses = DnsMemory[tuple[Address, ...]](clock, self._find_addresses)
 
     async def names(self, domain: str) -> Exchanges:
         """Raises TransientError or PermanentError with an OwnReply."""
@@ -100,56 +97,6 @@ class Exchangers:
             text = f"no mail exchanger of {domain} has an address"
             raise PermanentError(OwnReply(550, "5.4.4", text, Category.ROUTING_ERRORS))
         return hosts, min([ttl, *(seconds for _, seconds in known)])
-
-
-class _Known(NamedTuple, Generic[_T]):
-    until_unix: float
-    value: _T | None
-    error: RelayError | None
-
-
-class _Memory(Generic[_T]):
-    """Values by domain, each until its time is over; refusals too, failures to know not."""
-
-    def __init__(self, clock: Clock, find: Callable[[str], Awaitable[tuple[_T, float]]]) -> None:
-        self._clock, self._find = clock, find
-        self._cache: dict[str, _Known[_T]] = {}
-        self._asking: dict[str, asyncio.Task[_Known[_T]]] = {}
-
-    def known(self, domain: str) -> _T | None:
-        entry = self._cache.get(domain)
-        return entry.value if entry is not None and entry.until_unix > self._clock.unix() else None
-
-    async def get(self, domain: str) -> _T:
-        return (await self.get_with_ttl(domain))[0]
-
-    async def get_with_ttl(self, domain: str) -> tuple[_T, float]:
-        now = self._clock.unix()
-        entry = self._cache.get(domain)
-        if entry is None or entry.until_unix <= now:
-            task = self._asking.get(domain)
-            if task is None:
-                task = self._asking[domain] = asyncio.create_task(self._ask(domain))
-                task.add_done_callback(lambda _: self._asking.pop(domain, None))
-            entry = await asyncio.shield(task)  # others wait for it too
-        if entry.error is not None:
-            raise entry.error
-        assert entry.value is not None
-        return entry.value, entry.until_unix - now
-
-    async def _ask(self, domain: str) -> _Known[_T]:
-        try:
-            value, ttl = await self._find(domain)
-            entry = _Known[_T](self._clock.unix() + ttl, value, None)
-        except PermanentError as error:
-            entry = _Known[_T](self._clock.unix() + _MAX_FAILURE_SECONDS, None, error)
-        except RelayError as error:
-            return _Known[_T](0.0, None, error)
-        self._cache.pop(domain, None)  # the youngest stands last
-        self._cache[domain] = entry
-        if len(self._cache) > _CACHE_SIZE:
-            del self._cache[next(iter(self._cache))]
-        return entry
 
 
 def _no_domain(text: str, enhanced: str, code: int) -> PermanentError:

@@ -8,8 +8,11 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Self
 
+from relay.delivery.dane import chain_of
 from relay.delivery.replies import Category, OwnReply
 from relay.reply import Reply
 
@@ -51,14 +54,30 @@ _WAITING_FOR = {
 Handler = Callable[[bytes], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that each stage may take. Connecting, greeting and TLS: KumoMTA's minute; the rest: RFC 5321 4.5.3.2."""
+
+    connect: float
+    command: float
+    data: float  # DATA to its 354
+    piece: float  # of content, until the hop takes the next
+    final_dot: float
+
+    @classmethod
+    def of(cls, seconds: float) -> Self:
+        """Scale all by the one setting: what a command may take."""
+        return cls(min(60.0, seconds), seconds, min(120.0, seconds), min(180.0, 5 * seconds), min(600.0, 5 * seconds))
+
+
 class Wire(asyncio.Protocol):
     """A connection from its greeting to its end; `closed` is done when it is over."""
 
-    def __init__(self, *, timeout_seconds: float, idle_seconds: float) -> None:
+    def __init__(self, *, deadlines: Deadlines, idle_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timeout, self._idle_seconds = timeout_seconds, idle_seconds
-        self._tick_seconds = min(0.5, timeout_seconds / 4, idle_seconds / 2)
-        self._deadline = self._loop.time() + timeout_seconds
+        self._deadlines, self._idle_seconds = deadlines, idle_seconds
+        self._tick_seconds = min(0.5, deadlines.connect / 4, idle_seconds / 2)
+        self._deadline = self._loop.time() + deadlines.connect
         self._ticker: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._phase = Phase.ASKING
@@ -83,26 +102,31 @@ class Wire(asyncio.Protocol):
             raise LostConnection(LOST)
         self._asked = self._loop.create_future()
         self._expected.append(self._on_asked)
-        self._deadline = self._loop.time() + self._timeout
+        self._deadline = self._loop.time() + self._deadlines.command
         self._write(command)
         return await self._asked
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
-        """Go on in TLS, after 220. Raises OSError (ssl.SSLError is one) or LostConnection."""
+        """Go on in TLS, after 220; server_name "": none is said. Raises OSError (SSLError is one) or LostConnection."""
         assert self._transport is not None
-        self._deadline = self._loop.time() + self._timeout
+        self._deadline = self._loop.time() + self._deadlines.connect
         new = await self._loop.start_tls(
             self._transport,
             self,
             context,
-            server_hostname=server_name if context.check_hostname else None,
-            ssl_handshake_timeout=self._timeout,
+            server_hostname=server_name or None,
+            ssl_handshake_timeout=self._deadlines.connect,
         )
         if new is None or self._phase is not Phase.ASKING:
             raise LostConnection(LOST)
         self._transport = new
         cipher = new.get_extra_info("cipher")
         self.tls = f"{cipher[1]} {cipher[0]}" if cipher else "TLS"
+
+    def peer_chain(self) -> list[bytes]:
+        """The certificates that the hop sent in TLS (DER, its own first), unverified."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return chain_of(tls) if tls is not None else []
 
     def quit(self) -> None:
         """Say goodbye; `closed` follows within seconds."""

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dnslib import QTYPE, RCODE, RR, DNSRecord
-from dnslib.server import DNSServer
 
 from relay.clock import SteppedClock
 from relay.delivery.destinations import Destinations
@@ -16,6 +14,7 @@ from relay.delivery.routes import Target
 from relay.reply import PermanentError, RelayError, TransientError
 from relay.settings import Delivery, Route, Settings, SettingsError
 from tests.delivering import delivering, delivery_settings, story
+from tests.nameserver import NameServer
 
 ZONE = """
 one.example.          300 IN MX 10 mx1.one.example.
@@ -51,54 +50,22 @@ six.example.          300 IN AAAA 2001:4860:4860::8888
 """
 
 
-class _Zone:
-    """Answers from ZONE; names with `servfail` fail, others do not exist."""
-
-    def __init__(self) -> None:
-        self.records = list(RR.fromZone(ZONE))
-        self.asked = 0
-
-    def resolve(self, request: DNSRecord, _handler: Any) -> DNSRecord:
-        self.asked += 1
-        reply, name, kind = request.reply(), request.q.qname, QTYPE[request.q.qtype]
-        if "servfail" in str(name):
-            reply.header.rcode = RCODE.SERVFAIL
-            return reply
-        names = [name]
-        while found := [r for r in self.records if r.rname == names[-1] and QTYPE[r.rtype] == "CNAME" != kind]:
-            reply.add_answer(found[0])
-            names.append(found[0].rdata.label)
-            if len(names) > 20:
-                break
-        for record in self.records:
-            if record.rname == names[-1] and QTYPE[record.rtype] == kind:
-                reply.add_answer(record)
-        if not any(record.rname == name for record in self.records):
-            reply.header.rcode = RCODE.NXDOMAIN
-        return reply
-
-
 @pytest.fixture(scope="module")
-def name_server() -> Iterator[_Zone]:
-    zone = _Zone()
-    server = DNSServer(zone, address="127.0.0.1", port=0)
-    zone.port = server.server.server_address[1]  # type: ignore[attr-defined]
-    server.start_thread()
-    yield zone
-    server.stop()
-    server.server.server_close()
+def name_server() -> Iterator[NameServer]:
+    with NameServer(ZONE) as running:
+        yield running
 
 
 @pytest.fixture
-def zone(name_server: _Zone) -> _Zone:
+def zone(name_server: NameServer) -> NameServer:
     name_server.asked = 0
     return name_server
 
 
 def _destinations(
-    zone: Any, clock: SteppedClock | None = None, *, has_ipv6: bool = True, **delivery: Any
+    zone: NameServer, clock: SteppedClock | None = None, *, has_ipv6: bool = True, **delivery: Any
 ) -> Destinations:
-    values = {"nameservers": [f"127.0.0.1:{zone.port}"], "dns_timeout_seconds": 2, **delivery}
+    values = {"nameservers": [zone.address], "dns_timeout_seconds": 2, **delivery}
     settings = Settings(delivery=Delivery.model_validate(values))
     clock = clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
     return Destinations(settings, clock, has_ipv6=lambda: has_ipv6)
@@ -125,7 +92,7 @@ async def _addresses(destinations: Destinations, domain: str) -> list[str]:
     ],
 )
 @story
-async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: Any, domain: str, expected: list[str]) -> None:
+async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: NameServer, domain: str, expected: list[str]) -> None:
     assert await _addresses(_destinations(zone), domain) == expected
 
 
@@ -152,7 +119,7 @@ async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: Any, domain: str,
 )
 @story
 async def test_domains_without_a_usable_host_fail_with_a_reason(
-    zone: Any, domain: str, error: type[RelayError], enhanced: str
+    zone: NameServer, domain: str, error: type[RelayError], enhanced: str
 ) -> None:
     with pytest.raises(error) as caught:
         await _addresses(_destinations(zone), domain)
@@ -161,7 +128,7 @@ async def test_domains_without_a_usable_host_fail_with_a_reason(
 
 
 @story
-async def test_answers_good_and_bad_are_remembered_for_their_time(zone: Any) -> None:
+async def test_answers_good_and_bad_are_remembered_for_their_time(zone: NameServer) -> None:
     clock = SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
     destinations = _destinations(zone, clock)
 
@@ -178,7 +145,7 @@ async def test_answers_good_and_bad_are_remembered_for_their_time(zone: Any) -> 
 
 
 @story
-async def test_a_failure_to_look_up_is_asked_again(zone: Any) -> None:
+async def test_a_failure_to_look_up_is_asked_again(zone: NameServer) -> None:
     destinations = _destinations(zone)
     for _ in range(2):
         with pytest.raises(TransientError):
@@ -188,7 +155,7 @@ async def test_a_failure_to_look_up_is_asked_again(zone: Any) -> None:
 
 
 @story
-async def test_the_names_of_the_exchangers_are_known_before_a_host_is(zone: Any) -> None:
+async def test_the_names_of_the_exchangers_are_known_before_a_host_is(zone: NameServer) -> None:
     destinations = _destinations(zone)
 
     assert destinations.known_exchanges("equal.example") is None
@@ -202,7 +169,7 @@ async def test_the_names_of_the_exchangers_are_known_before_a_host_is(zone: Any)
 
 
 @story
-async def test_who_asks_at_the_same_time_asks_dns_once(zone: Any) -> None:
+async def test_who_asks_at_the_same_time_asks_dns_once(zone: NameServer) -> None:
     destinations = _destinations(zone)
 
     names = await asyncio.gather(*(destinations.exchanges("one.example") for _ in range(50)))
@@ -223,7 +190,7 @@ async def test_who_asks_at_the_same_time_asks_dns_once(zone: Any) -> None:
 )
 @story
 async def test_the_kind_of_address_asked_for_comes_first_and_ipv6_only_where_it_works(
-    zone: Any, families: tuple[int, ...], has_ipv6: bool, expected: list[tuple[str, bool]]
+    zone: NameServer, families: tuple[int, ...], has_ipv6: bool, expected: list[tuple[str, bool]]
 ) -> None:
     destinations = _destinations(zone, has_ipv6=has_ipv6)
 
@@ -233,7 +200,7 @@ async def test_the_kind_of_address_asked_for_comes_first_and_ipv6_only_where_it_
 
 
 @story
-async def test_a_domain_without_an_address_of_the_kind_waits(zone: Any) -> None:
+async def test_a_domain_without_an_address_of_the_kind_waits(zone: NameServer) -> None:
     destinations = _destinations(zone)
 
     with pytest.raises(TransientError, match=r"4\.4\.4"):
@@ -241,7 +208,7 @@ async def test_a_domain_without_an_address_of_the_kind_waits(zone: Any) -> None:
 
 
 @story
-async def test_a_private_network_that_the_operator_names_may_be_in_dns(zone: Any) -> None:
+async def test_a_private_network_that_the_operator_names_may_be_in_dns(zone: NameServer) -> None:
     destinations = _destinations(zone, private_networks=["10.0.0.0/8"], mx_port=2525)
 
     [host] = await destinations.hosts(destinations.target("private.example"))
@@ -313,12 +280,12 @@ def test_a_wrong_smarthost_is_refused_at_start(value: str) -> None:
 
 
 @story
-async def test_mail_to_domains_without_hosts_bounces_and_the_rest_waits(zone: Any, tmp_path: Path) -> None:
+async def test_mail_to_domains_without_hosts_bounces_and_the_rest_waits(zone: NameServer, tmp_path: Path) -> None:
     settings = delivery_settings(
         tmp_path,
         1,
         mode="direct",
-        nameservers=[f"127.0.0.1:{zone.port}"],
+        nameservers=[zone.address],
         dns_timeout_seconds=2,
         first_retry_seconds=60,
     )

@@ -1,0 +1,56 @@
+"""A real name server on loopback for tests. Names with `servfail` fail; what is not in the zone does not exist."""
+
+from typing import Any, Self
+
+from dnslib import QTYPE, RCODE, RR, DNSRecord
+from dnslib.server import DNSServer
+
+
+class NameServer:
+    """`with NameServer(ZONE) as zone:`; `zone.change` replaces the zone while it runs.
+
+    is_validating: answers carry the AD bit where it was asked for, but for names with `insecure` in them.
+    """
+
+    def __init__(self, zone: str = "", *, is_validating: bool = False) -> None:
+        self.is_validating = is_validating
+        self.asked, self.questions = 0, list[str]()
+        self.change(zone)
+
+    def change(self, zone: str) -> None:
+        self.records = list(RR.fromZone(zone))
+
+    def __enter__(self) -> Self:
+        self._server = DNSServer(self, address="127.0.0.1", port=0)
+        self.port = self._server.server.server_address[1]  # type: ignore[attr-defined]
+        self._server.start_thread()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+        self._server.server.server_close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def resolve(self, request: DNSRecord, _handler: Any) -> DNSRecord:
+        reply, name, kind = request.reply(), request.q.qname, QTYPE[request.q.qtype]
+        self.asked += 1
+        self.questions.append(f"{kind} {name}")
+        if "servfail" in str(name):
+            reply.header.rcode = RCODE.SERVFAIL
+            return reply
+        names = [name]
+        while found := [r for r in self.records if r.rname == names[-1] and QTYPE[r.rtype] == "CNAME" != kind]:
+            reply.add_answer(found[0])
+            names.append(found[0].rdata.label)
+            if len(names) > 20:
+                break
+        for record in self.records:
+            if record.rname == names[-1] and QTYPE[record.rtype] == kind:
+                reply.add_answer(record)
+        if not any(record.rname == name for record in self.records):
+            reply.header.rcode = RCODE.NXDOMAIN
+        reply.header.ad = int(self.is_validating and bool(request.header.ad) and "insecure" not in str(name))
+        return reply
