@@ -32,7 +32,7 @@ from relay.delivery.providers import load_providers
 from relay.delivery.shaping import Shaper
 from relay.delivery.tls_memory import TlsMemory
 from relay.digest import Digests
-from relay.events import AuthFailure, Bounce, Deferral, Delivery, Expiration, Record
+from relay.events import AuthFailure
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
@@ -42,6 +42,8 @@ from relay.front.tls import ensure_certificate
 from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
 from relay.metrics import Metrics
+from relay.misconfigured import DAY_SECONDS, Misconfigured
+from relay.observed import count, outcome_counter, show_gauges
 from relay.policy.counters import Counters, Table
 from relay.policy.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
 from relay.policy.signals import Signals
@@ -50,7 +52,7 @@ from relay.refusals import Refusals
 from relay.reporting import Reporting
 from relay.settings import Settings
 from relay.spool.journal import Journal
-from relay.spool.store import Spool, SpooledRecipient
+from relay.spool.store import Spool
 
 _log = logging.getLogger("mailweir.node")
 _messages = logging.getLogger("mailweir.messages")
@@ -84,6 +86,7 @@ class Core:
     signals: Signals
     ledger: Ledger
     shaper: Shaper
+    misconfigured: Misconfigured
     content: ContentPool | BareContent
     signers: list[Signer]
     secret: bytes
@@ -152,30 +155,24 @@ async def start_core(
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
     _refuse_open_relay(state)
-    wait = max(settings.delivery.max_retry_seconds, LONGEST_DELAY_SECONDS)
-    try:
-        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
-        spool.start()
-    except sqlite3.Error as error:
-        raise StartFailure(
-            f"{settings.dir}/spool/index.sqlite cannot be used: {error}. Nothing in {settings.dir}/spool was changed; "
-            "put a copy of the file back, or move the folder away to start with an empty one"
-        ) from error
+    spool = _spool(settings, clock, journal, fail)
     stack.push_async_callback(spool.stop)
     secret = _secret(settings.dir / "secret.key")
     authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
     stack.callback(authenticator.close)
     signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
-    tables = [
+    misconfigured = Misconfigured(journal)
+    await _remember(
+        settings,
+        clock,
+        stack,
         Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
         Table("usage", ledger, KEPT_SECONDS),
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
+        Table("misconfigured", misconfigured, DAY_SECONDS),
         *tls.tables(),
-    ]
-    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
-    await counters.start()
-    stack.push_async_callback(counters.stop)
+    )
     content, signers = _content(settings, state)
     await content.start()
     stack.push_async_callback(content.stop)
@@ -189,11 +186,31 @@ async def start_core(
         signals=signals,
         ledger=ledger,
         shaper=shaper,
+        misconfigured=misconfigured,
         content=content,
         signers=signers,
         secret=secret,
         tls=tls,
     )
+
+
+def _spool(settings: Settings, clock: Clock, journal: Journal, fail: Callable[[BaseException], None]) -> Spool:
+    wait = max(settings.delivery.max_retry_seconds, LONGEST_DELAY_SECONDS)
+    try:
+        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
+        spool.start()
+    except sqlite3.Error as error:
+        raise StartFailure(
+            f"{settings.dir}/spool/index.sqlite cannot be used: {error}. Nothing in {settings.dir}/spool was changed; "
+            "put a copy of the file back, or move the folder away to start with an empty one"
+        ) from error
+    return spool
+
+
+async def _remember(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *tables: Table) -> None:
+    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
+    await counters.start()
+    stack.push_async_callback(counters.stop)
 
 
 def _refuse_open_relay(state: State) -> None:
@@ -217,7 +234,7 @@ def wire(core: Core) -> Parts:
         journal=journal,
         settings=settings,
         clock=clock,
-        on_outcome=_outcome_counter(metrics, core.signals, clock),
+        on_outcome=outcome_counter(metrics, core),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
         tls=core.tls,
@@ -255,8 +272,8 @@ def wire(core: Core) -> Parts:
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
     parts = Parts(core, clock.now(), courier, digests, receiver, Doors(way), messages, web, metrics, commands)
-    _show_gauges(parts)
-    _count(parts)
+    show_gauges(parts)
+    count(parts)
     return parts
 
 
@@ -308,41 +325,6 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         admit=gate.admit,
         is_limited=gate.is_limited,
     )
-
-
-def _outcome_counter(metrics: Metrics, signals: Signals, clock: Clock) -> Callable[[SpooledRecipient, Record], None]:
-    def count(recipient: SpooledRecipient, record: Record) -> None:
-        metrics.outcomes.labels(type(record).__name__.lower()).inc()
-        if isinstance(record, Delivery | Deferral) and _messages.isEnabledFor(logging.INFO):
-            kind = "delivered" if isinstance(record, Delivery) else "deferred"
-            what = kind, record.message_id, record.account, record.recipient_id, record.destination, record.code
-            _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
-        if isinstance(record, Bounce | Expiration):
-            metrics.failures_told.labels(record.told).inc()
-        if isinstance(record, Delivery):
-            metrics.delivery_seconds.observe(record.queued_seconds)
-        elif isinstance(record, Bounce) and record.is_hard:
-            signals.outcome(recipient.message.sender, "hard_bounce", clock.unix())
-
-    return count
-
-
-def _count(parts: Parts) -> None:
-    metrics = parts.metrics
-    parts.courier.on_first_attempt(metrics.queue_wait_seconds.observe)
-    parts.courier.on_tls_failure(lambda policy: metrics.tls_failures.labels(policy).inc())
-    parts.doors.on_unwelcome = lambda reason: metrics.connections_refused.labels(reason).inc()
-    parts.messages.on_answer = lambda status: metrics.http_requests.labels(str(status)).inc()
-    parts.commands.on_decided = lambda effect: metrics.decisions.labels(effect.value).inc()
-
-
-def _show_gauges(parts: Parts) -> None:
-    gauge, spool = parts.metrics.gauge, parts.core.spool
-    gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
-    gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
-    parts.metrics.watch_spool(spool, parts.core.clock)
-    spool.on_rescheduled(parts.courier.wake)
-    gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
 
 
 def _content(settings: Settings, state: State) -> tuple[ContentPool | BareContent, list[Signer]]:

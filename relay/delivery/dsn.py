@@ -26,7 +26,6 @@ _ADVICE = {
     Category.TOO_BIG: "Send it without the large attachments, or share them by a link.",
     Category.CONTENT_BLOCK: "The receiving side took it for spam; rephrase it, or ask the recipient to allow you.",
     Category.REPUTATION_BLOCK: "The receiving side refuses mail from our servers at the moment; we see this too.",
-    Category.CONFIG_CUSTOMER: "The DNS records of the sender's domain (SPF, DKIM, DMARC) need correction by its owner.",
     Category.POLICY_RELATED: "The receiving side's rules forbid this message; ask the recipient how to reach them.",
 }
 _DEFAULT_ADVICE = "If this surprises you, show this report to the administrator of your mail system."
@@ -46,7 +45,7 @@ class FailedRecipient:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """All that a report tells. `content` is the message below our prefix, of a large one its first
-    MAX_HEADER_BYTES at least; b"" when it is lost."""
+    MAX_HEADER_BYTES at least; b"" when it is lost. `retry_until`: when tries end, of mail that is only late."""
 
     message: SpooledMessage
     content: bytes
@@ -54,6 +53,7 @@ class Failure:
     bounce_sender: str
     now: datetime
     recipients: tuple[FailedRecipient, ...]
+    retry_until: datetime | None = None
 
 
 def failure_report(failure: Failure) -> bytes:
@@ -67,6 +67,20 @@ def relayed_report(success: Failure) -> bytes:
     lines += [f"  {item.address}" for item in success.recipients]
     lines += ["", "That server sends no receipts, so this is the last you hear unless the delivery fails there.", ""]
     return _report(success, "Your message was handed on", "\r\n".join(lines), "relayed")
+
+
+def delayed_report(late: Failure) -> bytes:
+    """Likewise, of recipients who are still tried (RFC 3464 section 2.3.3, "delayed")."""
+    assert late.retry_until is not None
+    subject = f' "{late.message.subject}"' if late.message.subject else ""
+    lines = [f"Your message{subject} of {format_datetime(late.message.received_at)} still waits for:", ""]
+    for item in late.recipients[:_LISTED]:
+        lines += [f"  {item.address}", f"    {_why(item)}", ""]
+    if len(late.recipients) > _LISTED:
+        lines += [f"  and {len(late.recipients) - _LISTED} more, named in the second part of this report", ""]
+    until = format_datetime(late.retry_until)
+    lines += [f"You need not send it again: it is tried until {until}, and you hear if that fails.", ""]
+    return _report(late, "Your message is delayed", "\r\n".join(lines), "delayed")
 
 
 def _report(failure: Failure, subject: str, explanation: str, action: str) -> bytes:
@@ -130,7 +144,8 @@ def _why(item: FailedRecipient) -> str:
 def _advice(item: FailedRecipient) -> str:
     if item.is_expired:
         return "Send it again later, or reach the recipient in another way."
-    return _ADVICE.get(classify(item.reply).category, _DEFAULT_ADVICE)
+    outcome = classify(item.reply)
+    return outcome.fix or _ADVICE.get(outcome.category, _DEFAULT_ADVICE)
 
 
 def _status(failure: Failure, action: str) -> str:
@@ -150,16 +165,20 @@ def _status(failure: Failure, action: str) -> str:
         lines += [
             f"Final-Recipient: {kind}; {item.address}",
             f"Action: {action}",
-            f"Status: {_status_code(item)}",
+            f"Status: {_status_code(item, action)}",
         ]
+        if failure.retry_until is not None:
+            lines.append(f"Will-Retry-Until: {format_datetime(failure.retry_until)}")
         if not isinstance(item.reply, OwnReply):
             lines.append(f"Diagnostic-Code: smtp; {_ascii(str(item.reply))}")
         lines += [f"Last-Attempt-Date: {format_datetime(failure.now)}", ""]
     return "\r\n".join(lines)
 
 
-def _status_code(item: FailedRecipient) -> str:
+def _status_code(item: FailedRecipient, action: str) -> str:
     """RFC 3464 2.3.4 wants a code of class 5 with "failed"; 4.4.7 is what RFC 3463 has for expired mail."""
+    if action == "delayed":
+        return item.reply.enhanced if item.reply.enhanced.startswith("4") else "4.0.0"
     if item.is_expired:
         return "4.4.7"
     if item.reply.is_success:

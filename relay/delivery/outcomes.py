@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from relay.addressee import Addressee
 from relay.clock import Clock
-from relay.delivery.queues import Parcel, expires_at, retry_seconds
+from relay.delivery.queues import Parcel, expires_at, reports_delay_at, retry_seconds, with_try_at
 from relay.delivery.replies import Category, Outcome, classify
-from relay.delivery.telling import News, Teller
+from relay.delivery.telling import Late, News, Teller
 from relay.dsn_options import SUCCESS, notify_of
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
@@ -113,6 +113,7 @@ class Bookkeeper:
         """Record the replies of a parcel, one per recipient."""
         delivered = deferred = 0
         failed: list[News] = []
+        late: list[Late] = []
         relayed: list[News] = []
         now = self._clock.now()
         for recipient, reply in zip(parcel.recipients, parcel.replies, strict=True):
@@ -133,11 +134,14 @@ class Bookkeeper:
                 failed.append(News(recipient, reply, Expiration(**facts)))
             else:
                 deferred += 1
-                self._defer(recipient, classify(reply), facts, now)
+                if self._defer(recipient, classify(reply), facts, now):
+                    late.append(Late(recipient, reply))
         if failed:
             self._teller.failed(parcel, failed)
         if relayed:
             self._teller.relayed(parcel, relayed)
+        if late:
+            self._teller.late(parcel, late)
         self._free(parcel)
         return Tally(delivered, deferred, len(failed))
 
@@ -186,7 +190,8 @@ class Bookkeeper:
             self.on_released(parcel.kept_bytes)
             parcel.kept_bytes = 0
 
-    def _defer(self, recipient: SpooledRecipient, outcome: Outcome, facts: dict[str, Any], now: datetime) -> None:
+    def _defer(self, recipient: SpooledRecipient, outcome: Outcome, facts: dict[str, Any], now: datetime) -> bool:
+        """Put a recipient off; tell whether its sender should hear of the delay."""
         settings = self._settings.delivery
         wait = retry_seconds(
             recipient.attempts + 1,
@@ -196,9 +201,14 @@ class Bookkeeper:
         )
         # the last try comes when the lifetime ends, not hours before it
         due_at = min(now + timedelta(seconds=wait), expires_at(recipient.message.received_at, settings))
+        report_at = reports_delay_at(recipient.message.received_at, settings)
+        if report_at is not None and not self._teller.hears_of_delay(recipient):
+            report_at = None
+        due_at = with_try_at(report_at, due_at, now, settings)
         record = Deferral(**facts, **_judged(outcome), due_at=due_at)
         self._postpone(recipient, due_at.timestamp(), record)
         self._tell(recipient, record)
+        return report_at is not None and now >= report_at
 
     def _postpone(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:
         self._spool.defer(recipient, due_unix, record)

@@ -180,3 +180,19 @@ def retry_seconds(attempts: int, settings: Delivery, chance: float, *, is_greyli
 def expires_at(received_at: datetime, settings: Delivery) -> datetime:
     """Return the instant from which a further failure is the last."""
     return received_at + timedelta(hours=settings.lifetime_hours)
+
+
+def reports_delay_at(received_at: datetime, settings: Delivery) -> datetime | None:
+    """Return the instant from which a failed try is told to the sender; None: never."""
+    hours = settings.delay_report_hours
+    return received_at + timedelta(hours=hours) if hours else None
+
+
+def with_try_at(report_at: datetime | None, due_at: datetime, now: datetime, settings: Delivery) -> datetime:
+    """Return when to try again, so that a try is made when the sender is to be told: the report says how it went.
+
+    Not sooner than the first retry would be.
+    """
+    if report_at is None or now >= report_at or due_at <= report_at:
+        return due_at
+    return min(due_at, max(report_at, now + timedelta(seconds=settings.first_retry_seconds)))

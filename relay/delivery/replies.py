@@ -53,11 +53,13 @@ class OwnReply(Reply):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a failure means. `is_hard`: the address does not exist, so later mail to it fails as well."""
+    """What a failure means. `is_hard`: the address does not exist, so later mail to it fails as well. `fix`: what
+    whoever configured the sending side has to do."""
 
     category: Category
     rule: str
     is_hard: bool
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class _Rule:
     enhanced: re.Pattern[str] | None
     text: re.Pattern[str] | None
     codes: str
+    fix: str
 
     def matches(self, reply: Reply) -> bool:
         return (
@@ -88,7 +91,7 @@ def classify(reply: Reply) -> Outcome:
         if rule.matches(reply):
             # 5.7.x is about us or the content, whatever the words say of the recipient (spec 2.12)
             is_hard = rule.category in _HARD and reply.is_permanent and not reply.enhanced.startswith("5.7.")
-            return Outcome(rule.category, rule.id, is_hard)
+            return Outcome(rule.category, rule.id, is_hard, rule.fix)
     return Outcome(Category.UNCLASSIFIED, "", False)
 
 
@@ -136,6 +139,7 @@ def _rule_of(row: dict[str, str]) -> _Rule:
         enhanced=re.compile(row["enhanced"]) if "enhanced" in row else None,
         text=re.compile(row["text"], re.IGNORECASE) if "text" in row else None,
         codes=row.get("code", ""),
+        fix=row.get("fix", ""),
     )
 
 

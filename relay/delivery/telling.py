@@ -6,6 +6,7 @@ crash in between repeats the try, and never swallows the report.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -13,9 +14,16 @@ import msgspec
 
 from relay.addressee import Addressee, Told
 from relay.clock import Clock
-from relay.delivery.dsn import MAX_HEADER_BYTES, FailedRecipient, Failure, failure_report, relayed_report
-from relay.delivery.queues import Parcel
-from relay.dsn_options import FAILURE, notify_of, option
+from relay.delivery.dsn import (
+    MAX_HEADER_BYTES,
+    FailedRecipient,
+    Failure,
+    delayed_report,
+    failure_report,
+    relayed_report,
+)
+from relay.delivery.queues import Parcel, expires_at
+from relay.dsn_options import DELAY, FAILURE, notify_of, option
 from relay.events import Bounce, Expiration, Record
 from relay.reply import Reply
 from relay.settings import Settings
@@ -27,6 +35,7 @@ _log = logging.getLogger("mailweir.delivery")
 
 _REPLY_LENGTH = 200  # of a digest's line
 _SUBJECT_LENGTH = 80
+_bulk_field = re.compile(rb"^(?:List-Id[ \t]*:|Precedence[ \t]*:[ \t]*(?:bulk|list|junk)\b)", re.I | re.M).search
 _NOT_ASKED = Addressee(Told.NOBODY, "NOTIFY does not ask for it")
 
 
@@ -36,6 +45,13 @@ class News(NamedTuple):
     recipient: SpooledRecipient
     reply: Reply
     record: Record
+
+
+class Late(NamedTuple):
+    """A recipient who still waits, and why."""
+
+    recipient: SpooledRecipient
+    reply: Reply
 
 
 class Finish(Protocol):
@@ -98,6 +114,39 @@ class Teller:
             return
         report = relayed_report(self._failure(parcel, relayed))
         self._spawn(self._report(parcel.message, report, relayed, must_be_told=False))
+
+    def hears_of_delay(self, recipient: SpooledRecipient) -> bool:
+        """RFC 3461 4.1: who said nothing may be told; never about a report, nor anybody but the customer."""
+        if not recipient.message.mail_from or DELAY not in (notify_of(recipient.dsn) or (DELAY,)):
+            return False
+        return self._audience(recipient.message).told is Told.SENDER
+
+    def late(self, parcel: Parcel, late: Sequence[Late]) -> None:
+        """Tell a sender, once for each recipient, that it waits. Noted before: rather never than twice."""
+        news = self._spool.note_late([item.recipient for item in late])
+        message, head = parcel.message, self._head(parcel) if news else b""
+        if not news or _is_bulk(message.prefix + head):
+            return
+        replies = {item.recipient.id: item.reply for item in late}
+        report = Failure(
+            message=message,
+            content=head,
+            hostname=self._settings.node.hostname,
+            bounce_sender=self._settings.delivery.bounce_sender,
+            now=self._clock.now(),
+            recipients=tuple(
+                FailedRecipient(one.address, replies[one.id], orcpt=option(one.dsn, "ORCPT")) for one in news
+            ),
+            retry_until=expires_at(message.received_at, self._settings.delivery),
+        )
+        _log.info("delay reported message=%s account=%s recipients=%d", message.message_id, message.account, len(news))
+        self._spawn(self._say_late(message, delayed_report(report)))
+
+    async def _say_late(self, message: SpooledMessage, report: bytes) -> None:
+        try:
+            await self._submit_dsn(report, message.mail_from, message)
+        except Exception:
+            _log.exception("delay report not stored message=%s", message.message_id)
 
     def _line(self, recipient: SpooledRecipient, reply: Reply, whom: Addressee) -> DigestLine:
         message = recipient.message
@@ -162,3 +211,8 @@ class Teller:
                 return
         for recipient, _, record in told:
             self._finish(recipient, record)
+
+
+def _is_bulk(head: bytes) -> bool:
+    """Tell whether a message went to a list, whose author cares for no single delay."""
+    return _bulk_field(head, 0, max(head.find(b"\r\n\r\n"), 0) or len(head)) is not None

@@ -1,0 +1,55 @@
+"""What a relay's parts tell its metrics and its log. Must never change what becomes of mail."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from relay.events import Bounce, Deferral, Delivery, Expiration, Record
+from relay.metrics import Metrics
+from relay.spool.store import SpooledRecipient
+
+if TYPE_CHECKING:
+    from relay.wiring import Core, Parts
+
+_messages = logging.getLogger("mailweir.messages")
+
+
+def outcome_counter(metrics: Metrics, core: "Core") -> Callable[[SpooledRecipient, Record], None]:
+    """Return what hears each outcome: metrics, alarms, signals, and the log where the operator wants it."""
+
+    def heard(recipient: SpooledRecipient, record: Record) -> None:
+        core.misconfigured.note(recipient, record, core.clock.unix())
+        metrics.outcomes.labels(type(record).__name__.lower()).inc()
+        if isinstance(record, Delivery | Deferral) and _messages.isEnabledFor(logging.INFO):
+            kind = "delivered" if isinstance(record, Delivery) else "deferred"
+            what = kind, record.message_id, record.account, record.recipient_id, record.destination, record.code
+            _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
+        if isinstance(record, Bounce | Expiration):
+            metrics.failures_told.labels(record.told).inc()
+        if isinstance(record, Delivery):
+            metrics.delivery_seconds.observe(record.queued_seconds)
+        elif isinstance(record, Bounce) and record.is_hard:
+            core.signals.outcome(recipient.message.sender, "hard_bounce", core.clock.unix())
+
+    return heard
+
+
+def count(parts: "Parts") -> None:
+    """Have the parts count what they do."""
+    metrics = parts.metrics
+    parts.core.misconfigured.on_alarm = lambda condition: metrics.alarms.labels(condition).inc()
+    parts.courier.on_first_attempt(metrics.queue_wait_seconds.observe)
+    parts.courier.on_tls_failure(lambda policy: metrics.tls_failures.labels(policy).inc())
+    parts.doors.on_unwelcome = lambda reason: metrics.connections_refused.labels(reason).inc()
+    parts.messages.on_answer = lambda status: metrics.http_requests.labels(str(status)).inc()
+    parts.commands.on_decided = lambda effect: metrics.decisions.labels(effect.value).inc()
+
+
+def show_gauges(parts: "Parts") -> None:
+    """Have /metrics read how full and how busy the parts are."""
+    gauge, spool = parts.metrics.gauge, parts.core.spool
+    gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
+    gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
+    parts.metrics.watch_spool(spool, parts.core.clock)
+    spool.on_rescheduled(parts.courier.wake)
+    gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)
