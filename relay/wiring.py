@@ -28,9 +28,11 @@ from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim_keys import ensure_key
+from relay.delivery.egress import Egress
 from relay.delivery.providers import load_providers
 from relay.delivery.shaping import Shaper
 from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.workshop import Ways
 from relay.digest import Digests
 from relay.events import AuthFailure
 from relay.front.auth import Authenticator
@@ -237,7 +239,7 @@ def wire(core: Core) -> Parts:
         on_outcome=outcome_counter(metrics, core),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
-        tls=core.tls,
+        ways=Ways(core.shaper, Egress(settings.node.hostname), lambda parcel: parcel.message.mail_from, core.tls),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = Digests(

@@ -12,11 +12,14 @@ from relay.delivery.destinations import Destinations
 from relay.delivery.handshake import Handshake
 from relay.delivery.outcomes import Bookkeeper
 from relay.delivery.pager import Pager
-from relay.delivery.pool import Memory, Pool, Workshop
-from relay.delivery.queues import Parcel
+from relay.delivery.pool import Pool
+from relay.delivery.queues import Parcel, parcels_of
 from relay.delivery.replies import check_rules
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.sites import Site, Sites
+from relay.delivery.sorting import Sorting
+from relay.delivery.workshop import Memory, Ways, Workshop, usual_ways
 from relay.events import Record
+from relay.reply import Reply
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.large import LARGE_BYTES
@@ -28,7 +31,6 @@ _log = logging.getLogger("mailweir.delivery")
 _MAX_PARCELS = 20_000
 _MAX_PER_SENDER = 1_000  # of one sender at one destination; what is beyond waits on disk
 _MAX_CONTENT_BYTES = 64 * 1024 * 1024
-_MAX_RECIPIENTS = 100  # of one transaction; RFC 5321 4.5.3.1.8 obliges every hop to take so many
 _MAX_POOLS = 5_000
 _SPILL_SECONDS = 1.0  # then what was moved to the disk is surely committed there
 
@@ -58,10 +60,10 @@ class Courier:
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
-        tls: TlsMemory | None = None,
+        ways: Ways | None = None,
     ) -> None:
         """submit_dsn(report, recipient, message it is about) returns when the report is stored; `audience` says who
-        hears of a message's failures; `tls`: what an earlier run knew.
+        hears of a message's failures.
 
         Raises SettingsError for a wrong smarthost or name server.
         """
@@ -88,24 +90,37 @@ class Courier:
         )
         self._books.on_left, self._books.on_deferred = self._pager.left, self._pager.note
         self._books.on_released = self._release_bytes
-        tls = tls or TlsMemory()
-        self._destinations = Destinations(settings, clock, policies=tls.policies)
-        self._shop = Workshop(
-            spool=spool,
-            clock=clock,
-            settings=settings.delivery,
-            hostname=settings.node.hostname,
-            destinations=self._destinations,
-            handshake=Handshake(settings.delivery, clock, tls.broken),
-            books=self._books,
-            memory=self._memory,
-            hosts_down={},
-            spawn=self._spawn,
-        )
+        self._sites, self._sorting, self._shop = self._arranged(settings, ways or usual_ways(settings))
         self._pools: dict[str, Pool] = {}
-        self._by_domain: dict[tuple[str, str], Pool] = {}  # by domain and, where it has routes of its own, account
         self._next_sweep = _MAX_POOLS
         self._is_stopping = False
+
+    def _arranged(self, settings: Settings, ways: Ways) -> tuple[Sites, Sorting, Workshop]:
+        """What finds the way of a parcel, and what its connections are made with."""
+        destinations = Destinations(settings, self._clock, policies=ways.tls.policies)
+        sites = Sites(destinations, ways.shaper.providers, self._clock)
+        shop = Workshop(
+            spool=self._spool,
+            clock=self._clock,
+            settings=settings.delivery,
+            destinations=destinations,
+            handshake=Handshake(settings.delivery, self._clock, ways.tls.broken),
+            ways=ways,
+            books=self._books,
+            memory=self._memory,
+            spawn=self._spawn,
+            sort=self._sort_again,
+            forget_site=sites.forget,
+        )
+        sorting = Sorting(
+            sites,
+            self._clock,
+            deliver=self._sorted,
+            answer=self._unsortable,
+            failure_seconds=lambda: shop.settings.host_failure_seconds,
+            spawn=self._spawn,
+        )
+        return sites, sorting, shop
 
     async def start(self) -> None:
         """Take up what waits in the spool, with its due times and attempts."""
@@ -133,28 +148,21 @@ class Courier:
 
     def on_tls_failure(self, listen: Callable[[str], None]) -> None:
         """Have `listen` called with the kind of policy (MTA-STS, DANE) that a host did not meet."""
-        self._destinations.on_tls_failure(listen)
+        self._shop.destinations.on_tls_failure(listen)
         self._shop.handshake.on_tls_failure = listen
 
     def take_up(self, settings: Settings) -> None:
         """Hold to other numbers from the next connection and the next outcome on."""
         self._books.take_up(settings)
         self._shop.take_up(settings.delivery)
+        self._sites.take_up(self._shop.shaper.providers)
 
     def enqueue(self, recipients: Sequence[SpooledRecipient], content: bytes | None) -> None:
         """Deliver fresh recipients of one message. Ignored while stopping: the next start finds them in the spool."""
         if self._is_stopping:
             return
-        if len(self._by_domain) >= self._next_sweep:
-            self._drop_idle_pools()
-        if len(recipients) == 1:
-            self._queue(self._pool_of(recipients[0]), recipients, content)
-            return
-        grouped: dict[Pool, list[SpooledRecipient]] = {}
-        for recipient in recipients:
-            grouped.setdefault(self._pool_of(recipient), []).append(recipient)
-        for pool, members in grouped.items():
-            self._queue(pool, members, content)
+        for parcel in parcels_of(recipients, self._way_of):
+            self._queue(parcel, content)
 
     def expect(self, recipients: Sequence[SpooledRecipient]) -> None:
         """Deliver recipients that were stored with a due time, when it has come."""
@@ -164,6 +172,10 @@ class Courier:
 
     def forget(self, sender: str) -> None:
         """Take a sender's waiting mail out of memory, once spool.hold_sender has parked it; what is in flight ends."""
+        sorted_out = self._sorting.forget(sender)
+        self._memory.parcels -= len(sorted_out)
+        for parcel in sorted_out:
+            self._books.release(parcel)
         for pool in self._pools.values():
             for parcel in pool.forget(sender):
                 self._books.release(parcel)
@@ -174,39 +186,87 @@ class Courier:
         if not self._is_stopping:
             self._pager.look()
 
+    def look_again(self, destination: str = "") -> None:
+        """What may be sent to a destination has changed, or to all of them."""
+        for name, pool in self._pools.items():
+            if destination in ("", name):
+                pool.look_again()
+
     def stats(self) -> list[DestinationStats]:
         return [
             DestinationStats(
-                pool.target.name, len(pool.queue), len(pool.connections), pool.delivered, pool.deferred, pool.bounced
+                pool.name,
+                len(pool.backlog),
+                pool.connections,
+                pool.settlement.delivered,
+                pool.settlement.deferred,
+                pool.settlement.bounced,
             )
             for pool in self._pools.values()
         ]
 
     def _deliver(self, recipients: Iterable[SpooledRecipient]) -> None:
         """Queue what the pager found; recipients of one message at one destination travel together."""
-        grouped: dict[tuple[Pool, int], list[SpooledRecipient]] = {}
+        grouped: dict[int, list[SpooledRecipient]] = {}
         for recipient in recipients:
-            grouped.setdefault((self._pool_of(recipient), recipient.message.id), []).append(recipient)
-        for (pool, _), members in grouped.items():
-            for start in range(0, len(members), _MAX_RECIPIENTS):
-                chunk = members[start : start + _MAX_RECIPIENTS]
-                pool.put(Parcel(chunk[0].message, chunk, None))
+            grouped.setdefault(recipient.message.id, []).append(recipient)
+        for members in grouped.values():
+            for parcel in parcels_of(members, self._way_of):
+                self._put(parcel, self._site_of(parcel))
 
-    def _queue(self, pool: Pool, recipients: Sequence[SpooledRecipient], content: bytes | None) -> None:
-        message = recipients[0].message
-        if self._memory.parcels >= _MAX_PARCELS or pool.queue.waiting(message.sender) >= _MAX_PER_SENDER:
-            self._spill(recipients)
+    def _queue(self, parcel: Parcel, content: bytes | None) -> None:
+        site = self._site_of(parcel)
+        if self._memory.parcels >= _MAX_PARCELS or self._is_crowded(parcel, site):
+            self._spill(parcel.recipients)
             return
-        for start in range(0, len(recipients), _MAX_RECIPIENTS):
-            parcel = Parcel(message, recipients[start : start + _MAX_RECIPIENTS], None)
-            if (
-                content is not None
-                and len(content) <= LARGE_BYTES
-                and self._memory.content_bytes + len(content) <= _MAX_CONTENT_BYTES
-            ):
-                parcel.content, parcel.kept_bytes = content, len(content)
-                self._memory.content_bytes += len(content)
-            pool.put(parcel)
+        if (
+            content is not None
+            and len(content) <= LARGE_BYTES
+            and self._memory.content_bytes + len(content) <= _MAX_CONTENT_BYTES
+        ):
+            parcel.content, parcel.kept_bytes = content, len(content)
+            self._memory.content_bytes += len(content)
+        self._put(parcel, site)
+
+    def _way_of(self, recipient: SpooledRecipient) -> object:
+        return self._sites.known(recipient.destination, recipient.message.account) or recipient.destination
+
+    def _site_of(self, parcel: Parcel) -> Site | None:
+        return self._sites.known(parcel.recipients[0].destination, parcel.message.account)
+
+    def _is_crowded(self, parcel: Parcel, site: Site | None) -> bool:
+        """Whether a sender has enough in memory for one destination."""
+        if site is None:
+            return False
+        channel = self._pool(site.destination).channel(parcel.message.pool, site)
+        return channel.queue.waiting(parcel.message.sender) >= _MAX_PER_SENDER
+
+    def _put(self, parcel: Parcel, site: Site | None) -> None:
+        if site is None:
+            self._memory.parcels += 1
+            self._sorting.put(parcel)
+            return
+        pool = self._pool(site.destination)
+        pool.put(parcel, pool.channel(parcel.message.pool, site))
+
+    def _sorted(self, parcel: Parcel, site: Site) -> None:
+        self._memory.parcels -= 1
+        if self._is_stopping:
+            self._books.release(parcel)
+        else:
+            self._put(parcel, site)
+
+    def _unsortable(self, parcel: Parcel, domain: str, reply: Reply) -> None:
+        self._memory.parcels -= 1
+        if self._is_stopping:
+            self._books.release(parcel)
+            return
+        self._books.begin(parcel)
+        self._pool(domain).settlement.answer(parcel, reply)
+
+    def _sort_again(self, parcel: Parcel) -> None:
+        self._memory.parcels += 1
+        self._sorting.put(parcel)
 
     def _spill(self, recipients: Sequence[SpooledRecipient]) -> None:
         now = self._clock.unix()
@@ -214,26 +274,25 @@ class Courier:
             self._spool.defer(recipient, now, None)
             self._pager.note(recipient, now + _SPILL_SECONDS)
 
-    def _pool_of(self, recipient: SpooledRecipient) -> Pool:
-        domain, account = recipient.destination, self._destinations.account_of_routes(recipient.message.account)
-        pool = self._by_domain.get((domain, account))
+    def _pool(self, destination: str) -> Pool:
+        pool = self._pools.get(destination)
         if pool is None:
-            target = self._destinations.target(domain, account)
-            pool = self._pools.get(target.key)
-            if pool is None:
-                pool = self._pools[target.key] = Pool(target, self._shop)
-            self._by_domain[domain, account] = pool
+            if len(self._pools) >= self._next_sweep:
+                self._drop_idle_pools()
+            pool = self._pools[destination] = Pool(destination, self._shop)
         return pool
 
     def _drop_idle_pools(self) -> None:
-        self._pools = {key: pool for key, pool in self._pools.items() if not pool.is_idle}
-        self._by_domain = {key: pool for key, pool in self._by_domain.items() if not pool.is_idle}
-        self._next_sweep = len(self._by_domain) + _MAX_POOLS
+        self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_idle}
+        for pool in self._pools.values():
+            pool.backlog.drop_idle()
+        self._next_sweep = len(self._pools) + _MAX_POOLS
 
     def _release_bytes(self, count: int) -> None:
         self._memory.content_bytes -= count
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -59,6 +59,14 @@ class Egress:
         self._usual = usual
         self._rounds.clear()
 
+    def resolve(self, pool: str) -> str:
+        """The pool whose members serve this one; "": there is only the implicit source, or no pool of its own."""
+        return pool if pool in self._pools and self._is_configured else ""
+
+    def is_warming(self, source: str) -> bool:
+        """Tell whether each message of a source is counted against a plan."""
+        return source in self._warming
+
     def members(self, pool: str) -> Sequence[Source]:
         """The sources a pool uses: its own, else those of `fair`, else all, else the implicit one."""
         return self._pools.get(pool, self._usual) if self._is_configured else self._only
@@ -105,11 +113,13 @@ class Egress:
         if self._is_configured:
             self.ip_states.delivered(source, destination, now)
 
-    def heard(self, source: str, destination: str, category: Category, reply: Reply, now: float) -> None:
-        """Take a 4yz or 5yz reply as evidence. Replies of ours say nothing, nor does anything of the implicit source:
-        there is no other to turn to."""
+    def heard(self, source: str, destination: str, category: Category, reply: Reply, now: float) -> bool:
+        """Take a 4yz or 5yz reply as evidence; tell whether the source rests for the destination now.
+
+        Replies of ours say nothing, nor does anything of the implicit source: there is no other to turn to.
+        """
         if source not in self._addresses:
-            return
+            return False
         is_warming = source in self._warming
         if is_deferral(category, reply):
             self.ip_states.deferred(source, destination, now)
@@ -117,8 +127,10 @@ class Egress:
                 self.warmup.deferred(source, destination, now)
         if is_warming and is_policy_block(category, reply):
             self.warmup.blocked(source, destination, now)
-        if blames_address(category, reply, self._addresses[source]):
-            self.ip_states.blocked(source, destination, now)
+        if not blames_address(category, reply, self._addresses[source]):
+            return False
+        self.ip_states.blocked(source, destination, now)
+        return True
 
     def complained(self, source: str, destination: str, count: int, now: float) -> None:
         """Complaints about mail of this source, for its warm-up."""

@@ -55,7 +55,7 @@ class Bookkeeper:
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._spool, self._journal, self._settings, self._clock = spool, journal, settings, clock
         self._on_outcome = on_outcome
@@ -109,8 +109,17 @@ class Bookkeeper:
             if parcel.message.sender == sender:
                 parcel.is_forgotten = True
 
-    def settle(self, parcel: Parcel, destination: str, way: Way) -> Tally:
-        """Record the replies of a parcel, one per recipient."""
+    def postpone(self, parcel: Parcel, due_unix: float) -> None:
+        """Nobody may send it before then: the spool keeps it, and no attempt is counted."""
+        self._free(parcel)
+        for recipient in parcel.recipients:
+            self._postpone(recipient, due_unix, None)
+
+    def settle(self, parcel: Parcel, destination: str, way: Way, *, has_other_source: bool = False) -> Tally:
+        """Record the replies of a parcel, one per recipient.
+
+        has_other_source: what was refused because of our address alone may go from another one.
+        """
         delivered = deferred = 0
         failed: list[News] = []
         late: list[Late] = []
@@ -126,7 +135,7 @@ class Bookkeeper:
                     relayed.append(News(recipient, reply, record))
                 else:
                     self._finish(recipient, record)
-            elif reply.is_permanent:
+            elif reply.is_permanent and not (has_other_source and _blames_us(reply)):
                 outcome = classify(reply)
                 bounce = Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)
                 failed.append(News(recipient, reply, bounce))
@@ -214,6 +223,10 @@ class Bookkeeper:
         self._spool.defer(recipient, due_unix, record)
         self._leave(recipient)
         self.on_deferred(recipient, due_unix)
+
+
+def _blames_us(reply: Reply) -> bool:
+    return classify(reply).category is Category.REPUTATION_BLOCK
 
 
 def _judged(outcome: Outcome) -> dict[str, Any]:

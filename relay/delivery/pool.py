@@ -1,320 +1,274 @@
-"""One destination: its fair queue, its connections, and whether it can be reached.
+"""One destination: its backlog and its connections.
 
-Connections pull: each takes the next parcel when it is ready, so a slow one keeps nobody waiting.
+Connections pull: each takes the next parcel when it is ready, so a slow one keeps nobody waiting. One is opened from a
+source that the egress pool offers and shaping allows, for the end sender whose turn it is. Mail that nobody may send
+for a while goes back to the disk until then, and no attempt is counted.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from relay.clock import Clock
+from relay.delivery.backlog import Backlog, Channel
 from relay.delivery.client import Connection
-from relay.delivery.destinations import Destinations, Host
-from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
-from relay.delivery.outcomes import NO_WAY, Bookkeeper, Way
-from relay.delivery.queues import FairQueue, Parcel
-from relay.delivery.replies import Category, OwnReply, classify
-from relay.delivery.routes import Target
+from relay.delivery.egress import Source
+from relay.delivery.handout import Handout
+from relay.delivery.handshake import Unreachable
+from relay.delivery.link import Link
+from relay.delivery.queues import Parcel
+from relay.delivery.sites import Site
+from relay.delivery.workshop import NoAddress, Workshop
 from relay.reply import RelayError, Reply
-from relay.settings import Delivery
-from relay.spool.large import LARGE_BYTES
-from relay.spool.store import CorruptEntry, Spool
 
 _log = logging.getLogger("mailweir.delivery")
 
-_DRAIN_SLICE = 100
-_MAX_HOSTS_DOWN = 10_000
-_MAX_FETCHED = 8  # large contents checked and waiting for a connection: each holds a file open
-_DAMAGED = OwnReply(554, "5.3.0", "the message was damaged while it waited in our queue")
-_UNREADABLE = OwnReply(451, "4.3.0", "the message could not be read from our queue")
+_SLICE = 100  # parcels answered or put off before others get the loop
+_PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
 
 
-@dataclass(slots=True)
-class Memory:
-    """What all queues hold together."""
+class _Obstacle(NamedTuple):
+    """Why no connection may be opened: for how long, and the reply if the hosts cannot be reached at all."""
 
-    parcels: int = 0
-    content_bytes: int = 0
-
-
-@dataclass(slots=True)
-class Workshop:
-    """What all pools share; only its settings ever change."""
-
-    spool: Spool
-    clock: Clock
-    settings: Delivery
-    hostname: str
-    destinations: Destinations
-    handshake: Handshake
-    books: Bookkeeper
-    memory: Memory
-    hosts_down: dict[str, tuple[float, OwnReply]]
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
-
-    def take_up(self, settings: Delivery) -> None:
-        self.settings = settings
-        self.handshake.take_up(settings)
+    wait: float
+    reply: Reply | None = None
 
 
-class Pool:
-    """The feed of one destination's connections."""
+_NONE = _Obstacle(0.0)
 
-    def __init__(self, target: Target, shop: Workshop) -> None:
-        self.target, self._shop = target, shop
-        self.queue = FairQueue()
-        self.connections: set[Connection] = set()
-        self.delivered = self.deferred = self.bounced = 0
-        self._sessions = self._fetching = 0
-        self._fetched: deque[Parcel] = deque()
-        self._resting: list[Connection] = []
-        self._is_stopping = False
-        self._down: tuple[float, Reply] = (0.0, OwnReply(451, "4.4.1", "not tried yet"))
-        self._ceiling = (0.0, 0)
+
+class Pool(Handout):
+    """One destination."""
+
+    def __init__(self, name: str, shop: Workshop) -> None:
+        super().__init__(name, shop)
+        self._round = 0  # changes whenever a channel that was blocked may be looked at again
+        self._alarm_at = 0.0
+        self._alarm: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
-        return not (self.queue or self._sessions or self._fetching or self._fetched)
+        return not self._links and all(channel.is_idle for channel in self.backlog)
 
-    def put(self, parcel: Parcel) -> None:
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(link.connection is not None for link in self._links)
+
+    def channel(self, pool: str, site: Site) -> Channel:
+        return self.backlog.channel(self._shop.egress.resolve(pool), site)
+
+    def put(self, parcel: Parcel, channel: Channel) -> None:
         """Queue a parcel and see that a connection comes for it."""
-        self.queue.put(parcel)
+        self.backlog.put(parcel, channel)
         self._shop.memory.parcels += 1
-        self._kick()
+        if channel.resting or channel.blocked_in != self._round:
+            self._serve_next(channel)
 
     def forget(self, sender: str) -> Sequence[Parcel]:
-        """Take the parcels of a sender out of the queue."""
-        parcels = self.queue.forget(sender)
+        """Take the parcels of a sender out of the queues."""
+        parcels = self.backlog.forget(sender)
         self._shop.memory.parcels -= len(parcels)
         return parcels
+
+    def look_again(self) -> None:
+        """What may be sent has changed: by a person, by time, or as a connection has ended."""
+        self._round += 1
+        self._is_starved = False
+        if self._is_stopping:
+            return
+        for channel in self.backlog:
+            if channel.resting and channel.has_mail:
+                self._serve_next(channel)
+        self._open_next()
 
     def finish(self) -> None:
         """Take nothing more; open transactions come to their end."""
         self._is_stopping = True
-        self._shop.memory.parcels -= len(self.queue)
-        self.queue = FairQueue()
-        while self._fetched:
-            self._return(self._fetched.popleft())
-        for connection in tuple(self.connections):
-            connection.finish()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for channel in self.backlog:
+            self._shop.memory.parcels -= len(channel.queue)
+            while channel.fetched:
+                self._return(channel.fetched.popleft())
+        self.backlog = Backlog()
+        for link in tuple(self._links):
+            link.end()
 
     def abort(self) -> None:
-        for connection in tuple(self.connections):
-            connection.abort()
+        for link in tuple(self._links):
+            if link.connection is not None:
+                link.connection.abort()
 
-    # ---- what a connection asks of its feed ----
+    # ---- opening connections ----
 
-    def take(self) -> Parcel | None:
-        while self._fetched:
-            fetched = self._fetched.popleft()
-            if not fetched.is_forgotten:
-                return fetched
-            self._return(fetched)
-        while not self._is_stopping and self._fetching < _MAX_FETCHED and (parcel := self._next()) is not None:
-            if parcel.content is not None:
-                return parcel
-            if parcel.message.place.length > LARGE_BYTES:
-                self._fetching += 1
-                self._shop.spawn(self._fetch(parcel))
-                continue
-            try:
-                parcel.content = self._shop.spool.content(parcel.message)
-            except CorruptEntry as error:
-                _log.error("message lost message=%s error=%s", parcel.message.message_id, error)
-                self._answer(parcel, _DAMAGED)
-            except OSError as error:
-                _log.error("message not read message=%s error=%s", parcel.message.message_id, error)
-                self._answer(parcel, _UNREADABLE)
-            else:
-                return parcel
-        return None
-
-    def _next(self) -> Parcel | None:
-        parcel = self.queue.get()
-        if parcel is not None:
-            self._shop.memory.parcels -= 1
-            self._shop.books.begin(parcel)
-        return parcel
-
-    async def _fetch(self, parcel: Parcel) -> None:
-        """Check a large content, which takes its time, and let a connection come for it."""
-        try:
-            parcel.content = await self._shop.spool.open(parcel.message)
-        except CorruptEntry as error:
-            _log.error("message lost message=%s error=%s", parcel.message.message_id, error)
-            parcel.content = b""  # nothing of it is fit to be shown in a report
-            self._answer(parcel, _DAMAGED)
-        except OSError as error:
-            _log.error("message not read message=%s error=%s", parcel.message.message_id, error)
-            self._answer(parcel, _UNREADABLE)
-        except asyncio.CancelledError:
-            self._return(parcel)
-            raise
-        else:
-            if self._is_stopping:
-                self._return(parcel)
-            else:
-                self._fetched.append(parcel)
-        finally:
-            self._fetching -= 1
-            self._kick()
-
-    def _return(self, parcel: Parcel) -> None:
-        """Leave it to the spool: no connection will take it."""
-        self._shop.books.undo(parcel)
-        self._shop.books.release(parcel)
-
-    def done(self, parcel: Parcel, connection: Connection) -> None:
-        if len(parcel.recipients) > 1:
-            self._split_off_surplus(parcel)
-        self._settle(parcel, connection)
-
-    def put_back(self, parcel: Parcel) -> None:
-        if parcel.is_forgotten or self._is_stopping:
-            self._return(parcel)
-            return
-        self._shop.books.undo(parcel)
-        if parcel.message.place.length > LARGE_BYTES:
-            parcel.drop_content()  # it may wait for long, and the file would be open so long
-        self.queue.put_back(parcel)
-        self._shop.memory.parcels += 1
-
-    def rest(self, connection: Connection) -> bool:
-        if self._is_stopping:
-            return False
-        self._resting.append(connection)
-        return True
-
-    # ---- connections ----
-
-    def _kick(self) -> None:
-        if not (self.queue or self._fetched) or self._is_stopping:
-            return
-        while self._resting:
-            if self._resting.pop().resume():
+    def _serve_next(self, channel: Channel) -> None:
+        while channel.resting:
+            if channel.resting.pop().resume():
                 return
-        if self._sessions < self._limit():
-            self._sessions += 1
-            self._shop.spawn(self._session())
+        self._open_next()
 
-    def _limit(self) -> int:
-        until, ceiling = self._ceiling
-        return ceiling if until > self._shop.clock.unix() else self._shop.settings.connections
+    def _open_next(self) -> None:
+        """Open one connection, for the channel whose turn it is among those that may have one."""
+        if self._is_stopping:
+            return
+        now, waits = self._shop.clock.unix(), []
+        for channel in self.backlog.turns():
+            if channel.is_emptying or channel.blocked_in == self._round:
+                continue
+            source, obstacle = self._choose(channel, now)
+            if source is not None:
+                self._start(channel, source, now)
+                return
+            channel.blocked_in = self._round
+            waits.append(min(obstacle.wait, _PATIENCE_SECONDS))
+            if not channel.sessions:
+                self._put_off(channel, obstacle, now)
+        if waits:
+            self._set_alarm(min(waits), now)
 
-    async def _session(self) -> None:
+    def _put_off(self, channel: Channel, obstacle: _Obstacle, now: float) -> None:
+        """Nobody serves this channel, and nobody may yet."""
+        if (reply := obstacle.reply) is not None:
+            self._empty(channel, lambda parcel: self.settlement.answer(parcel, reply))
+        elif obstacle.wait > _PATIENCE_SECONDS:
+            until = now + obstacle.wait
+            _log.info("postponed destination=%s pool=%s seconds=%.0f", self.name, channel.pool, obstacle.wait)
+            self._empty(channel, lambda parcel: self._shop.books.postpone(parcel, until))
+
+    def _choose(self, channel: Channel, now: float) -> tuple[Source | None, _Obstacle]:
+        """A source that may open a connection, else what is in its way."""
+        found: list[_Obstacle] = []
+
+        def may(source: Source) -> bool:
+            obstacle = self._obstacle(channel, source, now)
+            if obstacle.wait > 0:
+                found.append(obstacle)
+            return obstacle.wait <= 0
+
+        source = self._shop.egress.choose(channel.pool, self.name, now, may)
+        if source is not None:
+            return source, _NONE
+        if not found:
+            return None, _Obstacle(max(1.0, self._shop.egress.wait(channel.pool, self.name, now)))
+        is_down = all(obstacle.reply is not None for obstacle in found)
+        wait = min(obstacle.wait for obstacle in found)
+        return None, _Obstacle(wait, found[0].reply if is_down else None)
+
+    def _obstacle(self, channel: Channel, source: Source, now: float) -> _Obstacle:
+        if source.name in channel.unfit:
+            return _Obstacle(self._shop.settings.first_retry_seconds)
+        until, count = channel.ceiling
+        if until > now and channel.sessions >= count:
+            return _Obstacle(until - now)
+        down_until, reply = channel.down.get(source.name, (0.0, None))
+        if down_until > now:
+            return _Obstacle(down_until - now, reply)
+        ready_at = self._ready_at.get(source.name, 0.0)
+        if ready_at > now:
+            return _Obstacle(ready_at - now)
+        wait = self._shop.shaper.open_wait(self.name, source.name, now)
+        self._is_starved = self._is_starved or (wait > 0 and not channel.sessions)
+        return _Obstacle(wait)
+
+    def _start(self, channel: Channel, source: Source, now: float) -> None:
+        link = Link(self, channel, source)
+        self._links.add(link)
+        channel.sessions += 1
+        self._shop.shaper.opened(self.name, source.name, now)
+        self._shop.spawn(self._session(link))
+
+    async def _session(self, link: Link) -> None:
         """Serve the queue with one connection, from its opening to its end."""
         try:
-            connection = await self._opened()
+            connection = await self._opened(link)
             if connection is not None:
-                await self._serve(connection)
+                await self._serve(link, connection)
         except Exception:  # a session must not take the destination with it
-            _log.exception("session failed destination=%s", self.target.name)
+            _log.exception("session failed destination=%s", self.name)
         finally:
-            self._sessions -= 1
-            self._kick()
+            self._links.discard(link)
+            link.channel.sessions -= 1
+            self._shop.shaper.closed(self.name, link.source.name, self._shop.clock.unix())
+            self.look_again()
 
-    async def _serve(self, connection: Connection) -> None:
-        self.connections.add(connection)
-        connection.serve(self)
-        if self._is_stopping:
+    async def _serve(self, link: Link, connection: Connection) -> None:
+        link.connection = connection
+        connection.serve(link)
+        if self._is_stopping or link.is_ending:
             connection.finish()
+        if link.channel.queue:  # what waited before the first connection may need more of them
+            self._open_next()
         await connection.closed
-        self.connections.discard(connection)
-        if connection in self._resting:
-            self._resting.remove(connection)
+        if link in link.channel.resting:
+            link.channel.resting.remove(link)
 
-    async def _opened(self) -> Connection | None:
-        """A connection, or None: then the queue was answered instead, or smaller ambitions will do."""
-        until, reply = self._down
-        if until <= self._shop.clock.unix():
-            try:
-                return await self._first_open(await self._shop.destinations.hosts(self.target))
-            except RelayError as error:
-                reply = error.reply
-            except Unreachable as error:
-                reply = error.reply
-            if self.connections:  # the hop is alive, and has enough of us
-                self._ceiling = (self._until(), max(1, len(self.connections)))
-                _log.info("fewer connections destination=%s reply=%s", self.target.name, reply)
-                return None
-            self._down = (self._until(), reply)
-            _log.info("unreachable destination=%s waiting=%d reply=%s", self.target.name, len(self.queue), reply)
-        await self._drain(reply)
+    async def _opened(self, link: Link) -> Connection | None:
+        """A connection, or None: then the channel knows why, and what waits is looked at again."""
+        try:
+            return await self._shop.open(link)
+        except NoAddress:
+            link.channel.unfit.add(link.source.name)
+            _log.info("no host of the source's family destination=%s source=%s", self.name, link.source.name)
+        except RelayError as error:
+            if link.channel.site.is_shared and error.reply.is_permanent:
+                self._sort_again(link.channel)
+            else:
+                self._note_down(link, error.reply)
+        except Unreachable as error:
+            if error.peer is not None and self.settlement.learn(link.source.name, error.peer):
+                self._end_links_of(link.source.name)
+            self._note_down(link, error.reply)
         return None
 
-    async def _first_open(self, hosts: Sequence[Host]) -> Connection:
-        """A connection to the first host that takes us. Raises Unreachable with the last host's reply."""
-        last: Unreachable | None = None
-        for host in hosts:
-            until, reply = self._shop.hosts_down.get(host.key, (0.0, None))
-            if reply is not None and until > self._shop.clock.unix():
-                last = Unreachable(reply, is_connected=False)
-                continue
-            try:
-                return await self._shop.handshake.open(host, self._manners())
-            except Unreachable as error:
-                last = error
-                if not error.is_connected and not self.connections:
-                    self._note_down(host, error.reply)
-        assert last is not None, "a destination has at least one host"
-        raise last
+    def _sort_again(self, channel: Channel) -> None:
+        """The domain that stood for the site's others takes no mail: each is asked for by itself."""
 
-    def _note_down(self, host: Host, reply: OwnReply) -> None:
-        hosts_down, now = self._shop.hosts_down, self._shop.clock.unix()
-        if len(hosts_down) >= _MAX_HOSTS_DOWN:
-            for key in [key for key, (until, _) in hosts_down.items() if until <= now]:
-                del hosts_down[key]
-        hosts_down[host.key] = (self._until(), reply)
+        def sort(parcel: Parcel) -> None:
+            self._shop.books.undo(parcel)
+            self._shop.sort(parcel)
 
-    def _manners(self) -> Manners:
-        return manners_towards(self.target, self._shop.settings, self._shop.hostname)
+        self._shop.forget_site(channel.site)
+        self._empty(channel, sort)
 
-    def _until(self) -> float:
-        return self._shop.clock.unix() + self._shop.settings.host_failure_seconds
+    def _note_down(self, link: Link, reply: Reply) -> None:
+        channel, until = link.channel, self._shop.failure_until()
+        others = sum(other.connection is not None for other in self._links if other.channel is channel)
+        if others:  # the hop is alive, and has enough of us
+            channel.ceiling = (until, others)
+            _log.info("fewer connections destination=%s reply=%s", self.name, reply)
+        else:
+            channel.down[link.source.name] = (until, reply)
+            _log.info("unreachable destination=%s waiting=%d reply=%s", self.name, len(channel.queue), reply)
 
-    # ---- outcomes ----
+    def _empty(self, channel: Channel, put_off: Callable[[Parcel], None]) -> None:
+        """Take everything out of a channel, and do that with each parcel."""
+        channel.is_emptying = True
+        self._shop.spawn(self._emptied(channel, put_off))
 
-    async def _drain(self, reply: Reply) -> None:
-        """Give everything that waits the same answer: nobody can be reached."""
+    async def _emptied(self, channel: Channel, put_off: Callable[[Parcel], None]) -> None:
         count = 0
-        while self._fetched:
-            self._answer(self._fetched.popleft(), reply)
-        while not self._is_stopping and (parcel := self._next()) is not None:
-            self._answer(parcel, reply)
-            count += 1
-            if count % _DRAIN_SLICE == 0:
-                await asyncio.sleep(0)
+        try:
+            while not self._is_stopping and (parcel := self._next(channel)) is not None:
+                put_off(parcel)
+                count += 1
+                if count % _SLICE == 0:
+                    await asyncio.sleep(0)
+        finally:
+            channel.is_emptying = False
 
-    def _answer(self, parcel: Parcel, reply: Reply) -> None:
-        parcel.replies = [reply] * len(parcel.recipients)
-        self._settle(parcel, None)
+    # ---- time ----
 
-    def _settle(self, parcel: Parcel, connection: Connection | None) -> None:
-        way = NO_WAY
-        if connection is not None:
-            way = Way(connection.remote, connection.source, connection.tls, connection.passes_dsn)
-        delivered, deferred, bounced = self._shop.books.settle(parcel, self.target.name, way)
-        self.delivered += delivered
-        self.deferred += deferred
-        self.bounced += bounced
-
-    def _split_off_surplus(self, parcel: Parcel) -> None:
-        """RFC 5321 4.5.3.1.10: the recipients beyond the hop's limit follow at once in a transaction of their own."""
-        replies = [reply for reply in parcel.replies if reply is not None]
-        if not any(reply.is_success for reply in replies):
+    def _set_alarm(self, wait: float, now: float) -> None:
+        at = now + wait
+        if self._is_stopping or now < self._alarm_at <= at:
             return
-        pairs = list(zip(parcel.recipients, replies, strict=True))
-        surplus = [recipient for recipient, reply in pairs if _is_surplus(reply)]
-        if not surplus:
-            return
-        kept = [(recipient, reply) for recipient, reply in pairs if not _is_surplus(reply)]
-        parcel.recipients, parcel.replies = [recipient for recipient, _ in kept], [reply for _, reply in kept]
-        self.put_back(Parcel(parcel.message, surplus, None, is_forgotten=parcel.is_forgotten))
-        self._kick()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._shop.spawn(self._sleep(wait))
 
-
-def _is_surplus(reply: Reply) -> bool:
-    return reply.code in (452, 552) and classify(reply).category is Category.TOO_MANY_RECIPIENTS
+    async def _sleep(self, seconds: float) -> None:
+        await self._shop.clock.sleep(seconds)
+        self._alarm, self._alarm_at = None, 0.0  # before what follows sets the next one
+        self.look_again()

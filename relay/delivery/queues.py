@@ -5,7 +5,7 @@ Pure: no clock, no disk. Bounds are the caller's duty (pager.py); what is here a
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from relay.settings import Delivery
 from relay.spool.store import SpooledMessage, SpooledRecipient
 from relay.spool.stored import StoredContent
 
+_MAX_RECIPIENTS = 100  # of one transaction; RFC 5321 4.5.3.1.8 obliges every hop to take so many
 _DOUBLINGS = 3  # 5, 10, 20, 40 min: with the default first retry the doubling ends at 40 min
 _GROWTH = 1.5
 _JITTER = 0.2
@@ -58,6 +59,25 @@ class Parcel:
         self.content = None
 
 
+def parcels_of(
+    recipients: Sequence[SpooledRecipient], way_of: Callable[[SpooledRecipient], object]
+) -> Iterator[Parcel]:
+    """Divide recipients of one message into what travels together: the same way, and nothing that is for one alone."""
+    message = recipients[0].message
+    if len(recipients) == 1:
+        yield Parcel(message, recipients, None)
+        return
+    together: dict[object, list[SpooledRecipient]] = {}
+    for recipient in recipients:
+        if recipient.own_prefix is not None or message.return_domain:
+            yield Parcel(message, [recipient], None)
+        else:
+            together.setdefault(way_of(recipient), []).append(recipient)
+    for members in together.values():
+        for start in range(0, len(members), _MAX_RECIPIENTS):
+            yield Parcel(message, members[start : start + _MAX_RECIPIENTS], None)
+
+
 class FairQueue:
     """Parcels of one destination, first in first out per end sender, round robin between the senders.
 
@@ -77,15 +97,23 @@ class FairQueue:
         line = self._lines.get(sender)
         return len(line) if line else 0
 
-    def put(self, parcel: Parcel) -> None:
-        """Queue a parcel behind those of its sender."""
-        self._line(parcel.message.sender).append(parcel)
-        self._count += 1
+    def senders(self) -> Sequence[str]:
+        """Who has something here."""
+        return tuple(self._turns)
 
-    def put_back(self, parcel: Parcel) -> None:
-        """Queue a parcel before those of its sender: it was taken, but never offered to the next hop."""
-        self._line(parcel.message.sender).appendleft(parcel)
+    def put(self, parcel: Parcel) -> bool:
+        """Queue a parcel behind those of its sender; tell whether it is the only one of them."""
+        line = self._line(parcel.message.sender)
+        line.append(parcel)
         self._count += 1
+        return len(line) == 1
+
+    def put_back(self, parcel: Parcel) -> bool:
+        """Queue a parcel before those of its sender: it was taken, but never offered to the next hop. As `put`."""
+        line = self._line(parcel.message.sender)
+        line.appendleft(parcel)
+        self._count += 1
+        return len(line) == 1
 
     def get(self) -> Parcel | None:
         """Take the next parcel of the sender whose turn it is."""

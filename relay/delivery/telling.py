@@ -71,7 +71,7 @@ class Teller:
         clock: Clock,
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
         finish: Finish,
         postpone: Callable[[SpooledRecipient, float, Record | None], None],
         leave: Callable[[SpooledRecipient], None],
