@@ -11,6 +11,7 @@ from typing import Any
 from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
+from relay.delivery.tls_memory import TlsMemory
 from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
 from relay.settings import Delivery, Node, Route, Settings
@@ -52,6 +53,7 @@ class Delivering:
     fails_reports: bool = False
     account: Account = field(default_factory=lambda: Account("acme", domains=("example.org",)))
     is_stopped: bool = False
+    tls: TlsMemory = field(default_factory=TlsMemory)
 
     def __post_init__(self) -> None:
         self.courier = Courier(
@@ -64,6 +66,7 @@ class Delivering:
             audience=lambda message: addressee(
                 message.mail_from, message.sender, self.account, is_stopped=self.is_stopped
             ),
+            tls=self.tls,
         )
 
     async def _submit(self, report: bytes, to: str, about: SpooledMessage) -> None:
@@ -163,6 +166,7 @@ async def delivering(
     *,
     before_start: Callable[[Delivering], Awaitable[None]] | None = None,
     stop_seconds: float = 3,
+    tls: TlsMemory | None = None,
 ) -> AsyncIterator[Delivering]:
     """A running courier on the folder of the settings."""
     clock = clock or SystemClock()
@@ -171,7 +175,7 @@ async def delivering(
     failures: list[BaseException] = []
     spool = Spool(settings.dir / "spool", "mw1", journal, failures.append)
     spool.start()
-    parts = Delivering(settings, clock, spool, journal)
+    parts = Delivering(settings, clock, spool, journal, tls=tls or TlsMemory())
     try:
         if before_start is not None:
             await before_start(parts)
