@@ -36,6 +36,8 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
     "sender": "One end sender: show, hold, release.",
+    "dest": "Destinations: ls, show, suspend, resume, override.",
+    "shaping": "Rules on what providers reply: validate.",
     "spool": "The queue on disk: check, list, show, export.",
     "lockdown": "Domain owners' TXT records: check one, write one.",
     "why": "Say why a decision, message or sender stands as it does.",

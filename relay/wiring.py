@@ -25,6 +25,7 @@ from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
 from relay.control.commands import Commands
 from relay.control.errors import Invalid, StateFailure
+from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.delivery.courier import Courier
 from relay.delivery.dkim_keys import ensure_key
@@ -250,7 +251,13 @@ def wire(core: Core) -> Parts:
         submit=reporting.submit_digest,
     )
     commands = Commands(
-        state=state, spool=core.spool, courier=courier, journal=journal, signals=core.signals, clock=clock
+        state=state,
+        spool=core.spool,
+        courier=courier,
+        journal=journal,
+        signals=core.signals,
+        shaping=ShapingDesk(state, clock, core.shaper, courier.stats),
+        clock=clock,
     )
     gate = _gate(core)
     receiver = Receiver(

@@ -23,6 +23,7 @@ from relay.control.desk import Desk
 from relay.control.errors import Refusal, Unauthorized
 from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
+from relay.control.shaping_routes import ShapingRoutes
 from relay.control.state import State
 from relay.control.tokens import principal_of
 from relay.control.views import (
@@ -79,6 +80,7 @@ def build_app(commands: Commands, state: State, house: House, tokens: Mapping[st
             Route("/healthz", healthz),
             Route("/metrics", prometheus),
             *_guarded(accounts.table(), authenticated),
+            *_guarded(ShapingRoutes(commands.shaping).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )

@@ -12,7 +12,8 @@ from typing import Any, Self, TypeVar
 import httpx2
 import msgspec
 
-from relay.control.account_calls import AccountCalls, quoted
+from relay.control.account_calls import quoted
+from relay.control.destination_calls import DestinationCalls
 from relay.control.views import (
     AuditEntry,
     ConfirmOrder,
@@ -50,7 +51,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(AccountCalls):
+class ControlClient(DestinationCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

@@ -14,6 +14,7 @@ from relay.control.audit import Act
 from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
 from relay.control.questions import Questions
+from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.control.views import (
     ConfirmOrder,
@@ -45,11 +46,19 @@ class Commands:
     """Every command takes its Principal first, checks role and scope, and is audited. `apply` is the relay's own."""
 
     def __init__(
-        self, *, state: State, spool: Spool, courier: "Courier", journal: Journal, signals: Signals, clock: Clock
+        self,
+        *,
+        state: State,
+        spool: Spool,
+        courier: "Courier",
+        journal: Journal,
+        signals: Signals,
+        shaping: ShapingDesk,
+        clock: Clock,
     ) -> None:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
-        self.desk = Desk(state, clock, self._in_spool)
+        self.desk, self.shaping = Desk(state, clock, self._in_spool), shaping
         self.questions = Questions(state, spool, courier, clock)
         self.on_decided: Callable[[Effect], None] = lambda _effect: None
 

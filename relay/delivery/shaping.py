@@ -20,7 +20,6 @@ from relay.reply import Reply
 _BUSY_SECONDS = 1.0  # as many connections as may be: one may have ended then
 _OPENING_SECONDS = 1.0  # a connection that would wait longer for its first message is not opened yet
 _BY_HAND = "by-hand"
-_OVERRIDES = (Kind.CONNECTIONS, Kind.RATE)
 
 
 class Shaper:
@@ -190,18 +189,27 @@ class Shaper:
         for kind, value in ((Kind.CONNECTIONS, connections), (Kind.RATE, messages_per_minute)):
             if value == 0:
                 lane = self._lanes.make_lane(destination, source)
-                self._end([lane], now, lambda effect, kind=kind: _is_override(effect) and effect.kind is kind)  # type: ignore[misc]
+                self._end([lane], now, lambda effect, kind=kind: effect.is_override and effect.kind is kind)  # type: ignore[misc]
             elif value is not None:
                 self._by_hand(destination, source, (kind, float(value)), (now, until), (why, author))
 
-    def resume(self, destination: str, source: str = "", *, now: float) -> list[ShapingEffect]:
-        """End suspensions, rules' effects and what was learned; source "": of every source. Overrides stay."""
+    def resume(
+        self, destination: str, source: str = "", *, only_by_hand: bool = False, now: float
+    ) -> list[ShapingEffect]:
+        """End suspensions, rules' effects and what was learned; source "": of every source. Overrides stay.
+
+        only_by_hand: end nothing but what an operator suspended. Returns what has ended.
+        """
+
+        def is_meant(effect: ShapingEffect) -> bool:
+            return effect.is_suspended_by_hand if only_by_hand else not effect.is_override
+
         lanes = self._lanes.of(destination, source)
-        ended = [effect for lane in lanes for effect in lane.in_force(now) if not _is_override(effect)]
-        for lane in lanes:
+        ended = [effect for lane in lanes for effect in lane.in_force(now) if is_meant(effect)]
+        for lane in lanes if not only_by_hand else ():
             lane.learned = lane.procedure = None
             lane.matches.clear()
-        self._end(lanes, now, lambda effect: not _is_override(effect))
+        self._end(lanes, now, is_meant)
         return ended
 
     def matched_at(self) -> dict[str, float]:
@@ -263,7 +271,3 @@ def _effect(
         author=author,
         blames=blames,
     )
-
-
-def _is_override(effect: ShapingEffect) -> bool:
-    return bool(effect.author) and effect.kind in _OVERRIDES

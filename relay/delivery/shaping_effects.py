@@ -43,6 +43,15 @@ class ShapingEffect(msgspec.Struct, frozen=True, kw_only=True):
     author: str = ""
     blames: str = ""
 
+    @property
+    def is_override(self) -> bool:
+        """Whether an operator put a number in the place of the provider's."""
+        return bool(self.author) and self.kind is not Kind.SUSPEND
+
+    @property
+    def is_suspended_by_hand(self) -> bool:
+        return bool(self.author) and self.kind is Kind.SUSPEND
+
 
 def blames_of(text: str) -> str:
     """Whom a reply of Google names.

@@ -18,6 +18,7 @@ from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.commands import Commands
 from relay.control.database import default_url
+from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.control.views import (
     ConfirmOrder,
@@ -34,10 +35,12 @@ from relay.control.views import (
     ReloadOrder,
 )
 from relay.delivery.courier import Courier
+from relay.delivery.providers import load_providers
+from relay.delivery.shaping import Shaper
 from relay.events import Action, Reception, Record, decode
 from relay.policy.decision import Effect, Proposal, Standing
 from relay.policy.signals import Signals
-from relay.settings import Policy, Settings
+from relay.settings import Delivery, Policy, Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import Principal, Role, Scope
@@ -67,6 +70,7 @@ class Room:
     commands: Commands
     folder: Path
     port: int
+    shaper: Shaper
 
     def client(self, token: str = "admin-token") -> ControlClient:
         return ControlClient(f"http://127.0.0.1:{self.port}", token)
@@ -142,11 +146,20 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         submit_dsn=_no_dsn,
         audience=lambda message: addressee(message.mail_from, message.sender, None, is_stopped=False),
     )
-    commands = Commands(state=state, spool=spool, courier=courier, journal=journal, signals=signals, clock=clock)
+    shaper = Shaper(load_providers(None, Delivery()))
+    commands = Commands(
+        state=state,
+        spool=spool,
+        courier=courier,
+        journal=journal,
+        signals=signals,
+        shaping=ShapingDesk(state, clock, shaper, courier.stats),
+        clock=clock,
+    )
     house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)
     app = build_app(commands, state, house, PRINCIPALS)
     async with serve(app, "127.0.0.1", 0) as port:
-        room = Room(state, spool, journal, signals, clock, commands, folder, port)
+        room = Room(state, spool, journal, signals, clock, commands, folder, port, shaper)
         await room.ask(lambda client: client.add_account(NewAccount(name="acme")))
         yield room
     await spool.stop()
