@@ -31,6 +31,7 @@ SUMMARIES = {
     "account": "Customers of the relay: add, change, suspend, remove.",
     "cred": "Logins of accounts: add, rotate, revoke, list.",
     "allow": "Networks whose clients need no password: add, rm, ls.",
+    "domain": "Customers' domains: their DKIM keys and DNS records.",
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",
     "reseller": "Resellers, who answer for accounts: add, suspend, resume.",
     "send-test": "Send one message through the SMTP door and tell its whole story.",

@@ -16,6 +16,8 @@ from relay.control import tokens
 from relay.control.api import House, build_app, serve
 from relay.control.errors import Invalid
 from relay.control.lock import AlreadyRunning, acquire
+from relay.domains import wiring as domains
+from relay.domains.routes import DomainRoutes
 from relay.front.entrances import entrances, inherited_sockets
 from relay.front.tls import CertificateWatch
 from relay.log import show_messages
@@ -81,6 +83,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         watch = CertificateWatch(parts.doors.tls, settings.smtp.tls_certificate, settings.smtp.tls_key)
         watching = asyncio.create_task(_watch_certificate(watch, clock))
         stack.callback(watching.cancel)
+        looking = asyncio.create_task(domains.watch(parts.domains, clock))
+        stack.callback(looking.cancel)
         stack.push_async_callback(_close_doors, parts)
         await _open_web(parts)
         reloader = Reloader(parts, watch)
@@ -135,6 +139,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             parts.status, parts.metrics.render, parts.troubles, lambda dry_run: reloader.reload(dry_run=dry_run)
         ),
         tokens=tokens.load(parts.core.settings.dir),
+        more=DomainRoutes(parts.domains).table(),
     )
     try:
         async with serve(app, host, port):

@@ -224,11 +224,14 @@ class Route(_Section):
 
 
 class Dkim(_Section):
-    """The relay's own signature."""
+    """The relay's own signature, and what stands in the records of customers' domains."""
 
     domain: str = Field("", description="d=; empty: nothing is signed with the relay's key")
     selector: str = Field("mw1", description="s=")
     key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
+    spf_include: str = Field(
+        "", description="name with your SPF record, which customers include; empty: they list dnsbl.addresses"
+    )
 
 
 class Verp(_Section):

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from relay.admission import Gate
 from relay.audience import Audience
 from relay.clock import Clock
 from relay.content.bare import BareContent
-from relay.content.protocol import CustomerKey, Signer
+from relay.content.protocol import Signer
+from relay.content.stage import content_stage
 from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
 from relay.control.commands import Commands
@@ -28,13 +29,14 @@ from relay.control.errors import Invalid, StateFailure
 from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.delivery.courier import Courier
-from relay.delivery.dkim_keys import ensure_key
 from relay.delivery.egress import Egress
 from relay.delivery.providers import load_providers
 from relay.delivery.shaping import Shaper
 from relay.delivery.tls_memory import TlsMemory
 from relay.delivery.workshop import Ways
 from relay.digest import Digests
+from relay.domains.desk import DomainDesk
+from relay.domains.wiring import make_desk
 from relay.events import AuthFailure
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
@@ -110,6 +112,7 @@ class Parts:
     web: PublicWeb
     metrics: Metrics
     commands: Commands
+    domains: DomainDesk
 
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
@@ -176,7 +179,7 @@ async def start_core(
         Table("misconfigured", misconfigured, DAY_SECONDS),
         *tls.tables(),
     )
-    content, signers = _content(settings, state)
+    content, signers = content_stage(settings, state.book)
     await content.start()
     stack.push_async_callback(content.stop)
     return Core(
@@ -280,7 +283,9 @@ def wire(core: Core) -> Parts:
     messages = Messages(way, settings.web, core.spool.answered)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
-    parts = Parts(core, clock.now(), courier, digests, receiver, Doors(way), messages, web, metrics, commands)
+    domains = make_desk(state, clock, lambda: core.settings)
+    way_in = Doors(way), messages, web
+    parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
     return parts
@@ -334,32 +339,6 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         admit=gate.admit,
         is_limited=gate.is_limited,
     )
-
-
-def _content(settings: Settings, state: State) -> tuple[ContentPool | BareContent, list[Signer]]:
-    keys: dict[str, bytes] = {}
-    signers: list[Signer] = []
-    dkim = settings.dkim
-    if dkim.domain:
-        path = dkim.key or settings.dir / "dkim" / f"{dkim.domain}.{dkim.selector}.pem"
-        key_id = f"{dkim.selector}.{dkim.domain}"
-        keys[key_id] = ensure_key(path)
-        signers.append(Signer(domain=dkim.domain, selector=dkim.selector, key_id=key_id))
-
-    def pool(customers: Sequence[CustomerKey]) -> ContentPool:
-        return ContentPool(
-            model=settings.content.model,
-            keys=keys,
-            workers=settings.content.workers or len(os.sched_getaffinity(0)),
-            timeout_seconds=settings.content.timeout_seconds,
-            customers=customers,
-        )
-
-    customers = state.book.in_use()
-    is_bare = settings.content.model == "none" and not signers and not customers
-    content = BareContent(pool) if is_bare else pool(customers)
-    state.book.on_change = content.change_keys
-    return content, signers
 
 
 def _secret(path: Path) -> bytes:

@@ -59,8 +59,10 @@ class House:
     reload: Callable[[bool], Awaitable[Reloaded]]
 
 
-def build_app(commands: Commands, state: State, house: House, tokens: Mapping[str, Principal]) -> Starlette:
-    """Make the ASGI application."""
+def build_app(
+    commands: Commands, state: State, house: House, tokens: Mapping[str, Principal], more: Routes = ()
+) -> Starlette:
+    """Make the ASGI application. `more`: routes of other rooms."""
 
     def authenticated(request: Request) -> Principal:
         return _authenticate(request, tokens)
@@ -81,14 +83,15 @@ def build_app(commands: Commands, state: State, house: House, tokens: Mapping[st
             Route("/metrics", prometheus),
             *_guarded(accounts.table(), authenticated),
             *_guarded(ShapingRoutes(commands.shaping).table(), authenticated),
+            *_guarded(more, authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )
 
 
-def build_desk(desk: Desk, principal: Principal) -> Starlette:
+def build_desk(desk: Desk, principal: Principal, more: Routes = ()) -> Starlette:
     """Make the part of it that needs the state only, for one principal who has come in already."""
-    return _app(_guarded(AccountRoutes(desk).table(), lambda request: principal))
+    return _app(_guarded([*AccountRoutes(desk).table(), *more], lambda request: principal))
 
 
 def _app(routes: Sequence[Route]) -> Starlette:

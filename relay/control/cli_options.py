@@ -10,9 +10,9 @@ import click
 from relay.cli import Context
 
 if TYPE_CHECKING:
-    from relay.control.account_calls import AccountCalls
     from relay.control.account_views import Secret
     from relay.control.client import ControlClient
+    from relay.control.domain_calls import DomainCalls
 
 _T = TypeVar("_T")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -43,7 +43,7 @@ def ask(context: Context, question: "Callable[[ControlClient], _T]") -> _T:
         return question(relay)
 
 
-def ask_desk(context: Context, question: "Callable[[AccountCalls], _T]") -> _T:
+def ask_desk(context: Context, question: "Callable[[DomainCalls], _T]") -> _T:
     """Ask the running relay, or its state when none runs."""
     from relay.control.local import at_the_desk
 

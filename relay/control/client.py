@@ -14,6 +14,7 @@ import msgspec
 
 from relay.control.account_calls import quoted
 from relay.control.destination_calls import DestinationCalls
+from relay.control.domain_calls import DomainCalls
 from relay.control.views import (
     AuditEntry,
     ConfirmOrder,
@@ -51,7 +52,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls):
+class ControlClient(DestinationCalls, DomainCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

@@ -16,7 +16,8 @@ from relay.content.protocol import CustomerKey, KeyChange
 from relay.control import rows_of_domains as rows
 from relay.control.audit import Act
 from relay.control.database import Database
-from relay.control.domain_keys import DkimKey, Domain, KeyState
+from relay.control.domain_keys import DkimKey, Domain
+from relay.control.domain_views import KeyState
 from relay.control.writer import Undo, Writer, put
 from relay.envelope import Account
 from relay.tree import Principal

@@ -6,17 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from relay.delivery.dkim_keys import Algorithm, generate_key
+from relay.control.domain_views import KeyState
+from relay.delivery.algorithm import Algorithm
+from relay.delivery.dkim_keys import generate_key
 
 _RANDOM_BYTES = 2  # two accounts that claim one domain on one day must not ask for one name
-
-
-class KeyState(StrEnum):
-    """`pending` until its record is seen, `active` while it signs, `retired` when a newer one does or it was ended."""
-
-    PENDING = "pending"
-    ACTIVE = "active"
-    RETIRED = "retired"
 
 
 class Sight(StrEnum):

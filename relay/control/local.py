@@ -8,9 +8,9 @@ from typing import TypeVar
 import httpx2
 
 from relay.clock import SystemClock
-from relay.control.account_calls import AccountCalls
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, answer_of
 from relay.control.database import default_url
+from relay.control.domain_calls import DomainCalls
 from relay.control.lock import AlreadyRunning, acquire
 from relay.settings import Settings
 from relay.tree import Principal, Role
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 _FOLDER_OWNER = Principal("cli", Role.ADMIN)
 
 
-def at_the_desk(settings: Settings, action: Callable[[AccountCalls], _T]) -> _T:
+def at_the_desk(settings: Settings, action: Callable[[DomainCalls], _T]) -> _T:
     """Do `action` through the running relay, or on its state when none runs. Raises ControlError, StateFailure."""
     try:
         with ControlClient.of(settings) as client:
@@ -37,7 +37,7 @@ def at_the_desk(settings: Settings, action: Callable[[AccountCalls], _T]) -> _T:
             raise ControlError(error.status, f"{running} - but {error}") from None
 
 
-class _LocalDesk(AccountCalls):
+class _LocalDesk(DomainCalls):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
@@ -58,11 +58,15 @@ class _LocalDesk(AccountCalls):
         from relay.control.api import build_desk
         from relay.control.desk import Desk
         from relay.control.state import State
+        from relay.domains.routes import DomainRoutes
+        from relay.domains.wiring import make_desk
 
         clock = SystemClock()
         state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
         try:
-            transport = httpx2.ASGITransport(app=build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER))
+            domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
+            app = build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, domains.table())
+            transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
                 return await client.request(method, path, params=query, content=body)
         finally:

@@ -1,6 +1,6 @@
 """What every route of the control API reads from a request. Raises Invalid for what does not fit."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ _MAX_BODY_BYTES = 1_048_576
 _MAX_LIMIT = 10_000
 
 Answer = Callable[[Principal, Request], Awaitable[object]]
-Routes = list[tuple[str, str, Answer, int]]  # method, path, answer, status of success
+Routes = Sequence[tuple[str, str, Answer, int]]  # method, path, answer, status of success
 
 
 async def body(request: Request, type_: type[_B]) -> _B:

@@ -2,21 +2,15 @@
 
 import base64
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from relay.delivery.algorithm import Algorithm
+
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-
-
-class Algorithm(StrEnum):
-    """What a key signs with. Every receiver checks RSA; Ed25519 only some do, so it stands beside RSA, not alone."""
-
-    RSA = "rsa-2048"
-    ED25519 = "ed25519"
 
 
 def generate_key(algorithm: Algorithm) -> bytes:

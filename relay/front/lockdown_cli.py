@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relay.policy.lockdown import LockdownResult
     from relay.settings import Settings
 
-_TXT_BYTES = 255  # of one string in a TXT record, RFC 1035 3.3
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -57,6 +55,7 @@ def check(context: Context, domain: str, account: str, sender: str, as_json: boo
 def record(context: Context, account: str, sender: str, as_json: bool) -> None:
     """Print the TXT record that lets ACCOUNT use a domain, and nobody else."""
     from relay.control import show
+    from relay.domains.records import txt_strings
     from relay.policy.lockdown import record_for
 
     if sender and "|" not in sender:
@@ -67,7 +66,7 @@ def record(context: Context, account: str, sender: str, as_json: bool) -> None:
     if as_json:
         show.as_json({"label": label, "text": text})
     else:
-        click.echo(f"{label}.DOMAIN. 300 IN TXT {_strings(text)}")
+        click.echo(f"{label}.DOMAIN. 300 IN TXT {txt_strings(text)}")
 
 
 async def _asked(settings: "Settings", domain: str, account: str, sender: str) -> "tuple[Answer, LockdownResult]":
@@ -91,9 +90,3 @@ def _tell(answer: "Answer", result: "LockdownResult", who: str) -> None:
         click.echo("no record: anybody may use the domain")
     if who:
         click.echo(show.clean(f"{who}: {result.lock.value}{f' ({result.record})' if result.record else ''}"))
-
-
-def _strings(text: str) -> str:
-    """Write a TXT record as a zone file wants it: quoted strings of at most 255 bytes."""
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return " ".join(f'"{quoted[start : start + _TXT_BYTES]}"' for start in range(0, len(quoted), _TXT_BYTES))

@@ -1,0 +1,52 @@
+"""Puts the desk for domains together, for a running relay or the command line without one; and its hourly watch."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from relay.clock import Clock
+from relay.control.state import State
+from relay.domains.checks import Inspector
+from relay.domains.desk import DomainDesk
+from relay.domains.lookups import Lookups
+from relay.domains.records import Ourselves
+from relay.settings import Settings
+
+_WATCH_SECONDS = 3600.0  # a customer who waits asks for a check; this is for those who do not
+_log = logging.getLogger("mailweir.domains")
+
+
+def make_desk(state: State, clock: Clock, settings: Callable[[], Settings]) -> DomainDesk:
+    """`settings`: those in force at the moment of each command; name servers are those of the start."""
+    first = settings()
+    inspector = Inspector(Lookups(first.delivery), _organisation, first.delivery.tls)
+
+    def ourselves() -> Ourselves:
+        now = settings()
+        label = now.lockdown.labels[0] if now.is_lockdown_on and now.lockdown.labels else ""
+        return Ourselves(now.node.hostname, tuple(now.dnsbl.addresses), now.dkim.spf_include, label)
+
+    return DomainDesk(state, clock, inspector, ourselves, lambda: timedelta(hours=settings().delivery.lifetime_hours))
+
+
+async def watch(desk: DomainDesk, clock: Clock) -> None:
+    """Look for the records of all domains each hour, until cancelled."""
+    while True:
+        await clock.sleep(_WATCH_SECONDS)
+        try:
+            await desk.look_again()
+        except Exception:  # DNS or disk in trouble: the next hour may do, and no key may stop the relay
+            _log.exception("domains not looked at")
+
+
+def _organisation(domain: str) -> str:
+    return _suffixes().privatesuffix(domain) or ""
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> Any:
+    from publicsuffixlist import PublicSuffixList  # reads its list: 40 ms, and only a check needs it
+
+    return PublicSuffixList()

@@ -1,0 +1,51 @@
+"""A real name server on loopback that answers from a dictionary."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dnslib import AAAA, MX, PTR, QTYPE, RCODE, RR, TXT, A, DNSRecord
+from dnslib.server import DNSLogger, DNSServer
+
+_MADE = {
+    "A": A,
+    "AAAA": AAAA,
+    "PTR": PTR,
+    "MX": lambda text: MX(text.split()[1], int(text.split()[0])),
+    "TXT": lambda text: TXT([text.encode()[at : at + 255] for at in range(0, len(text), 255)]),
+}
+
+
+@dataclass
+class Zone:
+    """`records`: texts by (name, type); names in `broken` get SERVFAIL, others that are not there NXDOMAIN."""
+
+    records: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    port: int = 0
+
+    def put(self, name: str, kind: str, *texts: str) -> None:
+        self.records[name.lower(), kind] = [*texts]
+
+    def resolve(self, request: DNSRecord, _handler: Any) -> DNSRecord:
+        reply, name, kind = request.reply(), str(request.q.qname).rstrip(".").lower(), QTYPE[request.q.qtype]
+        if name in self.broken:
+            reply.header.rcode = RCODE.SERVFAIL
+        elif not any(known == name for known, _ in self.records):
+            reply.header.rcode = RCODE.NXDOMAIN
+        for text in self.records.get((name, kind), []):
+            reply.add_answer(RR(name, request.q.qtype, ttl=1, rdata=_MADE[kind](text)))
+        return reply
+
+
+@contextmanager
+def serving(zone: Zone) -> Iterator[Zone]:
+    server = DNSServer(zone, address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None))
+    zone.port = server.server.server_address[1]
+    server.start_thread()
+    try:
+        yield zone
+    finally:
+        server.stop()
+        server.server.server_close()
