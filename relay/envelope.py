@@ -56,7 +56,8 @@ class IdentityRule:
 class Account:
     """A customer of the relay. `shared_host`: many end senders behind one credential; only then are the
     identification headers believed, in the order of `identity_rules` (empty: the usual one).
-    `normalises_line_ends`: bare CR and LF in its messages become CRLF instead of a refusal."""
+    `normalises_line_ends`: bare CR and LF in its messages become CRLF instead of a refusal.
+    `pool`: the egress pool of its own, "" for those of all."""
 
     name: str
     reseller: str = ""
@@ -66,6 +67,7 @@ class Account:
     is_suspended: bool = False
     identity_rules: tuple[IdentityRule, ...] = ()
     normalises_line_ends: bool = False
+    pool: str = ""
     created_at: datetime | None = None
 
     def owns(self, domain: str) -> bool:

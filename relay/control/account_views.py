@@ -68,6 +68,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     is_reseller_suspended: bool = False
     identity_rules: list[str] = []
     normalises_line_ends: bool = False
+    pool: str = ""
     created_at: datetime | None = None
     logins: list[str] = []
     revoked_logins: list[str] = []
@@ -106,6 +107,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     remove_domains: list[str] = []
     identity_rules: list[str] | UnsetType = UNSET
     normalises_line_ends: bool | UnsetType = UNSET
+    pool: str | UnsetType = UNSET
     dry_run: bool = False
 
 

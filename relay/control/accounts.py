@@ -73,6 +73,12 @@ class Accounts:
             require_whole_tree(principal, "move an account to another reseller")
             if change.reseller and change.reseller not in self._state.resellers:  # a slip would lift its limits
                 raise NotFound(f"there is no reseller {change.reseller!r}; `mailweir reseller ls` names them all")
+        if change.pool is not UNSET and change.pool != before.pool:
+            require_whole_tree(principal, "choose the addresses an account sends from")
+            if change.pool and not self._state.egress.has_pool(change.pool):
+                raise NotFound(
+                    f"there is no pool {change.pool!r}; make it with: mailweir pool set {change.pool} SOURCE"
+                )
         after = _changed(before, change)
         if after != before and not change.dry_run:
             await self._state.change_account(
@@ -180,6 +186,7 @@ def _view_of(state: State, account: Account, logins: Sequence[Credential], netwo
         is_reseller_suspended=bool(reseller and reseller.is_suspended),
         identity_rules=[rule_text(rule) for rule in account.identity_rules],
         normalises_line_ends=account.normalises_line_ends,
+        pool=account.pool,
         created_at=account.created_at,
         logins=[known.login for known in logins if not known.is_revoked],
         revoked_logins=[known.login for known in logins if known.is_revoked],
@@ -221,6 +228,7 @@ def _changed(before: Account, change: AccountChange) -> Account:
         normalises_line_ends=(
             before.normalises_line_ends if change.normalises_line_ends is UNSET else change.normalises_line_ends
         ),
+        pool=before.pool if change.pool is UNSET else change.pool,
     )
 
 
@@ -233,7 +241,7 @@ def _rules(texts: list[str]) -> tuple[IdentityRule, ...]:
         raise Invalid(f"identity rule {error}") from None
 
 
-_CHANGEABLE = ("reseller", "shared_host", "contact", "domains", "identity_rules", "normalises_line_ends")
+_CHANGEABLE = ("reseller", "shared_host", "contact", "domains", "identity_rules", "normalises_line_ends", "pool")
 
 
 def _differences(before: Account, after: Account) -> AuditDetail:
@@ -269,4 +277,6 @@ def _undo_of_change(before: Account, after: Account) -> str:
         words += rules or ["--usual-identity"]
     if before.normalises_line_ends != after.normalises_line_ends:
         words.append("--normalise-line-ends" if before.normalises_line_ends else "--refuse-bare-line-ends")
+    if before.pool != after.pool:
+        words += ["--pool", before.pool]
     return shell("account", "set", before.name, *words) if words else ""

@@ -124,6 +124,7 @@ def account_show(context: Context, name: str, as_json: bool) -> None:
     default=None,
     help="Bare CR and LF become CRLF, or are refused.",
 )
+@click.option("--pool", help="Egress pool of its own (`mailweir pool`); '': those of all.")
 @as_json_option
 @dry_run_option
 @click.pass_obj
@@ -147,6 +148,7 @@ def account_set(context: Context, /, **options: Any) -> None:
         remove_domains=list(options["remove_domains"]),
         identity_rules=list(options["identity_rules"]) if has_rules else UNSET,
         normalises_line_ends=given("normalises_line_ends"),
+        pool=given("pool"),
         dry_run=options["dry_run"],
     )
     changed = ask_desk(context, lambda desk: desk.change_account(options["name"], change))

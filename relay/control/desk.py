@@ -4,13 +4,19 @@ from relay.clock import Clock
 from relay.control.accounts import Accounts, InSpool
 from relay.control.allowances import LimitDesk, Networks, Resellers
 from relay.control.credentials import Credentials
+from relay.control.pools_desk import PoolsDesk, WarmupDesk
+from relay.control.sources_desk import SourcesDesk
 from relay.control.state import State
+from relay.delivery.egress import Egress
 
 
 class Desk:
     """One desk per subject; each checks the principal's role and scope itself."""
 
-    def __init__(self, state: State, clock: Clock, in_spool: InSpool) -> None:
+    def __init__(self, state: State, clock: Clock, in_spool: InSpool, egress: Egress | None = None) -> None:
+        """`egress`: the running relay's, None without one."""
         self.accounts = Accounts(state, in_spool)
         self.credentials = Credentials(state, clock)
         self.networks, self.limits, self.resellers = Networks(state), LimitDesk(state), Resellers(state)
+        self.sources, self.pools = SourcesDesk(state, clock, egress), PoolsDesk(state)
+        self.warmup = WarmupDesk(state, clock, egress)

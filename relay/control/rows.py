@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
-from relay.control import rows_of_tree, schema
+from relay.control import rows_of_egress, rows_of_tree, schema
+from relay.control.rows_of_egress import EgressRows
 from relay.control.rows_of_tree import Tree
 from relay.policy.decision import Decision, Effect, Proposal
 
@@ -14,6 +15,7 @@ class Everything(NamedTuple):
     """What the relay keeps in memory."""
 
     tree: Tree
+    egress: EgressRows
     decisions: list[Decision]
 
 
@@ -21,7 +23,9 @@ def load(connection: Connection) -> Everything:
     """Read the whole state; decisions in the order in which they began."""
     decisions = select(schema.decision).order_by(schema.decision.c.starts_at, schema.decision.c.sequence)
     return Everything(
-        rows_of_tree.load(connection), [_decision(row._asdict()) for row in connection.execute(decisions)]
+        rows_of_tree.load(connection),
+        rows_of_egress.load(connection),
+        [_decision(row._asdict()) for row in connection.execute(decisions)],
     )
 
 

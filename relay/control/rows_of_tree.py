@@ -170,6 +170,7 @@ def _account_values(account: Account) -> dict[str, object]:
         "is_suspended": account.is_suspended,
         "identity_rules": [asdict(rule) for rule in account.identity_rules],
         "normalises_line_ends": account.normalises_line_ends,
+        "pool": account.pool,
     }
 
 
@@ -202,6 +203,7 @@ def _account(row: Row[Any], domains: Iterable[str]) -> Account:
         is_suspended=row.is_suspended,
         identity_rules=tuple(IdentityRule(**rule) for rule in row.identity_rules),
         normalises_line_ends=row.normalises_line_ends,
+        pool=row.pool,
         created_at=row.created_at,
     )
 

@@ -61,6 +61,7 @@ account = Table(
     Column("identity_rules", JSON, nullable=False),
     Column("normalises_line_ends", Boolean, nullable=False),
     Column("removed_at", Instant),
+    Column("pool", String(64), nullable=False),
 )
 
 domain = Table(
@@ -147,6 +148,26 @@ verp_key = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("secret", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
+)
+
+egress_source = Table(
+    "egress_source",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("address", String(64), nullable=False),
+    Column("ehlo", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("is_warming", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# A pool exists while it has members; the five of delivery/sources.py always do.
+egress_member = Table(
+    "egress_member",
+    metadata,
+    Column("pool", String(64), primary_key=True),
+    Column("source", String(64), ForeignKey("egress_source.name"), primary_key=True),
+    Column("weight", Integer, nullable=False),
 )
 
 decision = Table(

@@ -1,4 +1,5 @@
-"""The relay's state, in memory for the hot path: the tree (customers.py), its logins (logins.py) and the decisions.
+"""The relay's state, in memory for the hot path: the tree (customers.py), its logins (logins.py), what
+mail leaves through (outgoing.py) and the decisions.
 
 A change is in memory at once, is acknowledged after its commit, and is taken back when the commit fails. Each is one
 transaction together with its audit row. Nothing here asks what a principal may do: commands.py and accounts.py do.
@@ -15,6 +16,7 @@ from relay.control import audit, rows, verp_keys
 from relay.control.audit import Act
 from relay.control.database import Database
 from relay.control.logins import Logins
+from relay.control.outgoing import Outgoing
 from relay.control.standings import Standings
 from relay.control.views import AuditEntry
 from relay.delivery.verp import Key
@@ -28,6 +30,7 @@ class State(Logins):
 
     def __init__(self, database: Database, node: str, clock: Clock, loaded: rows.Everything) -> None:
         super().__init__(database, node, clock, loaded.tree)
+        self.egress = Outgoing(database, node, clock, loaded.egress)
         self.standings = Standings(loaded.decisions)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)

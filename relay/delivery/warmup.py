@@ -177,7 +177,7 @@ class WarmUp:
         return self.plan.quota(row.stage, destination)
 
 
-def per_hour(quota: int) -> float:
+def per_hour(quota: int) -> int:
     """The most that may leave in an hour at a day's quota; in any hour, so rounded up."""
     return math.ceil(quota / 24 * _EVENLY)
 
