@@ -69,6 +69,8 @@ _SENDERS = 100_000  # whose signals are in memory
 _SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
 _LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
 _SHAPING_KEPT_SECONDS = 10 * 365 * 86_400.0  # an operator's suspension has no other end than his own word
+_WARMUP_KEPT_SECONDS = 400 * 86_400.0  # a plan may wait longer than its source may be idle
+_REST_KEPT_SECONDS = 7 * 86_400.0  # the longest rest, and the clean day after it
 
 
 class StartFailure(Exception):
@@ -92,6 +94,7 @@ class Core:
     ledger: Ledger
     shaper: Shaper
     misconfigured: Misconfigured
+    egress: Egress
     content: ContentPool | BareContent
     signers: list[Signer]
     secret: bytes
@@ -167,6 +170,8 @@ async def start_core(
     authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
     stack.callback(authenticator.close)
     signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
+    egress = Egress(settings.node.hostname)
+    state.egress.feed(egress)
     misconfigured = Misconfigured(journal)
     await _remember(
         settings,
@@ -177,6 +182,8 @@ async def start_core(
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
         Table("misconfigured", misconfigured, DAY_SECONDS),
+        Table("warmup", egress.warmup, _WARMUP_KEPT_SECONDS),
+        Table("ip_state", egress.ip_states, _REST_KEPT_SECONDS),
         *tls.tables(),
     )
     content, signers = content_stage(settings, state.book)
@@ -193,6 +200,7 @@ async def start_core(
         ledger=ledger,
         shaper=shaper,
         misconfigured=misconfigured,
+        egress=egress,
         content=content,
         signers=signers,
         secret=secret,
@@ -261,6 +269,7 @@ def wire(core: Core) -> Parts:
         signals=core.signals,
         shaping=ShapingDesk(state, clock, core.shaper, courier.stats),
         clock=clock,
+        egress=core.egress,
     )
     gate = _gate(core)
     receiver = Receiver(

@@ -20,6 +20,7 @@ from relay.control.access import require, require_whole_tree
 from relay.control.account_routes import AccountRoutes
 from relay.control.commands import Commands
 from relay.control.desk import Desk
+from relay.control.egress_routes import EgressRoutes
 from relay.control.errors import Refusal, Unauthorized
 from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
@@ -84,6 +85,7 @@ def build_app(
             *_guarded(accounts.table(), authenticated),
             *_guarded(ShapingRoutes(commands.shaping).table(), authenticated),
             *_guarded(more, authenticated),
+            *_guarded(EgressRoutes(commands.desk).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )
@@ -91,7 +93,8 @@ def build_app(
 
 def build_desk(desk: Desk, principal: Principal, more: Routes = ()) -> Starlette:
     """Make the part of it that needs the state only, for one principal who has come in already."""
-    return _app(_guarded([*AccountRoutes(desk).table(), *more], lambda request: principal))
+    table = [*AccountRoutes(desk).table(), *EgressRoutes(desk).table(), *more]
+    return _app(_guarded(table, lambda request: principal))
 
 
 def _app(routes: Sequence[Route]) -> Starlette:

@@ -37,6 +37,7 @@ from relay.tree import NEWCOMERS_HELD, Principal, Role, is_group
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
+    from relay.delivery.egress import Egress
 
 # What is spooled already is parked too: spec 2.5
 _PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
@@ -55,10 +56,11 @@ class Commands:
         signals: Signals,
         shaping: ShapingDesk,
         clock: Clock,
+        egress: "Egress | None" = None,
     ) -> None:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
-        self.desk, self.shaping = Desk(state, clock, self._in_spool), shaping
+        self.desk, self.shaping = Desk(state, clock, self._in_spool, egress), shaping
         self.questions = Questions(state, spool, courier, clock)
         self.on_decided: Callable[[Effect], None] = lambda _effect: None
 

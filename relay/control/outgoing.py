@@ -10,6 +10,7 @@ from relay.control.database import Database
 from relay.control.errors import Conflict, NotFound
 from relay.control.views import AuditDetail
 from relay.control.writer import Undo, Writer, put
+from relay.delivery.egress import Egress
 from relay.delivery.sources import DEFAULT_POOLS, EgressSource
 from relay.tree import Principal
 
@@ -17,13 +18,19 @@ from relay.tree import Principal
 class Outgoing(Writer):
     """Read without awaiting; write with `await`, from the event loop only.
 
-    `on_changed` is called after each change in memory, also when that is taken back.
+    `on_changed` is called after each change in memory, also when that is taken back; by then the fed Egress knows it.
     """
 
     def __init__(self, database: Database, node: str, clock: Clock, loaded: rows.EgressRows) -> None:
         super().__init__(database, node, clock)
         self.sources, self.pools = loaded
+        self._egress: Egress | None = None
         self.on_changed: Callable[[], None] = lambda: None
+
+    def feed(self, egress: Egress) -> None:
+        """Let a relay's Egress use what is configured, from now on."""
+        self._egress = egress
+        egress.take_up(self.sources.values(), self.pools)
 
     def source(self, name: str) -> EgressSource:
         """Raises NotFound."""
@@ -102,7 +109,12 @@ class Outgoing(Writer):
     async def _changed(self, write: Callable[..., None], principal: Principal, act: Act, undo: Undo) -> None:
         def undo_and_tell() -> None:
             undo()
-            self.on_changed()
+            self._tell()
 
-        self.on_changed()
+        self._tell()
         await self._audited(write, principal, act, undo_and_tell)
+
+    def _tell(self) -> None:
+        if self._egress is not None:
+            self.feed(self._egress)
+        self.on_changed()

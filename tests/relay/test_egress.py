@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.destinations import Host
 from relay.delivery.egress import Egress, Source
-from relay.delivery.families import IpVersion, in_order
 from relay.delivery.replies import Category
 from relay.delivery.rotation import Rotation
 from relay.delivery.sources import DEFAULT_POOLS, EgressSource, SourceState
@@ -222,24 +220,6 @@ def test_other_sources_are_taken_up_while_running_and_a_removed_one_is_forgotten
     assert set(turns(room, "good", 3)) == {"ip2"}
     assert dict(room.warmup.dirty()) == {"ip1|google": b"", "ip1|yahoo": b""}
     assert dict(room.ip_states.dirty()) == {"ip1|yahoo": b""}
-
-
-FOUR, SIX = Host("mx1", "192.0.2.1", 25), Host("mx1", "2001:db8::1", 25)
-SECOND = Host("mx2", "2001:db8::2", 25), Host("mx2", "192.0.2.2", 25)
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ("4-first", [FOUR, SIX, SECOND[1], SECOND[0]]),
-        ("6-first", [SIX, FOUR, SECOND[0], SECOND[1]]),
-        ("4", [FOUR, SECOND[1]]),
-        ("6", [SIX, SECOND[0]]),
-    ],
-)
-def test_addresses_are_tried_by_family_within_each_exchanger(version: IpVersion, expected: list[Host]) -> None:
-    assert in_order([FOUR, SIX, *SECOND], version) == expected
-    assert in_order([SECOND[0]], "4") == []
 
 
 def test_a_source_has_the_family_of_its_address() -> None:
