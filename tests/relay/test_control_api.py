@@ -37,6 +37,7 @@ from relay.control.views import (
 from relay.delivery.courier import Courier
 from relay.delivery.providers import load_providers
 from relay.delivery.shaping import Shaper
+from relay.delivery.egress import Egress
 from relay.events import Action, Reception, Record, decode
 from relay.policy.decision import Effect, Proposal, Standing
 from relay.policy.signals import Signals
@@ -68,6 +69,7 @@ class Room:
     signals: Signals
     clock: SteppedClock
     commands: Commands
+    egress: Egress
     folder: Path
     port: int
     shaper: Shaper
@@ -147,6 +149,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         audience=lambda message: addressee(message.mail_from, message.sender, None, is_stopped=False),
     )
     shaper = Shaper(load_providers(None, Delivery()))
+    egress = Egress("relay.example")
+    state.egress.feed(egress)
     commands = Commands(
         state=state,
         spool=spool,
@@ -155,11 +159,12 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         signals=signals,
         shaping=ShapingDesk(state, clock, shaper, courier.stats),
         clock=clock,
+        egress=egress,
     )
     house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)
     app = build_app(commands, state, house, PRINCIPALS)
     async with serve(app, "127.0.0.1", 0) as port:
-        room = Room(state, spool, journal, signals, clock, commands, folder, port, shaper)
+        room = Room(state, spool, journal, signals, clock, commands, egress, folder, port, shaper)
         await room.ask(lambda client: client.add_account(NewAccount(name="acme")))
         yield room
     await spool.stop()
