@@ -4,7 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
 from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.workshop import usual_ways
 from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
 from relay.settings import Delivery, Node, Route, Settings
@@ -66,7 +67,7 @@ class Delivering:
             audience=lambda message: addressee(
                 message.mail_from, message.sender, self.account, is_stopped=self.is_stopped
             ),
-            tls=self.tls,
+            ways=replace(usual_ways(self.settings), tls=self.tls),
         )
 
     async def _submit(self, report: bytes, to: str, about: SpooledMessage) -> None:

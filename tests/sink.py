@@ -57,6 +57,7 @@ class Manner:
     tls: ssl.SSLContext | None = None
     starttls_reply: bytes = b"220 2.0.0 go ahead\r\n"
     breaks_tls: bool = False  # garbage instead of a handshake
+    stalls_tls: bool = False  # says yes to STARTTLS, and nothing more
     login: tuple[str, str] | None = None  # asked for before MAIL
     max_recipients: int = 1000
     max_mails: int = 10_000  # per connection; then 421 to MAIL
@@ -213,7 +214,11 @@ class _Session:
             await self._say(b"502 5.5.1 EHLO is not known here\r\n")
             return
         lines = ["sink.example", *(self._manner.extensions if verb == "EHLO" else ())]
-        if verb == "EHLO" and not self._tls and (self._manner.tls or self._manner.breaks_tls):
+        if (
+            verb == "EHLO"
+            and not self._tls
+            and (self._manner.tls or self._manner.breaks_tls or self._manner.stalls_tls)
+        ):
             lines.append("STARTTLS")
         await self._say(_multiline(250, lines))
 
@@ -221,6 +226,8 @@ class _Session:
         await self._say(self._manner.starttls_reply)
         if not self._manner.starttls_reply.startswith(b"220"):
             return bool(self._manner.starttls_reply)
+        if self._manner.stalls_tls:
+            await asyncio.sleep(3600)
         if self._manner.breaks_tls or self._manner.tls is None:
             await self._say(b"this is no TLS record at all\r\n" * 4)
             return False

@@ -46,7 +46,9 @@ class Routes:
         route = route or self._table.get(("", domain))
         if route is None:
             return self._all or Target(domain, domain)
-        return Target(domain, domain, tls=route.tls) if route.mode == "direct" and not route.host else _routed(route)
+        if route.host:
+            return _routed(route)
+        return Target(f"{domain} {route.tls}" if route.tls else domain, domain, tls=route.tls)
 
     def is_special(self, account: str) -> bool:
         """Whether mail of the account may go other ways than everybody's."""

@@ -59,9 +59,9 @@ class Sites:
         exchanges = await self._destinations.exchanges(domain)
         provider = self._providers.of(exchanges)
         if not provider.suffixes:
-            site = Site(domain, domain, target)
-        elif await self._destinations.has_tls_terms(domain):
-            site = Site(provider.name, f"{provider.name} {domain}", target)
+            site = Site(domain, target.key, target)
+        elif target.tls or await self._destinations.has_tls_terms(domain):
+            site = Site(provider.name, f"{provider.name} {target.key}", target)
         else:
             key = f"{provider.name} {' '.join(sorted(exchanges))}"
             site = Site(provider.name, key, target, is_shared=True)

@@ -311,8 +311,9 @@ async def test_a_sink_is_served_in_clear_text(tmp_path: Path, tls: ssl.SSLContex
         ({"starttls_reply": b""}, 2),
         ({"starttls_reply": b"220 go\r\n250 injected\r\n"}, 2),
         ({}, 2),
+        ({"stalls_tls": True}, 2),
     ],
-    ids=["454", "garbage", "cut", "injected", "broken handshake"],
+    ids=["454", "garbage", "cut", "injected", "broken handshake", "stalled"],
 )
 @story
 async def test_broken_tls_falls_back_to_clear_text(tmp_path: Path, manner: dict[str, Any], sessions: int) -> None:
