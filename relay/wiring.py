@@ -297,6 +297,7 @@ def wire(core: Core) -> Parts:
     parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
+    commands.shaping.on_changed = courier.look_again
     return parts
 
 

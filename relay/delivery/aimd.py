@@ -1,7 +1,8 @@
 """What a destination's refusals teach: halve at once, recover slowly (additive increase, multiplicative decrease).
 
 Spec 2.9: on a rate-type 4yz rate and connections are halved, at least 1 remains; 10 % of what there was before comes
-back every 10 minutes without such a reply. Pure functions on values.
+back every 10 minutes without such a reply. One that complains of connections halves these only: a hop that allows two
+of them takes as many messages as before. Pure functions on values.
 """
 
 import math
@@ -28,14 +29,17 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 def cut(before: Learned | None, rate: float, connections: int, reply: str, now: float) -> Learned:
-    """Halve. `rate` and `connections`: what is in force without anything learned (rate 0: unknown)."""
+    """Halve. `connections`: what is in force without anything learned; `rate`: likewise, 0: leave the rate alone."""
     if before is None or now >= ends_at(before):
         before = Learned(rate, rate, connections, connections, -math.inf, now, reply)
     if now - before.cut_at < SAME_EVENT_SECONDS:
         return msgspec.structs.replace(before, heard_at=now)
+    if rate and not before.base_rate:
+        before = msgspec.structs.replace(before, base_rate=rate, rate=rate)
+    old_rate = rate_of(before, now)
     return Learned(
         base_rate=before.base_rate,
-        rate=max(min(1.0, before.base_rate), rate_of(before, now) / 2),
+        rate=max(min(1.0, before.base_rate), old_rate / 2) if rate else old_rate,
         base_connections=before.base_connections,
         connections=max(1.0, _recovered(before.connections, before.base_connections, before, now) / 2),
         cut_at=now,

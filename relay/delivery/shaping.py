@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable
 from relay.delivery import aimd, google
 from relay.delivery.providers import Providers
 from relay.delivery.replies import OwnReply
-from relay.delivery.shaping_effects import ShapingEffect, blames_of, is_rate_reply, is_senders_own
+from relay.delivery.shaping_effects import (
+    ShapingEffect,
+    blames_of,
+    is_about_connections,
+    is_rate_reply,
+    is_senders_own,
+)
 from relay.delivery.shaping_lane import Lane, learned_effects, procedure_effect
 from relay.delivery.shaping_lanes import Lanes, put
 from relay.delivery.shaping_rules import Kind, ShapingRule
@@ -19,6 +25,7 @@ from relay.reply import Reply
 
 _BUSY_SECONDS = 1.0  # as many connections as may be: one may have ended then
 _OPENING_SECONDS = 1.0  # a connection that would wait longer for its first message is not opened yet
+_ASK_AGAIN_SECONDS = 900.0  # what is stopped for longer is asked about anew: a person may end it earlier
 _BY_HAND = "by-hand"
 
 
@@ -46,7 +53,7 @@ class Shaper:
         if now >= lane.changes_at:
             lanes.refresh(lane, now)
         if lane.resumes_at > now:
-            return lane.resumes_at - now
+            return min(lane.resumes_at - now, _ASK_AGAIN_SECONDS)
         total = place.provider.connections_total
         if lane.open >= lane.connections or (total is not None and place.open >= total):
             return _BUSY_SECONDS
@@ -76,7 +83,7 @@ class Shaper:
         if now >= lane.changes_at:
             lanes.refresh(lane, now)
         if lane.resumes_at > now:
-            return lane.resumes_at - now
+            return min(lane.resumes_at - now, _ASK_AGAIN_SECONDS)
         if lane.pace.interval:
             wait = lane.pace.take(now)
             if wait > 0:
@@ -156,8 +163,9 @@ class Shaper:
 
     def _learn(self, lane: Lane, line: str, now: float) -> list[ShapingEffect]:
         self._lanes.refresh(lane, now)
-        limits = [rate for rate in (lane.pace.per_minute, lane.observed(now)) if rate]
-        lane.learned = aimd.cut(lane.learned, min(limits, default=0.0), lane.connections, line, now)
+        rates = () if is_about_connections(line) else (lane.pace.per_minute, lane.observed(now))
+        rate = min((rate for rate in rates if rate), default=0.0)
+        lane.learned = aimd.cut(lane.learned, rate, lane.connections, line, now)
         self._lanes.changed(lane, now)
         return learned_effects(lane, lane.learned, now) if lane.learned.cut_at == now else []
 

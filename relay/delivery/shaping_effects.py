@@ -23,6 +23,8 @@ _SENDERS_OWN = frozenset({"dkim", "spf", "url", "message"})
 # One mailbox gets too much: nobody else's mail has to wait for that
 _OF_ONE_MAILBOX = re.compile(r"receiving mail|(user|mailbox|recipient) .{0,30}(rate|too (many|quickly))", re.IGNORECASE)
 
+_OF_CONNECTIONS = re.compile(r"connections?\b|connexions\b|sessions?\b|concurren", re.IGNORECASE)
+
 
 class ShapingEffect(msgspec.Struct, frozen=True, kw_only=True):
     """One effect; `source` "": all egress sources. `value` as in Kind. Instants are Unix seconds.
@@ -75,3 +77,12 @@ def is_rate_reply(reply: Reply) -> bool:
         and classify(reply).category is Category.RATE_LIMITED
         and not _OF_ONE_MAILBOX.search(reply.text)
     )
+
+
+def is_about_connections(text: str) -> bool:
+    """Tell whether a rate reply complains of connections, not of messages.
+
+    >>> is_about_connections("too many concurrent connections"), is_about_connections("too many messages")
+    (True, False)
+    """
+    return _OF_CONNECTIONS.search(text) is not None

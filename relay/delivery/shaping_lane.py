@@ -65,10 +65,12 @@ class Lane:
         self.sent, self.minute_ends_at = 0, now + _MINUTE
 
     def observed(self, now: float) -> float:
-        """Messages a minute, lately."""
+        """Messages a minute, lately; two in the first second are no pace of two a minute."""
         if now >= self.minute_ends_at:
             self.roll(now)
-        return float(max(self.sent, self._sent_before))
+        if self._sent_before:
+            return float(max(self.sent, self._sent_before))
+        return self.sent * _MINUTE / max(1.0, now - (self.minute_ends_at - _MINUTE))
 
     # ---- what is in force ----
 

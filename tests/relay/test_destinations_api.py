@@ -78,7 +78,7 @@ def test_a_suspension_by_hand_is_in_force_audited_and_ends(tmp_path: Path) -> No
         assert (changed.destination, changed.is_known) == ("yahoo", True)
         assert changed.undo == "mailweir dest resume yahoo --source mta1 --by-hand"
         assert [effect.until_at for effect in changed.effects] == [START + timedelta(minutes=30)]
-        assert room.shaper.message_wait("yahoo", "mta1", now) == 1800
+        assert room.shaper.message_wait("yahoo", "mta1", now + 1799) == 1
         assert room.shaper.message_wait("yahoo", "mta2", now) == 0
         entry = (await room.ask(lambda relay: relay.audit()))[0]
         assert (entry.principal, entry.command, entry.target) == ("admin", "destination.suspend", "yahoo")
