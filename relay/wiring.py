@@ -251,8 +251,9 @@ def wire(core: Core) -> Parts:
         on_outcome=outcome_counter(metrics, core),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
-        ways=Ways(core.shaper, Egress(settings.node.hostname), lambda parcel: parcel.message.mail_from, core.tls),
+        ways=Ways(core.shaper, core.egress, lambda parcel: parcel.message.mail_from, core.tls),
     )
+    state.egress.on_changed = courier.look_again
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = Digests(
         spool=core.spool,

@@ -18,6 +18,7 @@ from relay.delivery.warmup import WarmUp
 from relay.reply import Reply
 
 IMPLICIT = "default"
+_DRAINED_SECONDS = 5.0  # for a connection of a source that takes nothing new: long enough to end it
 _NOBODY_SECONDS = 600.0  # all sources are quarantined: only a person changes that
 
 
@@ -52,6 +53,7 @@ class Egress:
         active = {name: one for name, one in known.items() if one.state is SourceState.ACTIVE}
         self._is_configured = bool(known)
         self._addresses = {name: one.address for name, one in known.items()}
+        self._taking = frozenset(active) if known else frozenset((IMPLICIT,))
         self._warming = frozenset(name for name, one in active.items() if one.is_warming)
         own = {pool: self._sources(active, members) for pool, members in pools.items()}
         usual = own.get(FAIR) or self._sources(active, dict.fromkeys(active, 1))
@@ -60,8 +62,10 @@ class Egress:
         self._rounds.clear()
 
     def resolve(self, pool: str) -> str:
-        """The pool whose members serve this one; "": there is only the implicit source, or no pool of its own."""
-        return pool if pool in self._pools and self._is_configured else ""
+        """A name that pools treated alike share: "" is that of those without own members, while nothing warms up."""
+        if not self._is_configured:
+            return ""
+        return pool if pool in self._pools or (self._warming and not may_warm(pool)) else ""
 
     def is_warming(self, source: str) -> bool:
         """Tell whether each message of a source is counted against a plan."""
@@ -100,8 +104,13 @@ class Egress:
         return min(waits, default=_NOBODY_SECONDS)
 
     def message_wait(self, source: str, destination: str, now: float) -> float:
-        """0: one more message may go from this source, and is counted; else the seconds until its quota has room."""
-        return self.warmup.take(source, destination, now) if source in self._warming else 0.0
+        """0: one more message may go from this source, and is counted; else the seconds until its quota has room.
+
+        A source that was quarantined, retired or removed has none: its open connections take nothing new.
+        """
+        if source in self._warming:
+            return self.warmup.take(source, destination, now)
+        return 0.0 if source in self._taking else _DRAINED_SECONDS
 
     def give_back(self, source: str, destination: str) -> None:
         """The message counted last was not sent."""
@@ -169,7 +178,7 @@ class Egress:
 
     def _preferred(self, pool: str, destination: str, fit: list[Source], now: float) -> list[Source]:
         """Mail of good senders, and of dedicated pools, uses up what warm-up allows first; `fair` takes its turns."""
-        if not self._warming or pool == FAIR or not may_warm(pool):
+        if not self._warming or pool in ("", FAIR) or not may_warm(pool):
             return fit
         return [one for one in fit if self._is_cold(one, destination, now)] or fit
 

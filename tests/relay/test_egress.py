@@ -226,3 +226,26 @@ def test_a_source_has_the_family_of_its_address() -> None:
     room = egress(EgressSource("six", "2001:db8::1"), EgressSource("four", "192.0.2.1"))
 
     assert [(one.family, one.ehlo) for one in room.members("fair")] == [(6, "relay.example"), (4, "relay.example")]
+
+
+def test_open_connections_of_a_source_that_is_out_take_nothing_new() -> None:
+    room = egress(source(1), source(2))
+    assert room.message_wait("ip1", "google", NOW) == 0.0
+
+    room.take_up([source(1, SourceState.QUARANTINED), source(2)], {})
+
+    assert room.message_wait("ip1", "google", NOW) > 0
+    assert room.message_wait("default", "google", NOW) > 0
+    assert room.message_wait("ip2", "google", NOW) == 0.0
+
+
+def test_pools_share_a_name_only_where_their_mail_is_treated_alike() -> None:
+    assert {egress().resolve(pool) for pool in DEFAULT_POOLS} == {""}
+
+    room = egress(source(1), source(2), good={"ip1": 1})
+    assert [room.resolve(pool) for pool in ("good", "fair", "suspect", "gone")] == ["good", "", "", ""]
+
+    room = egress(source(1, warming=True), source(2))
+    assert [room.resolve(pool) for pool in ("fair", "suspect", "forward", "new")] == ["", "suspect", "forward", "new"]
+    assert set(turns(room, room.resolve("suspect"), 4)) == {"ip2"}
+    assert set(turns(room, room.resolve("fair"), 4)) == {"ip1", "ip2"}
