@@ -253,7 +253,6 @@ def wire(core: Core) -> Parts:
         audience=Audience(state, core.signals, clock).of,
         ways=Ways(core.shaper, core.egress, lambda parcel: parcel.message.mail_from, core.tls),
     )
-    state.egress.on_changed = courier.look_again
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = Digests(
         spool=core.spool,
@@ -298,7 +297,7 @@ def wire(core: Core) -> Parts:
     parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
-    commands.shaping.on_changed = courier.look_again
+    commands.shaping.on_changed = state.egress.on_changed = courier.look_again
     return parts
 
 
