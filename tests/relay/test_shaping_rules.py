@@ -1,5 +1,6 @@
 """The table of providers: every rule fires on its own example, and a table that cannot work does not start."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,16 @@ RULE = {
 def one_rule(provider: str = "yahoo", **changed: str) -> str:
     rows = "\n".join(f"{key} = {value}" for key, value in (RULE | changed).items() if value)
     return f"[[provider.{provider}.rule]]\n{rows}\n"
+
+
+def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "shaping.md").read_text()
+    (example,) = [block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "[provider." in block]
+
+    providers = overlaid(tmp_path, example)
+
+    assert "yahoo/ts03" not in {rule.id for rule in providers.named("yahoo").rules}
+    assert providers.named("bigisp").rules[0].id == "bigisp/slow-down"
 
 
 def test_a_good_rule_is_taken(tmp_path: Path) -> None:
