@@ -33,6 +33,7 @@ _EXPIRING = {
     "held_event": "logged_at",
     "auth_failure": "logged_at",
     "alarm": "logged_at",
+    "inbound": "logged_at",
     "complaint": "reported_at",
     "listing": "checked_at",
     "reputation": "computed_at",

@@ -110,8 +110,8 @@ def answer_of(case: Case) -> Answered | None:
     return Answered(account, once.key, once.digest, once.answer(case.verdict.reply), once.until.timestamp())
 
 
-def spooled(case: Case, hostname: str) -> SpooledMessage:
-    """The message as the spool keeps it."""
+def spooled(case: Case, hostname: str, return_domain: str) -> SpooledMessage:
+    """The message as the spool keeps it, with the domain of its return path."""
     arrival, sender = case.arrival, case.inputs.sender
     submission = arrival.submission
     flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
@@ -132,6 +132,7 @@ def spooled(case: Case, hostname: str) -> SpooledMessage:
         score=arrival.result.score,
         rule=case.verdict.rule,
         dsn=submission.dsn,
+        return_domain=return_domain,
     )
 
 

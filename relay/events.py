@@ -222,6 +222,26 @@ class Expiration(Attempt, frozen=True, kw_only=True, tag="Expiration"):
     told_why: str = ""
 
 
+class Inbound(Attributed, frozen=True, kw_only=True, tag="Inbound"):
+    """A report came back to a return path of ours, about this message and recipient; kept as it came in `file`, below
+    the data folder ("": not kept).
+
+    `forward_id` is the message that tells the original envelope sender; "": none does, and `withheld` says why.
+    """
+
+    recipient_id: int
+    recipient: str
+    report_type: str = "bounce"
+    mail_from: str = ""
+    client_ip: str
+    helo: str = ""
+    tls: str = ""
+    size_bytes: int
+    file: str = ""
+    forward_id: str = ""
+    withheld: str = ""
+
+
 class AuthFailure(Record, frozen=True, kw_only=True, tag="AuthFailure"):
     """A refused login. The login is given only as a keyed hash: people type passwords there."""
 
@@ -294,6 +314,7 @@ RelayRecord = (
     | Deferral
     | Bounce
     | Expiration
+    | Inbound
     | AuthFailure
     | DecisionLogged
     | AlarmRaised

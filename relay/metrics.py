@@ -26,6 +26,7 @@ class Metrics:
         self.refused = self._counter("refused", "Messages answered 4yz or 5yz", "rule")
         self.outcomes = self._counter("outcomes", "Recipients by outcome of an attempt", "outcome")
         self.failures_told = self._counter("failures_told", "Failed recipients by who hears of them", "told")
+        self.inbound = self._counter("inbound", "Reports to return paths of ours", "result")
         self.auth_failures = self._counter("auth_failures", "Logins refused for a wrong name or password")
         self.connections_refused = self._counter("connections_refused", "SMTP connections turned away", "reason")
         self.http_requests = self._counter("http_requests", "POST /v1/messages by status of the answer", "status")

@@ -18,7 +18,8 @@ from relay.control.errors import Invalid
 from relay.control.lock import AlreadyRunning, acquire
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
-from relay.front.entrances import entrances, inherited_sockets
+from relay.front.entrances import Entrance, entrances, inherited_sockets
+from relay.front.server import Doors
 from relay.front.tls import CertificateWatch
 from relay.log import show_messages
 from relay.reload import Reloader
@@ -78,6 +79,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         parts.digests.start()
         stack.push_async_callback(parts.digests.stop)
+        tending = asyncio.create_task(parts.returns.tend(parts.core.state))
+        stack.callback(tending.cancel)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
         watch = CertificateWatch(parts.doors.tls, settings.smtp.tls_certificate, settings.smtp.tls_key)
@@ -102,16 +105,20 @@ async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
 async def _open_doors(parts: Parts) -> None:
     opened = inherited_sockets()
     for entrance, sock in opened:
-        await parts.doors.open(entrance, sock)
+        await _doors_of(parts, entrance).open(entrance, sock)
     if opened:
         return  # systemd says where to listen: the addresses of the settings are those for a start without it
     for entrance in entrances(parts.core.settings.smtp):
         try:
-            await parts.doors.open(entrance)
+            await _doors_of(parts, entrance).open(entrance)
         except OSError as error:
             raise StartFailure(
                 f"cannot listen on {entrance.address}: {error.strerror or error}; see {entrance.key}"
             ) from error
+
+
+def _doors_of(parts: Parts, entrance: Entrance) -> Doors:
+    return parts.inbox if entrance.is_inbox else parts.doors
 
 
 async def _open_web(parts: Parts) -> None:
@@ -125,7 +132,8 @@ async def _open_web(parts: Parts) -> None:
 
 async def _close_doors(parts: Parts) -> None:
     # together: each may take smtp.stop_seconds
-    await asyncio.gather(parts.doors.close(parts.core.settings.smtp.stop_seconds), parts.web.close())
+    seconds = parts.core.settings.smtp.stop_seconds
+    await asyncio.gather(parts.doors.close(seconds), parts.inbox.close(seconds), parts.web.close())
     await parts.messages.close()
 
 

@@ -31,7 +31,7 @@ from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
 from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
-from relay.envelope import Submission
+from relay.envelope import Account, Submission
 from relay.events import Action, Features, Reception, Rejection
 from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
@@ -77,12 +77,14 @@ class Receiver:
         decide: Callable[[Proposal], Awaitable[Decision]],
         signers: list[Signer],
         reference_key: bytes,
+        return_domain_of: Callable[[Account, str], str],
         metrics: Metrics,
     ) -> None:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
+        self._return_domain_of = return_domain_of
         self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
@@ -231,7 +233,9 @@ class Receiver:
             due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
         )
         recipients = await self._spool.store(
-            spooled(case, self._settings.node.hostname),
+            spooled(
+                case, self._settings.node.hostname, self._return_domain_of(submission.account, submission.mail_from)
+            ),
             large or case.arrival.content,
             submission.recipients,
             record,

@@ -17,6 +17,7 @@ from relay.content.protocol import ModelError
 from relay.control.errors import Invalid
 from relay.control.views import Reloaded
 from relay.delivery.providers import load_providers
+from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
 from relay.settings import Settings, SettingsError, load
 from relay.wiring import Parts
@@ -119,6 +120,8 @@ class Reloader:
         parts.core.settings = settings
         parts.receiver.take_up(settings)
         parts.doors.take_up(smtp)
+        parts.inbox.take_up(inbox_smtp(settings))
+        parts.returns.take_up(settings)
         parts.messages.take_up(smtp)
         parts.web.take_up(smtp)
         parts.core.shaper.take_up(providers)

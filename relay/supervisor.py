@@ -211,8 +211,9 @@ def programs_of(settings: "Settings", env: Mapping[str, str] | None = None) -> l
     control, query, pages = settings.control.listen, settings.analytics.listen, settings.dashboard.listen
     web = (settings.web.listen,) if settings.web.listen else ()
     listens = {"relay": (control, *smtp, *web), "analytics": (query,), "dashboard": (pages,)}
+    doors = [entrance.address for entrance in entrances(settings.smtp) if not entrance.is_inbox]
     opened = {
-        "relay": f"SMTP on {', '.join(smtp)}; control API on {base_url(control)}{_web(settings)}",
+        "relay": f"SMTP on {', '.join(doors)}; control API on {base_url(control)}{_web(settings)}",
         "analytics": f"query API on {base_url(query)}",
         "dashboard": f"{base_url(pages)}   <- open this in a browser",
     }

@@ -3,14 +3,12 @@
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.routing import Route
@@ -41,11 +39,13 @@ from relay.events import AuthFailure
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
+from relay.front.inbox import inbox_doors
 from relay.front.lockdown import Lockdown
 from relay.front.server import Doors
 from relay.front.tls import ensure_certificate
 from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
+from relay.inbound import Returns
 from relay.metrics import Metrics
 from relay.misconfigured import DAY_SECONDS, Misconfigured
 from relay.observed import count, outcome_counter, show_gauges
@@ -55,6 +55,8 @@ from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.reporting import Reporting
+from relay.return_paths import ReturnPaths
+from relay.secret import node_secret
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool
@@ -62,7 +64,6 @@ from relay.spool.store import Spool
 _log = logging.getLogger("mailweir.node")
 _messages = logging.getLogger("mailweir.messages")
 
-_SECRET_BYTES = 32
 _TROUBLE_SECONDS = 10.0  # a balancer that is told so sends no mail, and only mail shows that it is over
 _FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next message finds out
 _SENDERS = 100_000  # whose signals are in memory
@@ -98,6 +99,7 @@ class Core:
     content: ContentPool | BareContent
     signers: list[Signer]
     secret: bytes
+    paths: ReturnPaths
     tls: TlsMemory
 
 
@@ -111,6 +113,8 @@ class Parts:
     digests: Digests
     receiver: Receiver
     doors: Doors
+    inbox: Doors
+    returns: Returns
     messages: Messages
     web: PublicWeb
     metrics: Metrics
@@ -138,7 +142,8 @@ class Parts:
             "demo": settings.demo,
             "pid": os.getpid(),
             "started_at": self.started_at,
-            "smtp": [entrance.address for entrance in entrances(settings.smtp)],
+            "smtp": [entrance.address for entrance in entrances(settings.smtp) if not entrance.is_inbox],
+            "inbox": settings.smtp.inbox_listen,
             "sessions": self.doors.sessions,
             "spool": self.core.spool.counts(),
             "content": self.core.content.stats(),
@@ -166,7 +171,8 @@ async def start_core(
     _refuse_open_relay(state)
     spool = _spool(settings, clock, journal, fail)
     stack.push_async_callback(spool.stop)
-    secret = _secret(settings.dir / "secret.key")
+    keys = await state.verp_keys(timedelta(days=settings.verp.rotate_days))
+    secret = node_secret(settings.dir / "secret.key")
     authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
     stack.callback(authenticator.close)
     signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
@@ -204,6 +210,7 @@ async def start_core(
         content=content,
         signers=signers,
         secret=secret,
+        paths=ReturnPaths(settings, clock, keys, state.book.domain),
         tls=tls,
     )
 
@@ -251,7 +258,7 @@ def wire(core: Core) -> Parts:
         on_outcome=outcome_counter(metrics, core),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
-        ways=Ways(core.shaper, core.egress, lambda parcel: parcel.message.mail_from, core.tls),
+        ways=Ways(core.shaper, core.egress, core.paths.of, core.tls),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = Digests(
@@ -286,6 +293,7 @@ def wire(core: Core) -> Parts:
         decide=commands.apply,
         signers=core.signers,
         reference_key=core.secret,
+        return_domain_of=core.paths.domain_for,
         metrics=metrics,
     )
     way = _doorway(core, receiver, gate, metrics)
@@ -293,7 +301,11 @@ def wire(core: Core) -> Parts:
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
     domains = make_desk(state, clock, lambda: core.settings)
-    way_in = Doors(way), messages, web
+    returns = Returns(
+        settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
+    )
+    doors, inbox = Doors(way), inbox_doors(way, settings, returns)
+    way_in = doors, inbox, returns, messages, web
     parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
@@ -349,17 +361,3 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         admit=gate.admit,
         is_limited=gate.is_limited,
     )
-
-
-def _secret(path: Path) -> bytes:
-    """The node's key for references and keyed hashes; made once, whole or not at all."""
-    secret = path.read_bytes() if path.exists() else b""
-    if len(secret) < _SECRET_BYTES:  # a full disk left it empty, and an empty key would sign for everybody
-        secret, draft = secrets.token_bytes(_SECRET_BYTES), path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    return secret

@@ -44,5 +44,6 @@ def _made(connection: Connection, keys: list[Key], node: str, now: datetime) -> 
     number = next(number % _IDS for number in range(after + 1, after + 1 + _IDS) if number % _IDS not in used)
     key = Key(number, secrets.token_bytes(_SECRET_BYTES), now)
     connection.execute(insert(schema.verp_key).values(id=key.id, secret=key.secret.hex(), created_at=now))
-    audit.append(connection, node, _OURSELVES, Act("verp.rotate", "", f"key {key.id}", {"before": len(keys)}), now)
+    if keys:  # the first one is no change of anything
+        audit.append(connection, node, _OURSELVES, Act("verp.rotate", "", f"key {key.id}", {"after": after}), now)
     return key

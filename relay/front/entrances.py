@@ -1,7 +1,7 @@
-"""Every listener for senders: the addresses of the settings, and the sockets that systemd has opened for us.
+"""Every SMTP listener: the addresses of the settings, and the sockets that systemd has opened for us.
 
 With systemd (sd_listen_fds(3)) ports below 1024 need no privilege. Names (FileDescriptorName=): `smtps` begins with
-TLS, `smtp` and `submission` offer STARTTLS; any other is an error.
+TLS, `smtp` and `submission` offer STARTTLS, `inbox` takes reports only; any other is an error.
 """
 
 import os
@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from relay.settings import SettingsError, Smtp
 
 _FIRST = 3  # SD_LISTEN_FDS_START
-_IMPLICIT_TLS = {"smtp": False, "submission": False, "smtps": True}
+_IMPLICIT_TLS = {"smtp": False, "submission": False, "smtps": True, "inbox": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What all sessions of one listener share; `key` names the setting that asks for it."""
+    """What all sessions of one listener share; `key` names the setting that asks for it. At an inbox no sender is let
+    in, only reports to our return paths."""
 
     address: str
     key: str = "smtp.listen"
     is_implicit_tls: bool = False
     may_auth_in_clear: bool = False
+    is_inbox: bool = False
 
 
 def entrances(smtp: Smtp) -> Iterator[Entrance]:
@@ -35,6 +37,8 @@ def entrances(smtp: Smtp) -> Iterator[Entrance]:
         yield Entrance(address, "smtp.tls_listen", is_implicit_tls=True)
     for address in smtp.clear_auth_listen:
         yield Entrance(address, "smtp.clear_auth_listen", may_auth_in_clear=True)
+    for address in smtp.inbox_listen:
+        yield Entrance(address, "smtp.inbox_listen", is_inbox=True)
 
 
 def inherited_sockets() -> list[tuple[Entrance, socket.socket]]:
@@ -52,7 +56,7 @@ def inherited_sockets() -> list[tuple[Entrance, socket.socket]]:
 def _taken(number: int, name: str) -> tuple[Entrance, socket.socket]:
     if name not in _IMPLICIT_TLS:
         raise SettingsError(
-            f"systemd passed a socket named {name!r}. Name it smtp, submission or smtps by FileDescriptorName= "
+            f"systemd passed a socket named {name!r}. Name it smtp, submission, smtps or inbox by FileDescriptorName= "
             "in its .socket unit"
         )
     os.set_inheritable(number, False)
@@ -60,4 +64,4 @@ def _taken(number: int, name: str) -> tuple[Entrance, socket.socket]:
     sock.setblocking(False)
     host, port = sock.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return Entrance(address, "systemd", is_implicit_tls=_IMPLICIT_TLS[name]), sock
+    return Entrance(address, "systemd", is_implicit_tls=_IMPLICIT_TLS[name], is_inbox=name == "inbox"), sock

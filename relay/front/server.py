@@ -27,8 +27,8 @@ _REASONS = {BUSY: "at_once", HASTY: "per_minute", ERRONEOUS: "errors", _FULL: "o
 class Doors:
     """All listeners, and who is inside."""
 
-    def __init__(self, way: Doorway) -> None:
-        self._way = way
+    def __init__(self, way: Doorway, kind: type[Door] = Door) -> None:
+        self._way, self._kind = way, kind
         self._servers: list[asyncio.Server] = []
         self._templates: list[Door] = []
         self._inside: dict[Visit, str] = {}
@@ -64,7 +64,7 @@ class Doors:
             # proto=IPPROTO_TCP is set by create_server's own getaddrinfo, else asyncio leaves Nagle on
             server = await loop.create_server(template.cloned, host, port, backlog=512)
         self._servers.append(server)
-        kind = "smtps" if entrance.is_implicit_tls else "smtp"
+        kind = "inbox" if entrance.is_inbox else "smtps" if entrance.is_implicit_tls else "smtp"
         _log.info("listening door=%s address=%s port=%d", kind, entrance.address, self.ports[-1])
 
     def take_up(self, settings: Smtp) -> None:
@@ -120,7 +120,7 @@ class Doors:
         return asyncio.get_running_loop().time()
 
     def _template(self, loop: asyncio.AbstractEventLoop, entrance: Entrance) -> Door:
-        template = Door(
+        template = self._kind(
             None,
             hostname=self._way.hostname,
             ident="ESMTP",

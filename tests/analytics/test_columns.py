@@ -20,6 +20,7 @@ TABLE = {
     events.AuthFailure: "auth_failure",
     events.DecisionLogged: "decision",
     events.AlarmRaised: "alarm",
+    events.Inbound: "inbound",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }
