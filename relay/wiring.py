@@ -163,10 +163,7 @@ async def start_core(
     journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
     journal.start()
     stack.callback(journal.close)
-    try:
-        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
-    except (StateFailure, sqlite3.Error) as error:
-        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
+    state = await _state(settings, clock)
     stack.push_async_callback(state.close)
     _refuse_open_relay(state)
     spool = _spool(settings, clock, journal, fail)
@@ -213,6 +210,13 @@ async def start_core(
         paths=ReturnPaths(settings, clock, keys, state.book.domain),
         tls=tls,
     )
+
+
+async def _state(settings: Settings, clock: Clock) -> State:
+    try:
+        return await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+    except (StateFailure, sqlite3.Error) as error:
+        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
 
 
 def _spool(settings: Settings, clock: Clock, journal: Journal, fail: Callable[[BaseException], None]) -> Spool:
@@ -268,16 +272,7 @@ def wire(core: Core) -> Parts:
         account_of=state.account_of_name,
         submit=reporting.submit_digest,
     )
-    commands = Commands(
-        state=state,
-        spool=core.spool,
-        courier=courier,
-        journal=journal,
-        signals=core.signals,
-        shaping=ShapingDesk(state, clock, core.shaper, courier.stats),
-        clock=clock,
-        egress=core.egress,
-    )
+    commands = _commands(core, courier)
     gate = _gate(core)
     receiver = Receiver(
         settings=settings,
@@ -297,20 +292,35 @@ def wire(core: Core) -> Parts:
         metrics=metrics,
     )
     way = _doorway(core, receiver, gate, metrics)
-    messages = Messages(way, settings.web, core.spool.answered)
-    routes = [Route("/v1/messages", messages.post, methods=["POST"])]
-    web = PublicWeb(settings, routes, way.tls if settings.web.tls else None)
     domains = make_desk(state, clock, lambda: core.settings)
     returns = Returns(
         settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
     )
-    doors, inbox = Doors(way), inbox_doors(way, settings, returns)
-    way_in = doors, inbox, returns, messages, web
+    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(settings, way, core.spool)
     parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again
     return parts
+
+
+def _commands(core: Core, courier: Courier) -> Commands:
+    return Commands(
+        state=core.state,
+        spool=core.spool,
+        courier=courier,
+        journal=core.journal,
+        signals=core.signals,
+        shaping=ShapingDesk(core.state, core.clock, core.shaper, courier.stats),
+        clock=core.clock,
+        egress=core.egress,
+    )
+
+
+def _web(settings: Settings, way: Doorway, spool: Spool) -> tuple[Messages, PublicWeb]:
+    messages = Messages(way, settings.web, spool.answered)
+    routes = [Route("/v1/messages", messages.post, methods=["POST"])]
+    return messages, PublicWeb(settings, routes, way.tls if settings.web.tls else None)
 
 
 def _gate(core: Core) -> Gate:
