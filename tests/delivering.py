@@ -12,7 +12,7 @@ from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
 from relay.delivery.tls_memory import TlsMemory
-from relay.delivery.workshop import usual_ways
+from relay.delivery.workshop import Ways, usual_ways
 from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
 from relay.settings import Delivery, Node, Route, Settings
@@ -54,7 +54,7 @@ class Delivering:
     fails_reports: bool = False
     account: Account = field(default_factory=lambda: Account("acme", domains=("example.org",)))
     is_stopped: bool = False
-    tls: TlsMemory = field(default_factory=TlsMemory)
+    ways: Ways | None = None
 
     def __post_init__(self) -> None:
         self.courier = Courier(
@@ -67,7 +67,7 @@ class Delivering:
             audience=lambda message: addressee(
                 message.mail_from, message.sender, self.account, is_stopped=self.is_stopped
             ),
-            ways=replace(usual_ways(self.settings), tls=self.tls),
+            ways=self.ways,
         )
 
     async def _submit(self, report: bytes, to: str, about: SpooledMessage) -> None:
@@ -87,6 +87,7 @@ class Delivering:
         due_unix: float | None = None,
         dsn: str = "",
         dsns: tuple[str, ...] = (),
+        pool: str = "",
     ) -> list[SpooledRecipient]:
         """Put a message into the spool only."""
         number = self.spool.reserve(len(addresses))
@@ -103,6 +104,7 @@ class Delivering:
             prefix=prefix,
             subject="order",
             dsn=dsn,
+            pool=pool,
         )
         record = Reception(
             **self.journal.stamp(),
@@ -168,6 +170,7 @@ async def delivering(
     before_start: Callable[[Delivering], Awaitable[None]] | None = None,
     stop_seconds: float = 3,
     tls: TlsMemory | None = None,
+    ways: Ways | None = None,
 ) -> AsyncIterator[Delivering]:
     """A running courier on the folder of the settings."""
     clock = clock or SystemClock()
@@ -176,7 +179,10 @@ async def delivering(
     failures: list[BaseException] = []
     spool = Spool(settings.dir / "spool", "mw1", journal, failures.append)
     spool.start()
-    parts = Delivering(settings, clock, spool, journal, tls=tls or TlsMemory())
+    ways = ways or usual_ways(settings)
+    if tls is not None:
+        ways = replace(ways, tls=tls)
+    parts = Delivering(settings, clock, spool, journal, ways=ways)
     try:
         if before_start is not None:
             await before_start(parts)

@@ -62,6 +62,7 @@ class Manner:
     max_recipients: int = 1000
     max_mails: int = 10_000  # per connection; then 421 to MAIL
     max_sessions: int = 10_000  # then 421 as greeting
+    refused_clients: dict[str, bytes] = field(default_factory=dict)  # address -> the reply to RCPT
 
 
 @dataclass
@@ -270,8 +271,11 @@ class _Session:
     async def _rcpt(self, address: str, parameters: tuple[str, ...]) -> bool:
         order = _order(address)
         reply = b"250 2.1.5 recipient ok\r\n"
+        client = self._writer.get_extra_info("peername")[0]
         if self._mail_from is None:
             reply = b"503 5.5.1 no MAIL\r\n"
+        elif client in self._manner.refused_clients:
+            reply = self._manner.refused_clients[client] + b"\r\n"
         elif order[0] == "reject":
             reply = _reply(order[1:], "not this one")
         elif order[0] == "grey" and self._is_first(address):

@@ -81,6 +81,7 @@ class Backlog:
                 for channel in self._channels.values():
                     for sender in channel.queue.senders():
                         self._note(sender, channel)
+        found.site = site  # its hosts may be looked up by another domain now
         return found
 
     def put(self, parcel: Parcel, channel: Channel) -> None:
