@@ -59,11 +59,16 @@ class Case:
         return self.arrival.message_id, self.inputs.sender.key, self.verdict.rule, self.inputs.score
 
 
+def header_of(content: bytes) -> bytes:
+    """The header block, without the empty line below it."""
+    end = content.find(b"\r\n\r\n")
+    return content[: end + 2] if end >= 0 else content
+
+
 def identified(submission: Submission) -> tuple[Identity, bytes]:
     """Who it is, and the content without the headers that said so."""
     content = submission.content
-    end = content.find(b"\r\n\r\n")
-    identity = identify(submission, content[: end + 2] if end >= 0 else content)
+    identity = identify(submission, header_of(content))
     start, kept = 0, []
     for begin, stop in identity.spans:
         kept.append(content[start:begin])

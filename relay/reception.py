@@ -19,6 +19,7 @@ from relay.case import (
     domain_of,
     facts,
     foreign_domain,
+    header_of,
     hops,
     identified,
     loop_verdict,
@@ -29,10 +30,12 @@ from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer
 from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
+from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
 from relay.envelope import Account, Submission
 from relay.events import Action, Features, Reception, Rejection
+from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
 from relay.policy.decision import Decision, Proposal, Standing, State
@@ -76,6 +79,7 @@ class Receiver:
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
         signers: list[Signer],
+        arc: ArcKeys,
         reference_key: bytes,
         return_domain_of: Callable[[Account, str], str],
         metrics: Metrics,
@@ -83,6 +87,7 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
+        self._arc = arc
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
         self._unnamed = UnnamedMail(settings, journal, metrics)
@@ -105,7 +110,7 @@ class Receiver:
         message_id = self._spool.message_id(number)
         taking = self._gate.settle(submission, identity.sender, began)
         try:
-            result = await self._assess(identity.sender, submission, content, message_id, taking)
+            result = await self._assess(identity, submission, content, message_id, taking)
             lockdown = await self._checked(identity.sender, submission, result)
         except BaseException as error:
             # the client left before anything was kept, or the disk is full: it will come again
@@ -149,8 +154,9 @@ class Receiver:
         return self._refuse(case)
 
     async def _assess(
-        self, sender: SenderId, submission: Submission, content: bytes, message_id: str, taking: Taking
+        self, identity: Identity, submission: Submission, content: bytes, message_id: str, taking: Taking
     ) -> ContentResult:
+        sender = identity.sender
         standing = self._state_of(sender.key).standing
         if not taking.use.is_allowed or submission.account.is_suspended or standing in _REFUSING:
             return _UNREAD  # refused whatever it says: a flood costs no content work
@@ -159,6 +165,7 @@ class Receiver:
         if large is not None:
             await large.seal(content)
         ref = reference(self._reference_key, message_id, sender.account, sender.key)
+        arc = await self._arc.order(header_of(content)) if identity.is_forwarded else None
         began = self._clock.unix()
         result = await self._content.assess(
             ContentRequest(
@@ -172,6 +179,7 @@ class Receiver:
                 offset=large.place.offset if large else 0,
                 length=large.place.length if large else 0,
                 account=sender.account,
+                arc=arc,
             )
         )
         self._metrics.content_wait_seconds.observe(self._clock.unix() - began)

@@ -26,6 +26,7 @@ from relay.control.commands import Commands
 from relay.control.errors import Invalid, StateFailure
 from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
+from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
 from relay.delivery.egress import Egress
 from relay.delivery.providers import load_providers
@@ -287,6 +288,7 @@ def wire(core: Core) -> Parts:
         state_of=state.state_of,
         decide=commands.apply,
         signers=core.signers,
+        arc=ArcKeys(settings.delivery, clock, core.signers[0] if core.signers else None),
         reference_key=core.secret,
         return_domain_of=core.paths.domain_for,
         metrics=metrics,

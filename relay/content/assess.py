@@ -13,6 +13,7 @@ from relay.content.message import Reading, read
 from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult, CustomerKey, unscored
 from relay.content.reasons import explain
+from relay.content.sealing import sealing_of
 from relay.content.tokens import Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
 from relay.delivery.body_hash import RelaxedBody
@@ -84,12 +85,13 @@ class Assessor:
         added = additions(request, head)
         keys = self._signing(request, reading)
         body = _body_hash(content, head.body_at) if keys else b""
+        sealed = sealing_of(request, head, content, body, self.ring) if keys else None
 
         def prefix(own: bytes) -> bytes:
             extra = split_head(added.extra + own).fields
             covered = cover([*added.repairs, *extra, *head.fields], body, [name for name, _ in extra])
             signatures = (signature(covered, by.domain, by.selector, by.key, request.received_unix) for by in keys)
-            return lines([*signatures]) + added.lines(own)
+            return lines([*(sealed(covered) if sealed else ()), *signatures]) + added.lines(own)
 
         fields: list[Field] = [*added.repairs, *split_head(request.extra).fields, *head.fields]
         message_id = next((value for name, value in fields if name.lower() == b"message-id"), b"")

@@ -54,6 +54,16 @@ class KeyChange(msgspec.Struct, frozen=True):
     drop: list[tuple[str, str, str]] = []
 
 
+class ArcOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Seal forwarded mail with the relay's key, and check the chain it has by these key records, which DNS gave.
+
+    "": there is no such record; absent: nobody knows.
+    """
+
+    signer: Signer
+    keys: dict[str, str] = {}
+
+
 class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message to read, score and sign.
 
@@ -77,6 +87,7 @@ class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offered: list[bytes] = []
     own: list[bytes] = []
     account: str = ""
+    arc: ArcOrder | None = None
 
     @property
     def size_bytes(self) -> int:
