@@ -21,7 +21,6 @@ class Channel:
     """The mail for one site through one egress pool, and the connections that serve it."""
 
     __slots__ = (
-        "__weakref__",
         "blocked_in",
         "ceiling",
         "down",
@@ -33,7 +32,6 @@ class Channel:
         "resting",
         "sessions",
         "site",
-        "unfit",
     )
 
     def __init__(self, pool: str, site: Site) -> None:
@@ -42,8 +40,8 @@ class Channel:
         self.fetched: deque[Parcel] = deque()  # large contents, checked and open
         self.fetching = self.sessions = 0
         self.resting: list[Link] = []
-        self.down: dict[str, tuple[float, Reply]] = {}  # source -> until when it cannot reach the hosts, and why
-        self.unfit: set[str] = set()  # sources whose address family none of the hosts has
+        # source -> until when it cannot reach the hosts, and why; None: none of them has an address of its family
+        self.down: dict[str, tuple[float, Reply | None]] = {}
         self.ceiling: tuple[float, int] = (0.0, 0)  # until then so many connections, as the hop has enough of us
         self.blocked_in = -1  # the pool's round in which no connection could be opened
         self.is_emptying = False

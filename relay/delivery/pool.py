@@ -156,8 +156,6 @@ class Pool(Handout):
         return None, _Obstacle(wait, found[0].reply if is_down else None)
 
     def _obstacle(self, channel: Channel, source: Source, now: float) -> _Obstacle:
-        if source.name in channel.unfit:
-            return _Obstacle(self._shop.settings.first_retry_seconds)
         until, count = channel.ceiling
         if until > now and channel.sessions >= count:
             return _Obstacle(until - now)
@@ -208,7 +206,7 @@ class Pool(Handout):
         try:
             return await self._shop.open(link)
         except NoAddress:
-            link.channel.unfit.add(link.source.name)
+            link.channel.down[link.source.name] = (self._shop.failure_until(), None)
             _log.info("no host of the source's family destination=%s source=%s", self.name, link.source.name)
         except RelayError as error:
             if link.channel.site.is_shared and error.reply.is_permanent:
