@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from relay.delivery.link import Link
 
 
+_MAX_CHANNELS = 1_000  # then those without mail are forgotten
+
+
 class Channel:
     """The mail for one site through one egress pool, and the connections that serve it."""
 
@@ -60,6 +63,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._channels: dict[tuple[str, str], Channel] = {}
+        self._next_sweep = _MAX_CHANNELS
         # Kept only while there are several channels, and emptied lazily: most destinations have one
         self._turns: deque[str] = deque()
         self._where: dict[str, deque[Channel]] = {}
@@ -74,6 +78,9 @@ class Backlog:
         """The channel of an egress pool and a site, made when it is asked for first."""
         found = self._channels.get((pool, site.key))
         if found is None:
+            if len(self._channels) >= self._next_sweep:
+                self.drop_idle()
+                self._next_sweep = len(self._channels) + _MAX_CHANNELS
             found = self._channels[(pool, site.key)] = Channel(pool, site)
             if len(self._channels) == 2:
                 for channel in self._channels.values():

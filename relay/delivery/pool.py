@@ -24,6 +24,7 @@ from relay.reply import RelayError, Reply
 _log = logging.getLogger("mailweir.delivery")
 
 _SLICE = 100  # parcels answered or put off before others get the loop
+_MOST_ASKED = 100  # channels in vain; the turns go on from there, so the others come next time
 _PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
 
 
@@ -112,8 +113,10 @@ class Pool(Handout):
         """Open one connection, for the channel whose turn it is among those that may have one."""
         if self._is_stopping:
             return
-        now, waits = self._shop.clock.unix(), []
+        now, waits = self._shop.clock.unix(), list[float]()
         for channel in self.backlog.turns():
+            if len(waits) >= _MOST_ASKED:
+                break
             if channel.is_emptying or channel.blocked_in == self._round:
                 continue
             source, obstacle = self._choose(channel, now)

@@ -115,3 +115,14 @@ def test_with_a_return_path_of_its_own_each_recipient_travels_alone() -> None:
     people = [SpooledRecipient(number, about, "x@d.example", "d.example") for number in (1, 2)]
 
     assert [len(item.recipients) for item in parcels_of(people, lambda one: one.destination)] == [1, 1]
+
+
+def test_channels_without_mail_are_forgotten_when_there_are_many() -> None:
+    backlog = Backlog()
+    busy = backlog.channel("", SITES["a"])
+    backlog.put(parcel("s"), busy)
+    for number in range(3000):
+        backlog.channel("", site(f"d{number}.example"))
+
+    assert len(list(backlog)) < 2000
+    assert [busy] == list(backlog.turns())
