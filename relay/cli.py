@@ -39,6 +39,7 @@ SUMMARIES = {
     "reseller": "Resellers, who answer for accounts: add, suspend, resume.",
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
+    "queue": "Mail that waits: look, try now, give up, pause.",
     "sender": "One end sender: show, hold, release.",
     "dest": "Destinations: ls, show, suspend, resume, override.",
     "shaping": "Rules on what providers reply: validate.",

@@ -263,6 +263,7 @@ def wire(core: Core) -> Parts:
         on_outcome=outcome_counter(metrics, core),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
+        pauses=state.pauses,
         ways=Ways(core.shaper, core.egress, core.paths.of, core.tls),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)

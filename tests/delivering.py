@@ -11,6 +11,7 @@ from typing import Any
 from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
+from relay.delivery.pauses import Pauses
 from relay.delivery.tls_memory import TlsMemory
 from relay.delivery.workshop import Ways, usual_ways
 from relay.envelope import Account
@@ -55,6 +56,7 @@ class Delivering:
     account: Account = field(default_factory=lambda: Account("acme", domains=("example.org",)))
     is_stopped: bool = False
     ways: Ways | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
     def __post_init__(self) -> None:
         self.courier = Courier(
@@ -67,6 +69,7 @@ class Delivering:
             audience=lambda message: addressee(
                 message.mail_from, message.sender, self.account, is_stopped=self.is_stopped
             ),
+            pauses=self.pauses,
             ways=self.ways,
         )
 

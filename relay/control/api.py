@@ -22,6 +22,7 @@ from relay.control.commands import Commands
 from relay.control.desk import Desk
 from relay.control.egress_routes import EgressRoutes
 from relay.control.errors import Refusal, Unauthorized
+from relay.control.queue_routes import QueueRoutes
 from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
 from relay.control.shaping_routes import ShapingRoutes
@@ -86,6 +87,7 @@ def build_app(
             *_guarded(ShapingRoutes(commands.shaping).table(), authenticated),
             *_guarded(more, authenticated),
             *_guarded(EgressRoutes(commands.desk).table(), authenticated),
+            *_guarded(QueueRoutes(commands.queue).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )

@@ -14,6 +14,7 @@ from relay.control.audit import Act
 from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
 from relay.control.questions import Questions
+from relay.control.queue_desk import QueueDesk
 from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.control.views import (
@@ -62,6 +63,9 @@ class Commands:
         self._journal, self._signals, self._clock = journal, signals, clock
         self.desk, self.shaping = Desk(state, clock, self._in_spool, egress), shaping
         self.questions = Questions(state, spool, courier, clock)
+        self.queue = QueueDesk(
+            state=state, spool=spool, courier=courier, clock=clock, account_of=self.questions.account_of
+        )
         self.on_decided: Callable[[Effect], None] = lambda _effect: None
 
     async def apply(self, proposal: Proposal) -> Decision:

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from relay.control import rows_of_egress, rows_of_tree, schema
 from relay.control.rows_of_egress import EgressRows
 from relay.control.rows_of_tree import Tree
+from relay.delivery.pauses import Pause, Paused
 from relay.policy.decision import Decision, Effect, Proposal
 
 
@@ -17,6 +18,7 @@ class Everything(NamedTuple):
     tree: Tree
     egress: EgressRows
     decisions: list[Decision]
+    pauses: list[Pause]
 
 
 def load(connection: Connection) -> Everything:
@@ -26,7 +28,17 @@ def load(connection: Connection) -> Everything:
         rows_of_tree.load(connection),
         rows_of_egress.load(connection),
         [_decision(row._asdict()) for row in connection.execute(decisions)],
+        [_pause(row._asdict()) for row in connection.execute(select(schema.pause).order_by(schema.pause.c.since))],
     )
+
+
+def put_pause(connection: Connection, kind: Paused, key: str, pause: Pause | None) -> None:
+    """Write the row of a pause, in the place of an older one; None: take it out."""
+    table = schema.pause
+    connection.execute(delete(table).where(table.c.kind == kind.value, table.c.key == key))
+    if pause is not None:
+        row = {"author": pause.author, "reason": pause.reason, "since": pause.since}
+        connection.execute(insert(table).values(kind=kind.value, key=key, **row))
 
 
 def insert_decision(connection: Connection, decision: Decision, now: datetime) -> None:
@@ -47,3 +59,7 @@ def insert_decision(connection: Connection, decision: Decision, now: datetime) -
 def _decision(row: dict[str, Any]) -> Decision:
     node, sequence = row.pop("node"), row.pop("sequence")
     return Decision(node, sequence, Proposal(**{**row, "effect": Effect(row["effect"])}))
+
+
+def _pause(row: dict[str, Any]) -> Pause:
+    return Pause(**{**row, "kind": Paused(row["kind"])})

@@ -191,6 +191,17 @@ decision = Table(
     Column("model", Text, nullable=False),
 )
 
+# `kind` and `key` as delivery/pauses.py has them.
+pause = Table(
+    "pause",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("key", String(640), primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

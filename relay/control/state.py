@@ -19,6 +19,7 @@ from relay.control.logins import Logins
 from relay.control.outgoing import Outgoing
 from relay.control.standings import Standings
 from relay.control.views import AuditEntry
+from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
 from relay.policy import decision
 from relay.policy.decision import Decision, Proposal
@@ -32,6 +33,7 @@ class State(Logins):
         super().__init__(database, node, clock, loaded.tree)
         self.egress = Outgoing(database, node, clock, loaded.egress)
         self.standings = Standings(loaded.decisions)
+        self.pauses = Pauses(loaded.pauses)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 
@@ -99,6 +101,17 @@ class State(Logins):
     async def note(self, principal: Principal, act: Act) -> None:
         """Write an audit row about something that is done elsewhere (the spool)."""
         await self._audited(lambda connection, now: None, principal, act)
+
+    async def pause(self, kind: Paused, key: str, pause: Pause | None, principal: Principal, act: Act) -> None:
+        """Put a pause in force, or with None lift it; in memory at once."""
+        before = self.pauses.get(kind, key)
+        self.pauses.put(kind, key, pause)
+        await self._audited(
+            lambda connection, now: rows.put_pause(connection, kind, key, pause),
+            principal,
+            act,
+            lambda: self.pauses.put(kind, key, before),
+        )
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:
         return await self._database.run(lambda connection: audit.newest(connection, limit))

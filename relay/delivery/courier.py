@@ -12,6 +12,7 @@ from relay.delivery.destinations import Destinations
 from relay.delivery.handshake import Handshake
 from relay.delivery.outcomes import Bookkeeper
 from relay.delivery.pager import Pager
+from relay.delivery.pauses import Pauses
 from relay.delivery.pool import Pool
 from relay.delivery.queues import Parcel, parcels_of
 from relay.delivery.replies import check_rules
@@ -61,6 +62,7 @@ class Courier:
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
         ways: Ways | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         """submit_dsn(report, recipient, message it is about) returns when the report is stored; `audience` says who
         hears of a message's failures.
@@ -79,6 +81,7 @@ class Courier:
             on_outcome=on_outcome,
             submit_dsn=submit_dsn,
             audience=audience,
+            pauses=Pauses() if pauses is None else pauses,
             spawn=self._spawn,
         )
         self._pager = Pager(
@@ -87,6 +90,7 @@ class Courier:
             deliver=self._deliver,
             room=lambda: _MAX_PARCELS - self._memory.parcels,
             is_in_flight=self._books.is_in_flight,
+            is_paused=self._is_lane_paused,
         )
         self._books.on_left, self._books.on_deferred = self._pager.left, self._pager.note
         self._books.on_released = self._release_bytes
@@ -161,8 +165,19 @@ class Courier:
         """Deliver fresh recipients of one message. Ignored while stopping: the next start finds them in the spool."""
         if self._is_stopping:
             return
+        by_hand = self._books.by_hand
+        if by_hand.pauses and (paused := [one for one in recipients if by_hand.is_paused(one)]):
+            self._spill(paused)
+            recipients = [one for one in recipients if one not in paused]
+            if not recipients:
+                return
         for parcel in parcels_of(recipients, self._way_of):
             self._queue(parcel, content)
+
+    @property
+    def books(self) -> Bookkeeper:
+        """Who ends recipients; for orders by hand."""
+        return self._books
 
     def expect(self, recipients: Sequence[SpooledRecipient]) -> None:
         """Deliver recipients that were stored with a due time, when it has come."""
@@ -261,12 +276,19 @@ class Courier:
         if self._is_stopping:
             self._books.release(parcel)
             return
-        self._books.begin(parcel)
-        self._pool(domain).settlement.answer(parcel, reply)
+        if self._books.begin(parcel):
+            self._pool(domain).settlement.answer(parcel, reply)
 
     def _sort_again(self, parcel: Parcel) -> None:
         self._memory.parcels += 1
         self._sorting.put(parcel)
+
+    def _is_lane_paused(self, lane: int) -> bool:
+        pauses = self._books.by_hand.pauses
+        if not pauses or (found := self._spool.lane_of(lane)) is None:
+            return False
+        sender, destination = found
+        return pauses.is_paused(destination, sender.partition("|")[0], sender)
 
     def _spill(self, recipients: Sequence[SpooledRecipient]) -> None:
         now = self._clock.unix()

@@ -83,13 +83,13 @@ class Handout:
             self._return(fetched)
         if channel.fetching >= _MAX_FETCHED:
             return None
-        parcel = channel.queue.get()
-        if parcel is not None:
+        while (parcel := channel.queue.get()) is not None:
             self._shop.memory.parcels -= 1
-            self._shop.books.begin(parcel)
-            if parcel.message.return_domain:
-                parcel.token_path = self._shop.ways.return_path(parcel)
-        return parcel
+            if self._shop.books.begin(parcel):
+                if parcel.message.return_domain:
+                    parcel.token_path = self._shop.ways.return_path(parcel)
+                return parcel
+        return None
 
     def _may_send(self, link: Link) -> bool:
         """Count one more message of the link's source, or note when it may send the next one."""

@@ -2,14 +2,16 @@
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relay.addressee import Addressee
 from relay.clock import Clock
+from relay.delivery.byhand import ByHand
+from relay.delivery.pauses import Pauses
 from relay.delivery.queues import Parcel, expires_at, reports_delay_at, retry_seconds, with_try_at
-from relay.delivery.replies import Category, Outcome, classify
+from relay.delivery.replies import Category, Outcome, OwnReply, classify
 from relay.delivery.telling import Late, News, Teller
 from relay.dsn_options import SUCCESS, notify_of
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
@@ -55,10 +57,11 @@ class Bookkeeper:
         on_outcome: Callable[[SpooledRecipient, Record], None],
         submit_dsn: Callable[[bytes, str, SpooledMessage], Awaitable[None]],
         audience: Callable[[SpooledMessage], Addressee],
+        pauses: Pauses,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._spool, self._journal, self._settings, self._clock = spool, journal, settings, clock
-        self._on_outcome = on_outcome
+        self._on_outcome, self.by_hand = on_outcome, ByHand(pauses)
         self._teller = Teller(
             spool=spool,
             settings=settings,
@@ -82,15 +85,43 @@ class Bookkeeper:
         self._teller.take_up(settings)
 
     def is_in_flight(self, number: int) -> bool:
-        return number in self._in_flight
+        """Tell whether somebody has it in hand: a connection, or an operator."""
+        return number in self._in_flight or self.by_hand.is_claimed(number)
 
-    def begin(self, parcel: Parcel) -> None:
-        """A parcel was taken from its queue."""
+    def begin(self, parcel: Parcel) -> bool:
+        """A parcel was taken from its queue. False: somebody has ordered that nothing of it is tried; drop it."""
+        if self.by_hand and not self._may_go(parcel):
+            return False
         for recipient in parcel.recipients:
             self._in_flight[recipient.id] = parcel
         if not parcel.has_waited and parcel.recipients[0].attempts == 0:
             parcel.has_waited = True
             self.on_first_attempt(self._clock.unix() - parcel.message.received_at.timestamp())
+        return True
+
+    def claim(self, ids: Iterable[int]) -> set[int]:
+        """Have no try of these begin; return those of which none is under way."""
+        return self.by_hand.claim(number for number in ids if number not in self._in_flight)
+
+    def bounce(self, claimed: Sequence[SpooledRecipient], reply: OwnReply, rule: str) -> None:
+        """Fail claimed recipients of one message without a try, and tell whom it concerns."""
+        parcel, now = Parcel(claimed[0].message, claimed, None), self._clock.now()
+        news = []
+        for recipient in claimed:
+            self._in_flight[recipient.id] = parcel
+            facts = self._facts(recipient, reply, recipient.destination, NO_WAY, now)
+            record = Bounce(**{**facts, "attempt": recipient.attempts}, category=reply.category, rule=rule)
+            news.append(News(recipient, reply, record))
+        self._teller.failed(parcel, news)
+        self._free(parcel)
+
+    def _may_go(self, parcel: Parcel) -> bool:
+        """Put aside what is paused: the spool keeps it, and no attempt is counted."""
+        for recipient in self.by_hand.sift(parcel):
+            self._postpone(recipient, self._clock.unix(), None)
+        if not parcel.recipients:
+            self._free(parcel)
+        return bool(parcel.recipients)
 
     def undo(self, parcel: Parcel) -> None:
         """It goes back there."""
@@ -221,6 +252,7 @@ class Bookkeeper:
 
     def _postpone(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:
         self._spool.defer(recipient, due_unix, record)
+        self.by_hand.unclaim((recipient.id,))
         self._leave(recipient)
         self.on_deferred(recipient, due_unix)
 

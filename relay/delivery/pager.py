@@ -46,9 +46,10 @@ class Pager:
         deliver: Callable[[Sequence[SpooledRecipient]], None],
         room: Callable[[], int],
         is_in_flight: Callable[[int], bool],
+        is_paused: Callable[[int], bool],
     ) -> None:
         self._spool, self._clock = spool, clock
-        self._deliver, self._room, self._is_in_flight = deliver, room, is_in_flight
+        self._deliver, self._room, self._is_in_flight, self._is_paused = deliver, room, is_in_flight, is_paused
         self._heap = LaneHeap()
         self._heads: dict[int, _Heads] = {}
         self._lane_of: dict[int, int] = {}
@@ -163,6 +164,8 @@ class Pager:
 
     def _page(self, lane: int) -> list[SpooledRecipient]:
         """The recipients of a lane that are due and not in memory yet; notes when to look again."""
+        if self._is_paused(lane):
+            return []  # `look` finds it again when the pause is over
         now, heads = self._clock.unix(), self._heads.get(lane, _Heads())
         limit = max(1, min(_PAGE, self._room())) + len(heads.ids)
         rows = self._spool.page(lane, math.inf, limit)

@@ -27,6 +27,16 @@ class Answers:
         ).fetchone()
         return int(row[0]) if row else None
 
+    def number_of(self, message_id: str) -> int:
+        """The number in a message's id; -1 when it is none of this node's."""
+        node, _, number = message_id.rpartition(".")
+        return int(number) if node == self._node and number.isascii() and number.isdigit() else -1
+
+    def lane_of(self, lane: int) -> tuple[str, str] | None:
+        """Sender and destination of a lane."""
+        row = self._reader.execute("SELECT sender, destination FROM lane WHERE id = ?", (lane,)).fetchone()
+        return (row[0], row[1]) if row else None
+
     def held(self, sender: str | None = None, account: str | None = None, limit: int = 500) -> list[HeldMessage]:
         """Parked messages, newest first; with the key of an account's newcomers, those parked under it."""
         return census.as_held(self._reader, census.held(self._reader, sender, account, limit), self._node)

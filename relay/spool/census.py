@@ -4,9 +4,11 @@ Reads only; nothing looks at every row unless it says so. `state != 0` stands wh
 partial index on state.
 """
 
+import json
 import logging
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from relay.spool.entry import CorruptEntry, HeldMessage, message_of
 from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
@@ -17,6 +19,36 @@ _log = logging.getLogger("mailweir.spool")
 # What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
 _GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
 _IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which queued recipients: all that fit what is given. `message` is a message's number, `sender` its key."""
+
+    destination: str = ""
+    account: str = ""
+    sender: str = ""
+    message: int = 0
+    reseller: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued recipient. due_unix None: fresh, in the courier's memory since it came."""
+
+    recipient_id: int
+    recipient: str
+    due_unix: float | None
+    attempts: int
+    destination: str
+    message: int
+    message_id: str
+    account: str
+    reseller: str
+    sender: str
+    mail_from: str
+    subject: str
+    received_unix: float
 
 
 def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
@@ -122,3 +154,60 @@ def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, 
         " (SELECT lane, sum(state != 1) AS waiting, sum(state = 1) AS held, min(due) AS due"
         " FROM recipient GROUP BY lane) JOIN lane l ON l.id = lane GROUP BY l.destination ORDER BY 2 DESC"
     ).fetchall()
+
+
+_WAITING = (
+    "SELECT r.id, r.address, r.due, r.attempts, l.destination, m.id, ? || '.' || m.id, m.account, m.reseller, m.sender,"
+    " m.mail_from, m.subject, m.received_unix"
+    " FROM recipient r JOIN lane l ON l.id = r.lane JOIN message m ON m.id = r.message WHERE r.state = 0"
+    " AND (? IS NULL OR m.reseller = ?)"
+)
+
+
+def queued(connection: sqlite3.Connection, node: str, wanted: Selection, limit: int) -> list[Waiting]:
+    """Up to `limit` queued recipients, lane by lane, each lane's oldest due first, fresh ones last.
+
+    Looks at every lane, and at as many recipients as it returns; for a connection beside the event loop.
+    """
+    given = (node, wanted.reseller, wanted.reseller)
+    if wanted.message:
+        rows = connection.execute(
+            f"{_WAITING} AND r.id >= m.id AND m.id = ? AND r.message = m.id AND r.id BETWEEN ? AND ? + m.rcpts"
+            " AND (? = '' OR m.account = ?) AND (? = '' OR m.sender = ?) AND (? = '' OR l.destination = ?)"
+            " ORDER BY r.id LIMIT ?",
+            (
+                *given,
+                *[wanted.message] * 3,
+                *[wanted.account] * 2,
+                *[wanted.sender] * 2,
+                *[wanted.destination] * 2,
+                limit,
+            ),
+        ).fetchall()
+        return [Waiting(*row) for row in rows]
+    found: list[Waiting] = []
+    lanes = _lanes(connection, wanted)
+    for lane in lanes:
+        rows = connection.execute(
+            f"{_WAITING} AND r.lane = ? AND r.due IS NOT NULL ORDER BY r.due LIMIT ?",
+            (*given, lane, limit - len(found)),
+        ).fetchall()
+        found += [Waiting(*row) for row in rows]
+        if len(found) == limit:
+            return found
+    rows = connection.execute(
+        f"{_WAITING} AND r.id >= ? AND r.due IS NULL"  # noqa: S608
+        " AND r.lane IN (SELECT value FROM json_each(?)) ORDER BY r.id LIMIT ?",
+        (*given, get_meta(connection, "fresh_from"), json.dumps(lanes), limit - len(found)),
+    ).fetchall()
+    return found + [Waiting(*row) for row in rows]
+
+
+def _lanes(connection: sqlite3.Connection, wanted: Selection) -> list[int]:
+    """The lanes that fit; a sender's key begins with its account and a bar."""
+    rows = connection.execute(
+        "SELECT id FROM lane WHERE (?1 = '' OR sender = ?1) AND (?2 = '' OR destination = ?2)"
+        " AND (?3 = '' OR substr(sender, 1, length(?3) + 1) = ?3 || '|') ORDER BY id",
+        (wanted.sender, wanted.destination, wanted.account),
+    ).fetchall()
+    return [int(lane) for (lane,) in rows]

@@ -40,6 +40,7 @@ from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
 from relay.spool import census, digests, idempotency, index, salvage
 from relay.spool.answers import FEW, Answers
+from relay.spool.backlog import Backlog
 from relay.spool.checkpoint import Checkpointer
 from relay.spool.commit import Call, Committer, Storing
 from relay.spool.contents import Contents
@@ -115,7 +116,7 @@ class Spool(Answers):
         self._segments = Segments(folder)
         self._writer = recovered_index(folder, self._segments, self._clock.unix(), longest_wait_seconds)
         self._next_id = index.get_meta(self._writer, "next_id") - ID_BLOCK
-        path = self.index_file = folder / "index.sqlite"
+        path = folder / "index.sqlite"
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("PRAGMA query_only = 1")
         self._large_files = LargeFiles(folder, index.large_segments(self._writer))
@@ -125,6 +126,7 @@ class Spool(Answers):
         self._committer.longest_wait_seconds = longest_wait_seconds
         self._contents = Contents(self._segments, self._large_files, self._reader)
         self._survey = Survey(path)
+        self.backlog = Backlog(path, node, self._call)
         self.origins = Origins(self._reader, self._call)
         self._marks = Marks()
         self._flush_scheduled = False
@@ -326,7 +328,7 @@ class Spool(Answers):
         message_ids: Sequence[str] | None,
         change: Callable[[sqlite3.Connection, Change, list[int]], None],
     ) -> list[HeldMessage]:
-        wanted = None if message_ids is None else [self._number(message_id) for message_id in message_ids]
+        wanted = None if message_ids is None else [self.number_of(message_id) for message_id in message_ids]
 
         def apply(connection: sqlite3.Connection, change_: Change) -> list[HeldMessage]:
             chosen = census.held(connection, sender, None, -1) if wanted is None else census.held_of(connection, wanted)
@@ -335,10 +337,6 @@ class Spool(Answers):
             return found
 
         return await self._call(apply)
-
-    def _number(self, message_id: str) -> int:
-        node, _, number = message_id.rpartition(".")
-        return int(number) if node == self._node and number.isascii() and number.isdigit() else -1
 
     async def _call(self, function: Callable[[sqlite3.Connection, Change], _T]) -> _T:
         done: asyncio.Future[_T] = self._loop.create_future()
