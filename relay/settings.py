@@ -230,7 +230,7 @@ class Dkim(_Section):
     selector: str = Field("mw1", description="s=")
     key: Path | None = Field(None, description="PEM, RSA-2048; made at first start when not given")
     spf_include: str = Field(
-        "", description="name with your SPF record, which customers include; empty: they list dnsbl.addresses"
+        "", description="name with your SPF record, which customers include; empty: they list our addresses"
     )
 
 

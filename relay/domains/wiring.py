@@ -1,13 +1,15 @@
 """Puts the desk for domains together, for a running relay or the command line without one; and its hourly watch."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from relay.clock import Clock
 from relay.control.state import State
+from relay.delivery.sources import EgressSource, SourceState
 from relay.domains.checks import Inspector
 from relay.domains.desk import DomainDesk
 from relay.domains.lookups import Lookups
@@ -15,6 +17,7 @@ from relay.domains.records import Ourselves
 from relay.settings import Settings
 
 _WATCH_SECONDS = 3600.0  # a customer who waits asks for a check; this is for those who do not
+_INSIDE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
 _log = logging.getLogger("mailweir.domains")
 
 
@@ -26,7 +29,8 @@ def make_desk(state: State, clock: Clock, settings: Callable[[], Settings]) -> D
     def ourselves() -> Ourselves:
         now = settings()
         label = now.lockdown.labels[0] if now.is_lockdown_on and now.lockdown.labels else ""
-        return Ourselves(now.node.hostname, tuple(now.dnsbl.addresses), now.dkim.spf_include, label)
+        addresses = dict.fromkeys([*_public(state.egress.sources.values()), *now.dnsbl.addresses])
+        return Ourselves(now.node.hostname, tuple(addresses), now.dkim.spf_include, label)
 
     return DomainDesk(state, clock, inspector, ourselves, lambda: timedelta(hours=settings().delivery.lifetime_hours))
 
@@ -39,6 +43,13 @@ async def watch(desk: DomainDesk, clock: Clock) -> None:
             await desk.look_again()
         except Exception:  # DNS or disk in trouble: the next hour may do, and no key may stop the relay
             _log.exception("domains not looked at")
+
+
+def _public(sources: Iterable[EgressSource]) -> list[str]:
+    """The addresses of sources that receivers see; behind address translation dnsbl.addresses says which they are."""
+    inside = [ip_network(text) for text in _INSIDE]
+    kept = (one.address for one in sources if one.state is not SourceState.RETIRED)
+    return [text for text in kept if not any(ip_address(text) in network for network in inside)]
 
 
 def _organisation(domain: str) -> str:

@@ -17,6 +17,7 @@ from relay.control.domain_views import CheckReport, DomainOrder, DomainView, Fin
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
 from relay.delivery.algorithm import Algorithm
+from relay.delivery.sources import EgressSource, SourceState
 from relay.domains.checks import dkim_problem
 from relay.domains.desk import DomainDesk
 from relay.domains.records import txt_strings
@@ -318,3 +319,15 @@ def test_the_command_line_works_before_the_first_start(
     assert "goes on signing" in told("domain", "dkim", "rotate", NAME)[1]
     assert told("domain", "rm", NAME)[0] == 0
     assert "acme.example" not in told("account", "show", "acme")[1]
+
+
+def test_the_addresses_are_those_of_the_sources_that_receivers_see(tmp_path: Path, zone: Zone) -> None:
+    async def work(room: Room) -> None:
+        sources = [("s1", "198.51.100.1"), ("s2", "2001:db8::1"), ("s3", "10.0.0.1"), ("s4", "198.51.100.4")]
+        for name, address in sources:
+            state = SourceState.RETIRED if name == "s4" else SourceState.ACTIVE
+            room.state.egress.sources[name] = EgressSource(name, address, state=state)
+        records = {record.name: record.value for record in (await room.added()).records}
+        assert records[NAME] == "v=spf1 ip4:198.51.100.1 ip6:2001:db8::1 ip4:192.0.2.7 ~all"
+
+    with_room(tmp_path, zone, work)
