@@ -167,6 +167,7 @@ LEFT JOIN (
     GROUP BY supersedes
 ) s ON s.supersedes = d.decision_id
 WHERE d.starts_at >= $since
+  AND NOT (d.effect = 'multiply' AND d.value = 1 AND json_extract_string(d.evidence, '$.band') = 'good')
 ORDER BY d.starts_at DESC, d.decision_id DESC
 LIMIT $limit
 """

@@ -5,6 +5,7 @@ Nothing here awaits, asks a clock or touches the disk.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from relay.content.protocol import ContentResult
@@ -16,8 +17,10 @@ from relay.front.identity import Identity, identify
 from relay.policy.decision import Decision
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import LockdownResult
+from relay.policy.pools import Leaving, pool_name
 from relay.policy.verdict import Inputs, Verdict
 from relay.reply import Reply
+from relay.settings import Policy
 from relay.spool.idempotency import Answered
 from relay.spool.store import Flags, SpooledMessage
 
@@ -52,6 +55,7 @@ class Case:
     inputs: Inputs
     verdict: Verdict
     policy_version: str
+    pool: str
 
     @property
     def brief(self) -> tuple[str, str, str, float | None]:
@@ -89,6 +93,14 @@ def loop_verdict(count: int) -> Verdict:
     """The verdict on a message that has come round MAX_RECEIVED times."""
     step = TraceStep("mail_loop", True, f"{count} Received headers, refused from {MAX_RECEIVED}")
     return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
+
+
+def pool_of(arrival: Arrival, inputs: Inputs, policy: Policy, now: datetime) -> str:
+    """The egress pool of the message, if it leaves."""
+    leaving = Leaving(
+        inputs.state, inputs.signal.first_seen_unix, inputs.score, arrival.identity.is_forwarded, inputs.account.pool
+    )
+    return pool_name(leaving, policy.suspect_score, now)
 
 
 def domain_of(address: str) -> str:
@@ -138,6 +150,7 @@ def spooled(case: Case, hostname: str, return_domain: str) -> SpooledMessage:
         rule=case.verdict.rule,
         dsn=submission.dsn,
         return_domain=return_domain,
+        pool=case.pool,
     )
 
 

@@ -137,11 +137,15 @@ class Judged(Attributed, frozen=True, kw_only=True):
 
 
 class Reception(Judged, frozen=True, kw_only=True, tag="Reception"):
-    """The message is ours (250 was or will be given): action is accept or hold. Over a limit it leaves at `due_at`."""
+    """The message is ours (250 was or will be given): action is accept or hold. Over a limit it leaves at `due_at`.
+
+    `pool`: the egress pool it leaves through; "" for what the relay itself sends.
+    """
 
     received_at: datetime
     accept_seconds: float = 0.0
     due_at: datetime | None = None
+    pool: str = ""
 
 
 class Rejection(Judged, frozen=True, kw_only=True, tag="Rejection"):

@@ -23,6 +23,7 @@ from relay.case import (
     hops,
     identified,
     loop_verdict,
+    pool_of,
     spooled,
 )
 from relay.clock import Clock
@@ -213,7 +214,7 @@ class Receiver:
         )
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
-        return Case(arrival, inputs, verdict, version_of(policy))
+        return Case(arrival, inputs, verdict, version_of(policy), pool_of(arrival, inputs, policy, now))
 
     def _observed(self, arrival: Arrival, now_unix: float, group: str, *, is_loop: bool) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
@@ -239,6 +240,7 @@ class Receiver:
             received_at=submission.received_at,
             accept_seconds=self._clock.unix() - case.arrival.began,
             due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
+            pool=case.pool,
         )
         recipients = await self._spool.store(
             spooled(

@@ -1,7 +1,9 @@
-"""The first decision of the slow loop: a sender's band sets the multiplier of its limit, through the control API.
+"""The first decision of the slow loop: a sender's band sets the multiplier of its limit, and by its name the egress
+pool of its mail, through the control API.
 
 Analytics signs as itself; each decision says why, ends by itself and is renewed while it holds. A band nobody knows
-enough about sends nothing, and neither does a raise that nobody needs.
+enough about sends nothing, and neither does a raise that nobody needs. That a sender is good, and no more, is news of
+a week: most senders are, and the relay keeps every decision.
 """
 
 import logging
@@ -20,8 +22,9 @@ from relay.policy.decision import Effect
 _log = logging.getLogger("mailweir.reputation")
 
 RULE = "reputation_band"
-LASTS = timedelta(hours=6)
-_RENEW_BEFORE = timedelta(hours=1)
+LASTS, GOOD_LASTS = timedelta(hours=6), timedelta(days=7)
+_RENEW_BEFORE, _GOOD_RENEW_BEFORE = timedelta(hours=1), timedelta(days=1)
+GOOD_AT_ONCE = 200  # of those in one run; the first run of an old installation has thousands
 
 _VALUES = {"fair": 1.0, "poor": 0.5, "bad": 0.25}
 _OLD_DAYS = 7
@@ -87,6 +90,7 @@ def publish(warehouse: Warehouse, relay: Callable[[], ControlClient], now: datet
     """
     rows = warehouse.table(_STANDINGS, now=now).to_pylist()
     due = [(standing, value) for row in rows if (value := due_value(standing := Standing(**row), now)) is not None]
+    due = _without_flood(due)
     if not due:
         return 0
     refused = []
@@ -111,10 +115,14 @@ def due_value(standing: Standing, now: datetime) -> float | None:
     value = multiplier(standing, now)
     lasts = standing.sent_until is not None and standing.sent_until > now
     in_force = standing.sent_value if lasts and standing.sent_value is not None else 1.0
-    if lasts and standing.band == standing.sent_band:
-        assert standing.sent_until is not None
-        return value if value != 1.0 and standing.sent_until - now < _RENEW_BEFORE else None
-    return value if value != in_force else None
+    if not lasts or standing.band != standing.sent_band:
+        was_good = lasts and standing.sent_band == "good"
+        return value if value != in_force or was_good or standing.band == "good" else None
+    assert standing.sent_until is not None
+    left = standing.sent_until - now
+    if in_force == 1.0 and standing.band == "good":
+        return value if value != 1.0 or left < _GOOD_RENEW_BEFORE else None
+    return value if (value != 1.0 or standing.band == "good") and left < _RENEW_BEFORE else None
 
 
 def multiplier(standing: Standing, now: datetime) -> float:
@@ -141,11 +149,32 @@ def proposal(standing: Standing, value: float, now: datetime) -> NewDecision:
         rule=RULE,
         reason=reason,
         starts_at=now,
-        ends_at=now + LASTS,
-        evidence={"score": standing.score, "low": standing.low, "high": standing.high, "n": standing.n, **points},
+        ends_at=now + _lasts(standing, value),
+        evidence={
+            "band": standing.band,
+            "score": standing.score,
+            "low": standing.low,
+            "high": standing.high,
+            "n": standing.n,
+            **points,
+        },
         certainty=0.9,
         value=value,
     )
+
+
+def _lasts(standing: Standing, value: float) -> timedelta:
+    return GOOD_LASTS if _is_only_good(standing, value) else LASTS
+
+
+def _is_only_good(standing: Standing, value: float) -> bool:
+    return standing.band == "good" and value == 1.0
+
+
+def _without_flood(due: list[tuple[Standing, float]]) -> list[tuple[Standing, float]]:
+    """What changes a limit first; of the rest so many, the others come with the next runs."""
+    plain = [item for item in due if _is_only_good(*item)]
+    return [item for item in due if not _is_only_good(*item)] + plain[:GOOD_AT_ONCE]
 
 
 def _mostly(points: dict[str, float]) -> str:
@@ -156,7 +185,7 @@ def _mostly(points: dict[str, float]) -> str:
 
 
 def _remember(warehouse: Warehouse, standing: Standing, value: float, decision_id: str, now: datetime) -> None:
-    row: list[Any] = [standing.sender, standing.band, value, decision_id, now, now + LASTS]
+    row: list[Any] = [standing.sender, standing.band, value, decision_id, now, now + _lasts(standing, value)]
 
     def write(connection: Connection) -> None:
         with transaction(connection):

@@ -63,12 +63,13 @@ class State(Logins):
     def decisions(
         self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int | None = 200
     ) -> list[Decision]:
-        """Decisions, youngest first."""
+        """Decisions, youngest first; of all senders, without those that only say that one is good."""
         standings, now = self.standings, self._clock.now()
         if sender is not None:
             source: Iterable[Decision] = reversed(standings.of(sender))
         else:
             source = standings.open_youngest_first(now) if open_only else standings.youngest_first()
+            source = (row for row in source if not row.proposal.is_praise)
         wanted = (
             row
             for row in source

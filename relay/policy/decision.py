@@ -72,6 +72,11 @@ class Proposal:
     policy_version: str = ""
     model: str = ""
 
+    @property
+    def is_praise(self) -> bool:
+        """Tell whether it only names a sender good, and changes no limit: true of most senders."""
+        return self.effect is Effect.MULTIPLY and self.value == 1 and self.evidence.get("band") == "good"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -88,12 +93,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a sender's rows amount to at an instant: standing, the decision that made it, and the multiplier."""
+    """What a sender's rows amount to at an instant: standing, the decision that made it, the multiplier, and the band
+    of the reputation behind that ("": nobody said)."""
 
     standing: Standing
     decision: Decision | None = None
     multiplier: float = 1.0
     reinstated_at: datetime | None = None
+    band: str = ""
 
     def is_reinstated(self, now: datetime) -> bool:
         """Tell whether a person released the sender within the last 24 h."""
@@ -107,8 +114,8 @@ def fold(decisions: Iterable[Decision], now: datetime) -> State:
     """Return a sender's state at `now` from all rows about it.
 
     A row counts from starts_at until ends_at (a confirmed one without end) and until a RELEASE that supersedes it;
-    among those in force the severest standing wins, the youngest of equals. The multiplier is that of the youngest
-    MULTIPLY in force.
+    among those in force the severest standing wins, the youngest of equals. Multiplier and band are those of the
+    youngest MULTIPLY in force.
     """
     rows = sorted(decisions, key=lambda row: (row.proposal.starts_at, row.node, row.sequence))
     begun = [row for row in rows if row.proposal.starts_at <= now]
@@ -121,13 +128,12 @@ def fold(decisions: Iterable[Decision], now: datetime) -> State:
     for row in standings:  # the youngest of equals
         if worst and STANDING_OF[row.proposal.effect] is STANDING_OF[worst.proposal.effect]:
             worst = row
-    multiplier = next(
-        (row.proposal.value for row in reversed(in_force) if row.proposal.effect is Effect.MULTIPLY), None
-    )
+    multiply = next((row.proposal for row in reversed(in_force) if row.proposal.effect is Effect.MULTIPLY), None)
     return State(
         standing=STANDING_OF[worst.proposal.effect] if worst else Standing.OK,
         decision=worst,
-        multiplier=1.0 if multiplier is None else multiplier,
+        multiplier=1.0 if multiply is None or multiply.value is None else multiply.value,
+        band=str(multiply.evidence.get("band", "")) if multiply else "",
         reinstated_at=max(
             (row.proposal.starts_at for row in begun if row.proposal.effect is Effect.RELEASE), default=None
         ),

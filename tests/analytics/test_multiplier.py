@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.reputation.multiplier import NotSent, Standing, due_value, proposal, publish
+from analytics.reputation.multiplier import GOOD_AT_ONCE, NotSent, Standing, due_value, proposal, publish
 from analytics.reputation.run import compute
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
@@ -33,6 +33,14 @@ POOR = Standing(
     peak=0.1,
 )
 GOOD = replace(POOR, band="good", score=98.0)
+OLD = replace(  # and busy: named good before, not yet with a raise
+    GOOD,
+    first_at=NOW - timedelta(days=90),
+    peak=0.8,
+    sent_band="good",
+    sent_value=1.0,
+    sent_until=NOW + timedelta(days=5),
+)
 
 
 @pytest.mark.parametrize(
@@ -41,18 +49,29 @@ GOOD = replace(POOR, band="good", score=98.0)
         (POOR, 0.5),
         (replace(POOR, band="bad"), 0.25),
         (replace(POOR, band="fair"), None),
-        (GOOD, None),
+        # That a sender is good is news for a week.
+        (GOOD, 1.0),
+        (replace(GOOD, sent_band="good", sent_value=1.0, sent_until=NOW + timedelta(days=2)), None),
+        (replace(GOOD, sent_band="good", sent_value=1.0, sent_until=NOW + timedelta(hours=23)), 1.0),
+        (replace(POOR, band="fair", sent_band="good", sent_value=1.0, sent_until=NOW + timedelta(days=2)), 1.0),
+        (replace(POOR, sent_band="good", sent_value=1.0, sent_until=NOW + timedelta(days=2)), 0.5),
+        (replace(POOR, band="fair", sent_band="fair", sent_value=1.0, sent_until=NOW + timedelta(minutes=2)), None),
+        (replace(POOR, band="fair", sent_band="good", sent_value=1.0, sent_until=NOW - timedelta(days=2)), None),
         # A raise: for old ones that need it, more with age.
         (replace(GOOD, first_at=NOW - timedelta(days=14), peak=0.8), 1.25),
         (replace(GOOD, first_at=NOW - timedelta(days=90), peak=0.8), 1.5),
-        (replace(GOOD, first_at=NOW - timedelta(days=90), peak=0.1), None),
-        (replace(GOOD, first_at=NOW - timedelta(days=6), peak=0.9), None),
+        (replace(GOOD, first_at=NOW - timedelta(days=90), peak=0.1), 1.0),
+        (replace(GOOD, first_at=NOW - timedelta(days=6), peak=0.9), 1.0),
+        (OLD, 1.5),
+        (replace(OLD, sent_value=1.5, sent_until=NOW + timedelta(hours=3)), None),
+        (replace(OLD, sent_value=1.5, sent_until=NOW + timedelta(minutes=30)), 1.5),
+        (replace(OLD, peak=0.1, sent_value=1.5, sent_until=NOW + timedelta(minutes=30)), 1.0),
         # What is in force is not sent again, but renewed before it ends, and taken back when the band is better.
         (replace(POOR, sent_band="poor", sent_value=0.5, sent_until=NOW + timedelta(hours=3)), None),
         (replace(POOR, sent_band="poor", sent_value=0.5, sent_until=NOW + timedelta(minutes=30)), 0.5),
         (replace(POOR, sent_band="poor", sent_value=0.5, sent_until=NOW - timedelta(hours=1)), 0.5),
         (replace(GOOD, sent_band="poor", sent_value=0.5, sent_until=NOW + timedelta(hours=3)), 1.0),
-        (replace(GOOD, sent_band="poor", sent_value=0.5, sent_until=NOW - timedelta(hours=1)), None),
+        (replace(GOOD, sent_band="poor", sent_value=0.5, sent_until=NOW - timedelta(hours=1)), 1.0),
         (replace(POOR, sent_band="bad", sent_value=0.25, sent_until=NOW + timedelta(hours=3)), 0.5),
     ],
 )
@@ -66,8 +85,10 @@ def test_reason_is_in_words_with_count_and_interval() -> None:
     assert decision.reason == (
         "reputation poor: score 47 of 100, 90 % interval 38 to 58, n = 312 messages; 67% of the loss: hard bounces"
     )
-    assert decision.evidence["n"] == 312
+    assert (decision.evidence["n"], decision.evidence["band"]) == (312, "poor")
     assert decision.ends_at == NOW + timedelta(hours=6)
+    assert proposal(GOOD, 1.0, NOW).ends_at == NOW + timedelta(days=7)
+    assert proposal(OLD, 1.5, NOW).ends_at == NOW + timedelta(hours=6)
 
 
 def spam(room: Room, now_story: Story, count: int = 100) -> None:
@@ -130,3 +151,27 @@ def test_nothing_is_sent_about_a_sender_nobody_knows(room: Room, installation: I
     compute(room.warehouse, now)
 
     assert publish(room.warehouse, lambda: installation.client("analytics"), now) == 0
+
+
+def test_the_relay_learns_who_is_good_once_and_the_lists_stay_short(room: Room, installation: Installation) -> None:
+    now = SystemClock().now()
+    story = Story(start=now - timedelta(minutes=5))
+    count = GOOD_AT_ONCE + 20
+    room.bring(
+        *(
+            story.reception(number, 0, sender=f"acme|mailfrom|{number % count}@acme.example", score=0.01)
+            for number in range(1, 60 * count + 1)
+        )
+    )
+    compute(room.warehouse, now)
+    installation.add_account(Account("acme"))
+
+    with installation.running():
+        sent = [publish(room.warehouse, lambda: installation.client("analytics"), now) for _ in range(3)]
+        with installation.client() as client:
+            everybodys = client.decisions()
+            ones = client.decisions(sender="acme|mailfrom|1@acme.example")
+
+    assert sent == [GOOD_AT_ONCE, 20, 0]
+    assert everybodys == []
+    assert [(row.effect, row.value, row.evidence["band"]) for row in ones] == [("multiply", 1.0, "good")]
