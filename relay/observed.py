@@ -52,4 +52,6 @@ def show_gauges(parts: "Parts") -> None:
     gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
     parts.metrics.watch_spool(spool, parts.core.clock)
     spool.on_rescheduled(parts.courier.wake)
+    shaper, clock = parts.core.shaper, parts.core.clock
+    gauge("shaping_effects", "Effects in force towards destinations", lambda: len(shaper.effects(clock.unix())))
     gauge("content_queue", "Messages waiting for a content worker", lambda: parts.core.content.stats().queued)

@@ -165,9 +165,11 @@ class Shaper:
         self._lanes.refresh(lane, now)
         rates = () if is_about_connections(line) else (lane.pace.per_minute, lane.observed(now))
         rate = min((rate for rate in rates if rate), default=0.0)
-        lane.learned = aimd.cut(lane.learned, rate, lane.connections, line, now)
+        learned = lane.learned = aimd.cut(lane.learned, rate, lane.connections, line, now)
         self._lanes.changed(lane, now)
-        return learned_effects(lane, lane.learned, now) if lane.learned.cut_at == now else []
+        # one connection and no rate known: there is nothing to halve, and it is over at once
+        is_new = learned.cut_at == now < aimd.ends_at(learned)
+        return learned_effects(lane, learned, now) if is_new else []
 
     # ---- operator and status ----
 

@@ -43,8 +43,9 @@ class Lane:
     procedure: google.Procedure | None = None
     matches: dict[str, list[float]] = field(default_factory=dict)
     open: int = 0
-    pace: Pace = field(init=False)
-    opening: Pace = field(init=False)
+    # both begin without a limit: the first `refresh` slows them down, with a pause, so that a restart sends no more
+    pace: Pace = field(default_factory=Pace)
+    opening: Pace = field(default_factory=Pace)
     connections: int = 1
     messages_per_connection: int = 1
     resumes_at: float = 0.0
@@ -52,10 +53,6 @@ class Lane:
     sent: int = 0
     minute_ends_at: float = 0.0
     _sent_before: int = 0
-
-    def __post_init__(self) -> None:
-        self.pace = Pace(self.provider.messages_per_minute or 0.0)
-        self.opening = Pace(self.provider.connections_per_minute or 0.0)
 
     # ---- what went lately, for the pace to halve ----
 

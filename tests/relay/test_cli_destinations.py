@@ -15,8 +15,8 @@ from relay.control.shaping_views import RulesView, RuleView
 from relay.delivery.providers import load_providers
 from relay.envelope import Account
 from relay.settings import Delivery
-from tests.builders import Installation
-from tests.sink import Sink
+from tests.builders import Installation, until
+from tests.sink import Manner, Sink
 
 Say = Callable[[str], tuple[int, str]]
 
@@ -114,6 +114,22 @@ def test_what_is_in_force_is_shown_and_survives_a_restart(site: Installation, si
         ] == []
         assert say(f"dest resume {name}")[0] == 0
         assert "nothing to end" in say(f"dest resume {name}")[1]
+
+
+def test_a_refusal_at_the_greeting_is_seen_with_its_rule(site: Installation, say: Say) -> None:
+    said = "421 4.7.0 Messages from 127.0.0.1 temporarily deferred due to unexpected volume"
+    with Sink(Manner(greeting=said.encode() + b"\r\n")) as rude:
+        site.write(rude.port, model="none")
+        with site.running():
+            assert say("send-test ann@b.example --from desk@acme.example --wait 1")[0] == 1
+
+            until(lambda: len(in_force(say)) == 2)
+            _, shown = say(f"dest show {in_force(say)[0][0]}")
+            wanted = ("rate 1/min", "connections 1", "default/deferred", said, "default")
+            assert [word for word in wanted if word not in shown] == [], shown
+            with site.client() as relay:
+                matched = {rule.id for rule in relay.shaping_rules().rules if rule.matched_at}
+            assert matched == {"default/deferred"}
 
 
 def test_the_table_is_checked_without_a_relay(site: Installation, say: Say, tmp_path: Path) -> None:
