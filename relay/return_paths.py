@@ -6,13 +6,13 @@ verified return-path host within its own organisation, so that SPF stays aligned
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from relay.clock import Clock
 from relay.control.domain_keys import Domain
 from relay.delivery.queues import Parcel
 from relay.delivery.verp import Key, Keyring, Traced
 from relay.envelope import Account
+from relay.organisations import organisation_of
 from relay.settings import Settings
 
 # An older message (held for long, then released) goes out under its own sender: the token would end before the bounces
@@ -26,7 +26,9 @@ class ReturnPaths:
         self, settings: Settings, clock: Clock, keys: Sequence[Key], domain_of: Callable[[str, str], Domain]
     ) -> None:
         self._node, self._own, self._clock = settings.node.name, settings.verp.domain.lower(), clock
+        self._is_off = not settings.smtp.inbox_listen  # nobody would hear the bounces
         self._domain_of = domain_of
+        organisation_of(settings.node.hostname)
         self._keyring = Keyring(keys)
 
     def take_up(self, keys: Sequence[Key]) -> None:
@@ -35,7 +37,7 @@ class ReturnPaths:
 
     def domain_for(self, account: Account, mail_from: str) -> str:
         """Return the domain of the return path of an account's mail; "": bounces go to the envelope sender itself."""
-        if account.shared_host or not mail_from:
+        if account.shared_host or not mail_from or self._is_off:
             return ""
         domain = mail_from.rpartition("@")[2].lower()
         organisation = organisation_of(domain)
@@ -60,19 +62,6 @@ class ReturnPaths:
         """Return what a return path of this node says; None for any other address."""
         traced = self._keyring.read(address, now or self._clock.now())
         return traced if traced is not None and traced.node == self._node else None
-
-
-@lru_cache(maxsize=4096)
-def organisation_of(domain: str) -> str:
-    """Return the organisational domain, "" for what has none: a public suffix, an address literal."""
-    return "" if domain.startswith("[") else _suffixes().privatesuffix(domain) or ""
-
-
-@lru_cache(maxsize=1)
-def _suffixes():  # type: ignore[no-untyped-def]
-    from publicsuffixlist import PublicSuffixList  # reads its list: 40 ms, once
-
-    return PublicSuffixList()
 
 
 def _proved(domain: Domain) -> str:

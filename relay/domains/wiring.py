@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 from relay.clock import Clock
 from relay.control.state import State
@@ -14,6 +12,7 @@ from relay.domains.checks import Inspector
 from relay.domains.desk import DomainDesk
 from relay.domains.lookups import Lookups
 from relay.domains.records import Ourselves
+from relay.organisations import organisation_of
 from relay.settings import Settings
 
 _WATCH_SECONDS = 3600.0  # a customer who waits asks for a check; this is for those who do not
@@ -24,7 +23,7 @@ _log = logging.getLogger("mailweir.domains")
 def make_desk(state: State, clock: Clock, settings: Callable[[], Settings]) -> DomainDesk:
     """`settings`: those in force at the moment of each command; name servers are those of the start."""
     first = settings()
-    inspector = Inspector(Lookups(first.delivery), _organisation, first.delivery.tls)
+    inspector = Inspector(Lookups(first.delivery), organisation_of, first.delivery.tls)
 
     def ourselves() -> Ourselves:
         now = settings()
@@ -50,14 +49,3 @@ def _public(sources: Iterable[EgressSource]) -> list[str]:
     inside = [ip_network(text) for text in _INSIDE]
     kept = (one.address for one in sources if one.state is not SourceState.RETIRED)
     return [text for text in kept if not any(ip_address(text) in network for network in inside)]
-
-
-def _organisation(domain: str) -> str:
-    return _suffixes().privatesuffix(domain) or ""
-
-
-@lru_cache(maxsize=1)
-def _suffixes() -> Any:
-    from publicsuffixlist import PublicSuffixList  # reads its list: 40 ms, and only a check needs it
-
-    return PublicSuffixList()

@@ -6,7 +6,7 @@ never hold up the loop, nor let a broken name server pass for an open domain.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -15,6 +15,7 @@ import dns.resolver
 
 from relay.clock import Clock
 from relay.delivery.lookup import failure_of, make_resolver
+from relay.organisations import organisation_of
 from relay.policy.lockdown import Lock, LockdownRecord, LockdownResult, decide, read_record
 from relay.settings import Settings
 
@@ -44,15 +45,12 @@ class Lockdown:
         self._cache: dict[str, Answer] = {}
         self._asking: dict[str, asyncio.Task[Answer]] = {}
         self._resolver: dns.asyncresolver.Resolver | None = None
-        self._organisation: Callable[[str], str] = _organisations() if self._labels else str
 
     def take_up(self, settings: Settings) -> None:
         """Ask at other labels, or no more; look-ups under way end for those who wait for them."""
         labels = settings.lockdown.labels if settings.is_lockdown_on else []
         if labels == self._labels:
             return
-        if labels and not self._labels:
-            self._organisation = _organisations()
         self._labels, self._cache, self._asking = labels, {}, {}
 
     def prefetch(self, domain: str) -> None:
@@ -96,7 +94,7 @@ class Lockdown:
     async def _asked(self, name: str) -> Answer:
         cache = self._cache  # not the next one: what old labels say is not known of the new
         answer = await self._published(name)
-        organisation = self._organisation(name)
+        organisation = organisation_of(name)
         if not answer.records and not answer.error and organisation not in ("", name):
             answer = await self.answer(organisation)
         cache.pop(name, None)  # the youngest stands last
@@ -137,10 +135,3 @@ _ORDER = (Lock.NOT_ASKED, Lock.OPEN, Lock.ALLOWED, Lock.UNKNOWN, Lock.REFUSED)
 
 def _severity(result: LockdownResult) -> int:
     return _ORDER.index(result.lock)
-
-
-def _organisations() -> Callable[[str], str]:
-    from publicsuffixlist import PublicSuffixList  # reads its list: 40 ms, once, at start
-
-    suffixes = PublicSuffixList()
-    return lambda domain: suffixes.privatesuffix(domain) or ""

@@ -51,7 +51,7 @@ def sink() -> Iterator[Sink]:
 
 
 @asynccontextmanager
-async def started(tmp_path: Path, sink: Sink, **more: Any) -> AsyncIterator[Parts]:
+async def started(tmp_path: Path, sink: Sink, *, is_new: bool = True, **more: Any) -> AsyncIterator[Parts]:
     settings = Settings(
         dir=tmp_path,
         **{
@@ -70,7 +70,7 @@ async def started(tmp_path: Path, sink: Sink, **more: Any) -> AsyncIterator[Part
     )
     _prepare(settings)
     async with _relay(settings, SystemClock(), lambda error: None) as parts:
-        for account in (SHOP, HOST):
+        for account in (SHOP, HOST) if is_new else ():
             await parts.core.state.add_account(account, ADMIN)
             await parts.core.state.add_credential(account.name, account.name, "secret", ADMIN)
         yield parts
@@ -235,6 +235,19 @@ async def test_a_verified_return_path_host_of_the_domain_is_used_and_an_unverifi
         other = parts.core.paths.domain_for(Account("rival", domains=("shop.example",)), "shop@shop.example")
 
     assert (hosts, other) == (["", "", "b.shop.example"], "")
+
+
+def test_without_an_inbox_no_mail_gets_a_return_path_of_ours() -> None:
+    clock, verp, key = SteppedClock(NOW), Verp(domain=DOMAIN), Key(1, b"1" * 32, NOW)
+
+    domains = [
+        ReturnPaths(Settings(verp=verp, smtp=Smtp(inbox_listen=listen)), clock, [key], Domain).domain_for(
+            SHOP, "shop@shop.example"
+        )
+        for listen in (["127.0.0.1:2526"], [])
+    ]
+
+    assert domains == [DOMAIN, ""]
 
 
 @story
