@@ -71,6 +71,21 @@ def test_no_hour_and_no_day_ever_has_more_than_its_quota(first: int, seed: int, 
     assert len(sent) <= quota
 
 
+def test_no_hour_across_midnights_has_more_than_the_newer_stage_allows() -> None:
+    plan, now, sent = plans(), MIDNIGHT, []
+    while now < MIDNIGHT + 4 * DAY:
+        wait = plan.take("ip1", "google", now)
+        if not wait:
+            sent.append((now, per_hour(plan.state("ip1", "google", now).quota)))
+        now += wait or 1e-3
+
+    for begin, _ in sent:
+        hour = [most for at, most in sent if begin <= at < begin + HOUR]
+        assert len(hour) <= max(hour)
+    assert stage(plan, 4) == 5
+    assert len(sent) == 80 + 200 + 400 + 800
+
+
 def test_a_day_used_cleanly_advances_and_one_not_used_stays() -> None:
     plan = plans()
 
