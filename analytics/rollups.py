@@ -34,6 +34,7 @@ _EXPIRING = {
     "auth_failure": "logged_at",
     "alarm": "logged_at",
     "inbound": "logged_at",
+    "unsubscribe": "logged_at",
     "complaint": "reported_at",
     "listing": "checked_at",
     "reputation": "computed_at",

@@ -12,6 +12,7 @@ from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
 from relay.events import Action, Rcpt, TraceStep
+from relay.feedback import wish_spans
 from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
 from relay.policy.decision import Decision
@@ -70,11 +71,14 @@ def header_of(content: bytes) -> bytes:
 
 
 def identified(submission: Submission) -> tuple[Identity, bytes]:
-    """Who it is, and the content without the headers that said so."""
+    """Who it is, and the content without the headers that said so, or that speak to us alone."""
     content = submission.content
     identity = identify(submission, header_of(content))
+    spans = identity.spans
+    if submission.account.list_unsubscribe and (wishes := wish_spans(content)):
+        spans = sorted({*spans, *wishes})
     start, kept = 0, []
-    for begin, stop in identity.spans:
+    for begin, stop in spans:
         kept.append(content[start:begin])
         start = stop
     return identity, b"".join([*kept, content[start:]]) if kept else content
@@ -127,14 +131,15 @@ def answer_of(case: Case) -> Answered | None:
     return Answered(account, once.key, once.digest, once.answer(case.verdict.reply), once.until.timestamp())
 
 
-def spooled(case: Case, hostname: str, return_domain: str) -> SpooledMessage:
-    """The message as the spool keeps it, with the domain of its return path."""
+def spooled(case: Case, hostname: str, return_domain: str) -> tuple[SpooledMessage, list[bytes]]:
+    """The message as the spool keeps it, with the domain of its return path, and each recipient's own prefix."""
     arrival, sender = case.arrival, case.inputs.sender
     submission = arrival.submission
     flags = (Flags.EIGHT_BIT if submission.is_8bit else Flags.NONE) | (
         Flags.SMTPUTF8 if submission.is_smtputf8 else Flags.NONE
     )
-    return SpooledMessage(
+    received = received_line(submission, hostname, arrival.message_id)
+    message = SpooledMessage(
         id=arrival.number,
         message_id=arrival.message_id,
         rcpts=len(submission.recipients),
@@ -144,7 +149,7 @@ def spooled(case: Case, hostname: str, return_domain: str) -> SpooledMessage:
         mail_from=submission.mail_from,
         received_at=submission.received_at,
         flags=flags,
-        prefix=received_line(submission, hostname, arrival.message_id) + arrival.result.prefix,
+        prefix=received + arrival.result.prefix,
         subject=arrival.result.subject,
         score=arrival.result.score,
         rule=case.verdict.rule,
@@ -152,6 +157,7 @@ def spooled(case: Case, hostname: str, return_domain: str) -> SpooledMessage:
         return_domain=return_domain,
         pool=case.pool,
     )
+    return message, [received + prefix for prefix in arrival.result.prefixes]
 
 
 def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any]:

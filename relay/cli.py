@@ -40,6 +40,7 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
     "queue": "Mail that waits: look, try now, give up, pause.",
+    "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",
     "sender": "One end sender: show, hold, release.",
     "dest": "Destinations: ls, show, suspend, resume, override.",
     "shaping": "Rules on what providers reply: validate.",

@@ -57,7 +57,8 @@ class Account:
     """A customer of the relay. `shared_host`: many end senders behind one credential; only then are the
     identification headers believed, in the order of `identity_rules` (empty: the usual one).
     `normalises_line_ends`: bare CR and LF in its messages become CRLF instead of a refusal.
-    `pool`: the egress pool of its own, "" for those of all."""
+    `pool`: the egress pool of its own, "" for those of all.
+    `list_unsubscribe`: its mail gets our List-Unsubscribe where it has none."""
 
     name: str
     reseller: str = ""
@@ -69,6 +70,7 @@ class Account:
     normalises_line_ends: bool = False
     pool: str = ""
     created_at: datetime | None = None
+    list_unsubscribe: bool = False
 
     def owns(self, domain: str) -> bool:
         """Tell whether a domain, or one above it, is the account's. `*` among its domains: all are."""

@@ -285,6 +285,17 @@ class AlarmRaised(Record, frozen=True, kw_only=True, tag="Alarm"):
     evidence: dict[str, float | int | str | list[str]] = {}
 
 
+class Unsubscribe(Record, frozen=True, kw_only=True, tag="Unsubscribe"):
+    """A recipient wants no more mail of an account; `method` is one-click (his mail program) or page."""
+
+    message_id: str
+    account: str
+    reseller: str = ""
+    recipient: str
+    method: str
+    client_ip: str
+
+
 class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
     """A recipient complained (feedback loop). Written by analytics."""
 
@@ -322,6 +333,7 @@ RelayRecord = (
     | AuthFailure
     | DecisionLogged
     | AlarmRaised
+    | Unsubscribe
 )
 AnyRecord = RelayRecord | Complaint | Listing
 

@@ -32,6 +32,7 @@ class Metrics:
         self.http_requests = self._counter("http_requests", "POST /v1/messages by status of the answer", "status")
         self.unnamed = self._counter("unnamed", "Messages of shared hosts that name no end user")
         self.alarms = self._counter("alarms", "Alarms raised", "condition")
+        self.unsubscriptions = self._counter("unsubscriptions", "Recipients who unsubscribed by our links", "method")
         self.decisions = self._counter("decisions", "Decisions taken, of the relay, analytics and people", "effect")
         self.tls_failures = self._counter("tls_failures", "Next hops that did not meet a domain's TLS policy", "policy")
         self.accept_seconds = self._histogram("accept_seconds", "Final dot to 250, of accepted and held messages")

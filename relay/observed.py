@@ -49,6 +49,7 @@ def show_gauges(parts: "Parts") -> None:
     """Have /metrics read how full and how busy the parts are."""
     gauge, spool = parts.metrics.gauge, parts.core.spool
     gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)
+    gauge("suppressed", "Rows of the suppression list", lambda: len(parts.core.state.suppression))
     gauge("web_connections", "Open connections of the public web listener", lambda: parts.web.connections)
     parts.metrics.watch_spool(spool, parts.core.clock)
     spool.on_rescheduled(parts.courier.wake)

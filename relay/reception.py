@@ -36,6 +36,7 @@ from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
 from relay.envelope import Account, Submission
 from relay.events import Action, Features, Reception, Rejection
+from relay.feedback import FeedbackHeaders
 from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
@@ -83,6 +84,7 @@ class Receiver:
         arc: ArcKeys,
         reference_key: bytes,
         return_domain_of: Callable[[Account, str], str],
+        feedback: FeedbackHeaders,
         metrics: Metrics,
     ) -> None:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
@@ -91,6 +93,7 @@ class Receiver:
         self._arc = arc
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
+        self._feedback = feedback
         self._unnamed = UnnamedMail(settings, journal, metrics)
         self._newcomers = Newcomers(signals, state_of, settings.policy)
         self._concluding: set[asyncio.Task[Reply]] = set()
@@ -98,6 +101,7 @@ class Receiver:
     def take_up(self, settings: Settings) -> None:
         """Judge by other lines from the next verdict on."""
         self._settings = settings
+        self._feedback.take_up(settings)
         self._unnamed.take_up(settings)
         self._newcomers.take_up(settings.policy)
         self._lockdown.take_up(settings)
@@ -181,6 +185,8 @@ class Receiver:
                 length=large.place.length if large else 0,
                 account=sender.account,
                 arc=arc,
+                offered=self._feedback.offered(submission.account, sender),
+                own=self._feedback.own(submission, sender, message_id),
             )
         )
         self._metrics.content_wait_seconds.observe(self._clock.unix() - began)
@@ -242,10 +248,10 @@ class Receiver:
             due_at=None if due_unix is None else datetime.fromtimestamp(due_unix, UTC),
             pool=case.pool,
         )
+        return_domain = self._return_domain_of(submission.account, submission.mail_from)
+        message, prefixes = spooled(case, self._settings.node.hostname, return_domain)
         recipients = await self._spool.store(
-            spooled(
-                case, self._settings.node.hostname, self._return_domain_of(submission.account, submission.mail_from)
-            ),
+            message,
             large or case.arrival.content,
             submission.recipients,
             record,
@@ -253,6 +259,7 @@ class Receiver:
             answered=answer_of(case),
             due_unix=due_unix,
             dsns=submission.rcpt_dsns,
+            prefixes=prefixes,
         )
         self._metrics.accepted.inc()
         self._metrics.accept_seconds.observe(self._clock.unix() - case.arrival.began)

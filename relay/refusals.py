@@ -15,6 +15,7 @@ _RULES = {
     "4.3.0": "internal_error",
     "4.5.3": "too_many_recipients",
     "4.7.1": "rate_limit",
+    "5.1.1": "suppressed",
     "5.1.3": "bad_address",
     "5.3.4": "too_big",
     "5.6.0": "nul",

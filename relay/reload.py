@@ -24,7 +24,7 @@ from relay.wiring import Parts
 
 _log = logging.getLogger("mailweir.reload")
 
-_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "log"})
+_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log"})
 _KEYS = frozenset(
     {
         "content.model",
@@ -45,6 +45,7 @@ _KEYS = frozenset(
         "inbox.max_connections_per_address",
         "inbox.keep_days",
         "inbox.keep_megabytes",
+        "web.public_url",
         "delivery.connections",
         "delivery.messages_per_connection",
         "delivery.first_retry_seconds",

@@ -9,10 +9,13 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.settings_errors import explain
+from relay.settings_sections import Analytics, Control, Dashboard, Dnsbl, Headers, Section, Web
+
+__all__ = ["Analytics", "Control", "Dashboard", "Dnsbl", "Headers", "Web"]  # beside all that is defined here
 
 
 class SettingsError(Exception):
@@ -24,18 +27,14 @@ class SettingsError(Exception):
 SHORTEST_PREFIX = {4: 8, 6: 32}
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Node(_Section):
+class Node(Section):
     """This relay node."""
 
     name: str = Field("mw1", pattern=r"^[a-z0-9]{1,16}$", description="stands in every record and message id")
     hostname: str = Field("mailweir.localhost", description="EHLO name, Received and Message-ID")
 
 
-class Smtp(_Section):
+class Smtp(Section):
     """The doors for senders. Any number of addresses each; [::1]:2525 is an IPv6 one."""
 
     listen: list[str] = Field(["127.0.0.1:2525"], description="plain SMTP with STARTTLS")
@@ -75,7 +74,7 @@ class Smtp(_Section):
         return networks
 
 
-class Limits(_Section):
+class Limits(Section):
     """Limits of each end sender (spec 2.3), 0: none; senders, domains, accounts and resellers may carry their own."""
 
     rcpts_per_hour: int = Field(200, ge=0, description="recipients per end sender in any 60 minutes; 0: no limit")
@@ -97,7 +96,7 @@ class Limits(_Section):
     )
 
 
-class Content(_Section):
+class Content(Section):
     """The content stage."""
 
     model: str = Field("shipped", description="name of a folder in data/models, or a path; 'none': no scoring")
@@ -105,14 +104,14 @@ class Content(_Section):
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
 
 
-class Identity(_Section):
+class Identity(Section):
     """Mail of shared hosts that names no end user: it shares one key, which its operator should know."""
 
     unnamed_alarm: int = Field(20, ge=1, description="an alarm from so many messages without an end user in an hour on")
     unnamed_share: float = Field(0.05, ge=0, lt=1, description="if they are more than this share of the account's mail")
 
 
-class Lockdown(_Section):
+class Lockdown(Section):
     """Domain owners' TXT records that say who may send with their domain (spec 2.2)."""
 
     mode: Literal["auto", "on", "off"] = Field(
@@ -123,13 +122,13 @@ class Lockdown(_Section):
     )
 
 
-class Log(_Section):
+class Log(Section):
     """The log on standard error; what stops or holds mail is always in it."""
 
     messages: bool = Field(False, description="also a line for each message accepted, delivered or deferred")
 
 
-class Policy(_Section):
+class Policy(Section):
     """The lines of the verdict (spec 2.4, 2.6)."""
 
     suspect_score: float = Field(0.5, ge=0, le=1, description="from here on a message counts as half a spam")
@@ -141,7 +140,7 @@ class Policy(_Section):
     hold_minutes: int = Field(24 * 60, ge=1, description="an automatic hold ends by itself after")
 
 
-class Delivery(_Section):
+class Delivery(Section):
     """The sending half."""
 
     mode: Literal["direct", "smarthost", "sink"] = Field(
@@ -198,7 +197,7 @@ class Delivery(_Section):
     )
 
 
-class Route(_Section):
+class Route(Section):
     """Mail for `domain`, of `account`, or both, goes to host:port, whatever DNS says; the most special one wins."""
 
     domain: str = Field("", description="recipients' domain; empty: all mail of `account`")
@@ -223,7 +222,7 @@ class Route(_Section):
         return self
 
 
-class Dkim(_Section):
+class Dkim(Section):
     """The relay's own signature, and what stands in the records of customers' domains."""
 
     domain: str = Field("", description="d=; empty: nothing is signed with the relay's key")
@@ -234,7 +233,7 @@ class Dkim(_Section):
     )
 
 
-class Verp(_Section):
+class Verp(Section):
     """Return paths of ours, by which a bounce finds its message (docs/bounces.md)."""
 
     domain: str = Field(
@@ -243,7 +242,7 @@ class Verp(_Section):
     rotate_days: int = Field(90, ge=1, description="a new key signs return paths after so many days")
 
 
-class Inbox(_Section):
+class Inbox(Section):
     """The listener for bounces."""
 
     max_size_bytes: int = Field(1_048_576, ge=65_536, le=26_214_400, description="larger reports: 552 5.3.4")
@@ -251,41 +250,6 @@ class Inbox(_Section):
     max_connections_per_address: int = Field(20, ge=1, description="beyond: 421 4.7.0")
     keep_days: int = Field(30, ge=0, description="reports stay as they came for; 0: none is kept")
     keep_megabytes: int = Field(1024, ge=1, description="for all kept reports; beyond, the oldest leave first")
-
-
-class Web(_Section):
-    """The public web listener: mail by HTTP. Clear text: a reverse proxy in front of it does TLS, or `tls`."""
-
-    listen: str = Field("127.0.0.1:8027", description="POST /v1/messages, /healthz; empty: no web listener")
-    tls: bool = Field(
-        False, description="HTTPS with smtp.tls_certificate; without it logins only from loopback, proxies"
-    )
-    trusted_proxies: list[IPvAnyNetwork] = Field(
-        [], description="networks whose X-Forwarded-For and -Proto are believed"
-    )
-    timeout_seconds: float = Field(30, gt=0, description="for a request's header, then for every 64 KiB of its body")
-
-
-class Control(_Section):
-    listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
-
-
-class Analytics(_Section):
-    listen: str = Field("127.0.0.1:8026", description="query API")
-    ingest_seconds: float = Field(0.5, gt=0, description="journals are looked through this often")
-    reputation_seconds: float = Field(60, gt=0, description="reputation is computed this often")
-    retention_days: int = Field(90, ge=1, description="messages stay in the warehouse for")
-
-
-class Dnsbl(_Section):
-    zones: list[str] = Field([], description="DNS lists to ask; none until the operator agrees to a list's terms")
-    addresses: list[str] = Field([], description="own IP addresses to check")
-    every_minutes: float = Field(15, gt=0, description="jittered by a tenth")
-    nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
-
-
-class Dashboard(_Section):
-    listen: str = Field("127.0.0.1:8501", description="the pages")
 
 
 class Settings(BaseSettings):
@@ -308,6 +272,7 @@ class Settings(BaseSettings):
     dkim: Dkim = Dkim()
     verp: Verp = Verp()
     inbox: Inbox = Inbox()
+    headers: Headers = Headers()
     web: Web = Web()
     control: Control = Control()
     analytics: Analytics = Analytics()

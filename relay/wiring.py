@@ -37,6 +37,7 @@ from relay.digest import Digests
 from relay.domains.desk import DomainDesk
 from relay.domains.wiring import make_desk
 from relay.events import AuthFailure
+from relay.feedback import FeedbackHeaders
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
@@ -61,6 +62,7 @@ from relay.secret import node_secret
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool
+from relay.unsubscribing import Unsubscribing
 
 _log = logging.getLogger("mailweir.node")
 _messages = logging.getLogger("mailweir.messages")
@@ -275,7 +277,7 @@ def wire(core: Core) -> Parts:
         submit=reporting.submit_digest,
     )
     commands = _commands(core, courier)
-    gate = _gate(core)
+    gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
     receiver = Receiver(
         settings=settings,
         clock=clock,
@@ -292,6 +294,7 @@ def wire(core: Core) -> Parts:
         arc=ArcKeys(settings.delivery, clock, core.signers[0] if core.signers else None),
         reference_key=core.secret,
         return_domain_of=core.paths.domain_for,
+        feedback=feedback,
         metrics=metrics,
     )
     way = _doorway(core, receiver, gate, metrics)
@@ -299,7 +302,7 @@ def wire(core: Core) -> Parts:
     returns = Returns(
         settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
     )
-    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(settings, way, core.spool)
+    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics)
     parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
     show_gauges(parts)
     count(parts)
@@ -320,10 +323,13 @@ def _commands(core: Core, courier: Courier) -> Commands:
     )
 
 
-def _web(settings: Settings, way: Doorway, spool: Spool) -> tuple[Messages, PublicWeb]:
-    messages = Messages(way, settings.web, spool.answered)
+def _web(core: Core, way: Doorway, feedback: FeedbackHeaders, metrics: Metrics) -> tuple[Messages, PublicWeb]:
+    web = core.settings.web
+    messages = Messages(way, web, core.spool.answered)
+    unsubscribing = Unsubscribing(core.state, core.journal, metrics, feedback.tokens, core.clock)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
-    return messages, PublicWeb(settings, routes, way.tls if settings.web.tls else None)
+    routes += unsubscribing.pages(web.trusted_proxies).routes()
+    return messages, PublicWeb(core.settings, routes, way.tls if web.tls else None)
 
 
 def _gate(core: Core) -> Gate:
@@ -373,4 +379,5 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         on_auth_failure=on_auth_failure,
         admit=gate.admit,
         is_limited=gate.is_limited,
+        suppressed=state.suppression.find,
     )

@@ -95,7 +95,8 @@ class ContentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def signatures(self) -> int:
-        return len(self.sign) * max(len(self.own), 1)
+        """How many at most, but for a second key of the author's domain."""
+        return (len(self.sign) + bool(self.account)) * max(len(self.own), 1)
 
 
 class ContentResult(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,4 +1,4 @@
-"""The control API's calls for resellers, accounts, logins, networks and limits, as methods of its client."""
+"""The control API's calls for resellers, accounts, logins, networks, limits, suppressions, as its client's methods."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -25,6 +25,12 @@ from relay.control.account_views import (
     ResellerView,
     Rotation,
     Secret,
+)
+from relay.control.suppression_views import (
+    SuppressionChanged,
+    SuppressionOrder,
+    SuppressionRemoval,
+    SuppressionView,
 )
 
 _T = TypeVar("_T")
@@ -101,6 +107,20 @@ class AccountCalls(ABC):
 
     def resume_reseller(self, name: str, order: Order = _PLAINLY) -> ResellerView:
         return self._post(f"/v1/resellers/{quoted(name)}/resume", order, ResellerView)
+
+    def suppressions(
+        self, account: str | None = None, *, address: str = "", reason: str = "", after: str = "", limit: int = 200
+    ) -> list[SuppressionView]:
+        """Rows in force, in the order of account and address; account "": those that hold for all, None: all rows."""
+        query = {"address": address, "reason": reason, "after": after, "limit": str(limit)}
+        query |= {"global": "1"} if account == "" else {"account": account or ""}
+        return self._get("/v1/suppressions", list[SuppressionView], query)
+
+    def suppress(self, order: SuppressionOrder) -> SuppressionChanged:
+        return self._post("/v1/suppressions", order, SuppressionChanged)
+
+    def unsuppress(self, order: SuppressionRemoval) -> SuppressionChanged:
+        return self._post("/v1/suppressions/remove", order, SuppressionChanged)
 
     def _get(self, path: str, answer: type[_T], query: Mapping[str, str] | None = None) -> _T:
         return self._ask("GET", path, answer, query={name: value for name, value in (query or {}).items() if value})

@@ -69,6 +69,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     identity_rules: list[str] = []
     normalises_line_ends: bool = False
     pool: str = ""
+    list_unsubscribe: bool = False
     created_at: datetime | None = None
     logins: list[str] = []
     revoked_logins: list[str] = []
@@ -91,6 +92,7 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     domains: list[str] = []
     identity_rules: list[str] = []
     normalises_line_ends: bool = False
+    list_unsubscribe: bool = False
     sender_limits: Limits | None = None
     login: str = ""
     password: str = ""
@@ -108,6 +110,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     identity_rules: list[str] | UnsetType = UNSET
     normalises_line_ends: bool | UnsetType = UNSET
     pool: str | UnsetType = UNSET
+    list_unsubscribe: bool | UnsetType = UNSET
     dry_run: bool = False
 
 

@@ -187,6 +187,7 @@ def _view_of(state: State, account: Account, logins: Sequence[Credential], netwo
         identity_rules=[rule_text(rule) for rule in account.identity_rules],
         normalises_line_ends=account.normalises_line_ends,
         pool=account.pool,
+        list_unsubscribe=account.list_unsubscribe,
         created_at=account.created_at,
         logins=[known.login for known in logins if not known.is_revoked],
         revoked_logins=[known.login for known in logins if known.is_revoked],
@@ -208,6 +209,7 @@ def _checked(new: NewAccount) -> Account:
         domains=tuple(dict.fromkeys(checked_account_domain(name) for name in new.domains)),
         identity_rules=_rules(new.identity_rules),
         normalises_line_ends=new.normalises_line_ends,
+        list_unsubscribe=new.list_unsubscribe,
     )
 
 
@@ -229,6 +231,7 @@ def _changed(before: Account, change: AccountChange) -> Account:
             before.normalises_line_ends if change.normalises_line_ends is UNSET else change.normalises_line_ends
         ),
         pool=before.pool if change.pool is UNSET else change.pool,
+        list_unsubscribe=before.list_unsubscribe if change.list_unsubscribe is UNSET else change.list_unsubscribe,
     )
 
 
@@ -241,7 +244,10 @@ def _rules(texts: list[str]) -> tuple[IdentityRule, ...]:
         raise Invalid(f"identity rule {error}") from None
 
 
-_CHANGEABLE = ("reseller", "shared_host", "contact", "domains", "identity_rules", "normalises_line_ends", "pool")
+_CHANGEABLE = (
+    *("reseller", "shared_host", "contact", "domains", "identity_rules", "normalises_line_ends", "pool"),
+    "list_unsubscribe",
+)
 
 
 def _differences(before: Account, after: Account) -> AuditDetail:
@@ -279,4 +285,6 @@ def _undo_of_change(before: Account, after: Account) -> str:
         words.append("--normalise-line-ends" if before.normalises_line_ends else "--refuse-bare-line-ends")
     if before.pool != after.pool:
         words += ["--pool", before.pool]
+    if before.list_unsubscribe != after.list_unsubscribe:
+        words += ["--list-unsubscribe", "on" if before.list_unsubscribe else "off"]
     return shell("account", "set", before.name, *words) if words else ""

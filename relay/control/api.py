@@ -27,6 +27,7 @@ from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
 from relay.control.shaping_routes import ShapingRoutes
 from relay.control.state import State
+from relay.control.suppression_routes import SuppressionRoutes
 from relay.control.tokens import principal_of
 from relay.control.views import (
     ConfirmOrder,
@@ -88,6 +89,7 @@ def build_app(
             *_guarded(more, authenticated),
             *_guarded(EgressRoutes(commands.desk).table(), authenticated),
             *_guarded(QueueRoutes(commands.queue).table(), authenticated),
+            *_guarded(SuppressionRoutes(commands.desk).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )
@@ -95,7 +97,7 @@ def build_app(
 
 def build_desk(desk: Desk, principal: Principal, more: Routes = ()) -> Starlette:
     """Make the part of it that needs the state only, for one principal who has come in already."""
-    table = [*AccountRoutes(desk).table(), *EgressRoutes(desk).table(), *more]
+    table = [*AccountRoutes(desk).table(), *EgressRoutes(desk).table(), *SuppressionRoutes(desk).table(), *more]
     return _app(_guarded(table, lambda request: principal))
 
 

@@ -125,6 +125,11 @@ def account_show(context: Context, name: str, as_json: bool) -> None:
     help="Bare CR and LF become CRLF, or are refused.",
 )
 @click.option("--pool", help="Egress pool of its own (`mailweir pool`); '': those of all.")
+@click.option(
+    "--list-unsubscribe",
+    type=click.Choice(["on", "off"]),
+    help="Add one-click List-Unsubscribe to its mail that has none (needs web.public_url).",
+)
 @as_json_option
 @dry_run_option
 @click.pass_obj
@@ -139,6 +144,9 @@ def account_set(context: Context, /, **options: Any) -> None:
 
     if options["usual_identity"] and options["identity_rules"]:
         raise click.UsageError("give --identity-rule or --usual-identity, not both")
+    wish = options["list_unsubscribe"]
+    if wish == "on" and not context.settings().web.public_url:
+        raise click.UsageError("--list-unsubscribe on: set web.public_url first, the address of the links")
     has_rules = options["usual_identity"] or options["identity_rules"]
     change = AccountChange(
         reseller=given("reseller"),
@@ -149,6 +157,7 @@ def account_set(context: Context, /, **options: Any) -> None:
         identity_rules=list(options["identity_rules"]) if has_rules else UNSET,
         normalises_line_ends=given("normalises_line_ends"),
         pool=given("pool"),
+        list_unsubscribe=UNSET if wish is None else wish == "on",
         dry_run=options["dry_run"],
     )
     changed = ask_desk(context, lambda desk: desk.change_account(options["name"], change))

@@ -7,6 +7,7 @@ from relay.control.credentials import Credentials
 from relay.control.pools_desk import PoolsDesk, WarmupDesk
 from relay.control.sources_desk import SourcesDesk
 from relay.control.state import State
+from relay.control.suppression_desk import SuppressionDesk
 from relay.delivery.egress import Egress
 
 
@@ -17,6 +18,7 @@ class Desk:
         """`egress`: the running relay's, None without one."""
         self.accounts = Accounts(state, in_spool)
         self.credentials = Credentials(state, clock)
+        self.suppressions = SuppressionDesk(state, clock)
         self.networks, self.limits, self.resellers = Networks(state), LimitDesk(state), Resellers(state)
         self.sources, self.pools = SourcesDesk(state, clock, egress), PoolsDesk(state)
         self.warmup = WarmupDesk(state, clock, egress)

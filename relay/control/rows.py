@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from relay.control import rows_of_egress, rows_of_tree, schema
+from relay.control import rows_of_egress, rows_of_suppression, rows_of_tree, schema
 from relay.control.rows_of_egress import EgressRows
 from relay.control.rows_of_tree import Tree
+from relay.control.suppressed import Suppressed
 from relay.delivery.pauses import Pause, Paused
 from relay.policy.decision import Decision, Effect, Proposal
 
@@ -19,16 +20,21 @@ class Everything(NamedTuple):
     egress: EgressRows
     decisions: list[Decision]
     pauses: list[Pause]
+    suppressed: Suppressed
 
 
-def load(connection: Connection) -> Everything:
+def load(connection: Connection, now: datetime) -> Everything:
     """Read the whole state; decisions in the order in which they began."""
     decisions = select(schema.decision).order_by(schema.decision.c.starts_at, schema.decision.c.sequence)
+    rows_of_suppression.drop_outlived(connection, now)
     return Everything(
-        rows_of_tree.load(connection),
-        rows_of_egress.load(connection),
-        [_decision(row._asdict()) for row in connection.execute(decisions)],
-        [_pause(row._asdict()) for row in connection.execute(select(schema.pause).order_by(schema.pause.c.since))],
+        tree=rows_of_tree.load(connection),
+        egress=rows_of_egress.load(connection),
+        decisions=[_decision(row._asdict()) for row in connection.execute(decisions)],
+        pauses=[
+            _pause(row._asdict()) for row in connection.execute(select(schema.pause).order_by(schema.pause.c.since))
+        ],
+        suppressed=Suppressed(rows_of_suppression.load(connection)),
     )
 
 

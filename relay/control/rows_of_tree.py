@@ -171,6 +171,7 @@ def _account_values(account: Account) -> dict[str, object]:
         "identity_rules": [asdict(rule) for rule in account.identity_rules],
         "normalises_line_ends": account.normalises_line_ends,
         "pool": account.pool,
+        "list_unsubscribe": account.list_unsubscribe,
     }
 
 
@@ -204,6 +205,7 @@ def _account(row: Row[Any], domains: Iterable[str]) -> Account:
         identity_rules=tuple(IdentityRule(**rule) for rule in row.identity_rules),
         normalises_line_ends=row.normalises_line_ends,
         pool=row.pool,
+        list_unsubscribe=row.list_unsubscribe,
         created_at=row.created_at,
     )
 

@@ -60,6 +60,7 @@ account = Table(
     Column("created_at", Instant, nullable=False),
     Column("identity_rules", JSON, nullable=False),
     Column("normalises_line_ends", Boolean, nullable=False),
+    Column("list_unsubscribe", Boolean, nullable=False),
     Column("removed_at", Instant),
     Column("pool", String(64), nullable=False),
 )
@@ -168,6 +169,18 @@ egress_member = Table(
     Column("pool", String(64), primary_key=True),
     Column("source", String(64), ForeignKey("egress_source.name"), primary_key=True),
     Column("weight", Integer, nullable=False),
+)
+
+# `account` "": the row holds for all of them. `ends_at` absent: for good.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("address", String(320), primary_key=True),
+    Column("reason", String(16), nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("ends_at", Instant),
 )
 
 decision = Table(

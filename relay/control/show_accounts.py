@@ -41,6 +41,7 @@ def account(view: AccountView) -> None:
         *(("identity rule", rule) for rule in view.identity_rules),
         ("line ends", "normalised" if view.normalises_line_ends else None),
         ("egress pool", view.pool or None),
+        ("list-unsubscribe", "added where missing" if view.list_unsubscribe else None),
         ("logins", ", ".join(view.logins) or None),
         ("revoked logins", ", ".join(view.revoked_logins) or None),
         ("networks", ", ".join(view.networks) or None),

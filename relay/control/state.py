@@ -18,6 +18,7 @@ from relay.control.database import Database
 from relay.control.logins import Logins
 from relay.control.outgoing import Outgoing
 from relay.control.standings import Standings
+from relay.control.suppressions import SuppressionList
 from relay.control.views import AuditEntry
 from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
@@ -34,6 +35,7 @@ class State(Logins):
         self.egress = Outgoing(database, node, clock, loaded.egress)
         self.standings = Standings(loaded.decisions)
         self.pauses = Pauses(loaded.pauses)
+        self.suppression = SuppressionList(database, node, clock, loaded.suppressed)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 
@@ -43,7 +45,7 @@ class State(Logins):
         database = Database(url)
         try:
             await database.open()
-            return cls(database, node, clock, await database.run(rows.load))
+            return cls(database, node, clock, await database.run(lambda connection: rows.load(connection, clock.now())))
         except BaseException:
             await database.close()
             raise

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay.admission import Admission
 from relay.clock import Clock
+from relay.control.suppressed import Blocked
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
 from relay.front.incoming import OpenLarge
-from relay.reply import Reply
+from relay.reply import PermanentError, Reply
 from relay.settings import Smtp
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ class Doorway:
     on_auth_failure: Callable[[str, bytes, str], None]
     admit: Callable[[Submission], Admission] | None = None  # None: no limits at RCPT
     is_limited: Callable[[], bool] = lambda: True  # False: `admit` would have nothing to say
+    suppressed: Callable[[str, str], Blocked | None] | None = None  # account, recipient; None: nobody is
+
+
+def check_suppression(way: Doorway, account: str, recipient: str) -> None:
+    """Raise PermanentError for a recipient this account may not write to (spec 2.1)."""
+    blocked = way.suppressed(account, recipient) if way.suppressed else None
+    if blocked is not None:
+        until = f"until {blocked.ends_at:%Y-%m-%d}" if blocked.ends_at else "until it is taken off the list"
+        raise PermanentError(Reply(550, "5.1.1", f"[SUP] recipient is suppressed: {blocked.reason}, {until}"))
 
 
 class House(Protocol):

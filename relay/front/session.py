@@ -11,7 +11,7 @@ from relay.dsn_options import decode_xtext, mail_options, rcpt_options
 from relay.envelope import Credential, Submission
 from relay.front.address import parse_path
 from relay.front.bindings import check_binding
-from relay.front.doorway import CLOSING
+from relay.front.doorway import CLOSING, check_suppression
 from relay.front.incoming import TOO_BIG
 from relay.front.transfer import Transfer
 from relay.reply import PermanentError, RelayError, Reply
@@ -111,9 +111,16 @@ class Door(Transfer):
         dsn = rcpt_options(parameters) if parameters else ""
         _check_ascii(address, is_smtputf8=self.envelope.smtp_utf8)
         if address not in self.envelope.rcpt_tos:
+            self._check_suppression(address)
             self._reserve(address)
             self.envelope.rcpt_tos.append(address)
             self._rcpt_dsns.append(dsn)
+
+    def _check_suppression(self, recipient: str) -> None:
+        # whether the login is still good is asked at the next step; a network's client has none
+        account = self._account or self.way.account_of_ip(self.ip)
+        if self.way.suppressed and account is not None:
+            check_suppression(self.way, account.name, recipient)
 
     def _reserve(self, recipient: str) -> None:
         if self._admission is None and self.way.admit is not None and self.way.is_limited():

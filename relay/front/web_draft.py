@@ -37,25 +37,31 @@ _MIXED = Reply(501, "5.5.4", "raw stands for the whole message: give only from, 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One message as a door hands it over; `results` has every recipient asked for, `refused` the replies to some."""
+    """One message as a door hands it over; `results` has every recipient asked for, `refused` some and the
+    replies to them ("" for an address that cannot be read)."""
 
     mail_from: str
     recipients: tuple[str, ...]
     results: list[RecipientResult]
-    refused: list[Reply]
+    refused: list[tuple[str, Reply]]
     content: bytes
     is_8bit: bool
     is_smtputf8: bool
 
     def admitted(self, admission: Admission) -> "Draft":
         """Return the draft with those recipients for whom there is room, reserved from now on."""
+        return self.checked(admission.add)
+
+    def checked(self, check: Callable[[str], object]) -> "Draft":
+        """Return the draft without those recipients for whom `check` raises RelayError."""
         kept, refused, results = [], [*self.refused], {each.address: each for each in self.results}
         for address in self.recipients:
             try:
-                admission.add(address)
+                check(address)
             except RelayError as error:
-                refused.append(error.reply)
-                results[address] = RecipientResult(address=address, status=Fate.DEFERRED, reply=str(error.reply))
+                refused.append((address, error.reply))
+                status = Fate.DEFERRED if error.reply.is_transient else Fate.REFUSED
+                results[address] = RecipientResult(address=address, status=status, reply=str(error.reply))
             else:
                 kept.append(address)
         return replace(self, recipients=tuple(kept), refused=refused, results=list(results.values()))
@@ -135,12 +141,14 @@ class _Taken:
         self._most = most
         self._addresses: dict[str, None] = {}
         self._results: list[RecipientResult] = []
-        self._refused: list[Reply] = []
+        self._refused: list[tuple[str, Reply]] = []
 
     def add(self, text: str, parse: Callable[[str], Mailbox]) -> Mailbox | None:
         """Take a recipient, once, or note why not."""
+        address = ""
         try:
             mailbox = parse(text)
+            address = mailbox.address
             if mailbox.address in self._addresses:
                 return mailbox
             if len(self._addresses) >= self._most:
@@ -148,7 +156,7 @@ class _Taken:
         except RelayError as error:
             status = Fate.DEFERRED if error.reply.is_transient else Fate.REFUSED
             self._results.append(RecipientResult(address=text[:_TOLD_ADDRESS], status=status, reply=str(error.reply)))
-            self._refused.append(error.reply)
+            self._refused.append((address, error.reply))
             return None
         self._addresses[mailbox.address] = None
         self._results.append(RecipientResult(address=mailbox.address, status=Fate.QUEUED, reply=str(_TAKEN)))

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from relay.envelope import Once, Submission
 from relay.front.bindings import check_binding
 from relay.front.conversation import TRY_LATER
-from relay.front.doorway import Doorway
+from relay.front.doorway import Doorway, check_suppression
 from relay.front.flights import KEEP_HOURS, Flights, key_of
 from relay.front.web_answers import WebRefusal, accepted, json_answer, problem
 from relay.front.web_draft import Draft, Envelope, draft_of_json, draft_of_message, envelope_of, largest_body
@@ -107,6 +107,8 @@ class Messages:
         except RelayError as error:
             self._way.on_refusal("data", error.reply, self._of(caller))
             raise
+        if self._way.suppressed:
+            draft = draft.checked(lambda address: check_suppression(self._way, caller.account.name, address))
         body.clear()  # not kept in memory a second time until the message is stored
         bare = replace(self._of(caller), mail_from=draft.mail_from, recipients=draft.recipients)
         admission = self._way.admit(bare) if self._way.admit else None
@@ -119,9 +121,10 @@ class Messages:
                 admission.close()
 
     async def _hand_over(self, submission: Submission, draft: Draft) -> bytes:
-        for number, reply in enumerate(draft.refused):
+        for number, (address, reply) in enumerate(draft.refused):
             # as in SMTP: beyond a number they are only counted
-            self._way.on_refusal("rcpt", reply, replace(submission, content=b"") if number < _RECORDED else None)
+            recorded = replace(submission, content=b"", recipients=(address,) if address else ())
+            self._way.on_refusal("rcpt", reply, recorded if number < _RECORDED else None)
         if not draft.recipients:
             raise _NobodyTaken(draft)
         reply = await self._way.receive(submission)
@@ -205,7 +208,8 @@ class _NobodyTaken(RelayError):
     """Every recipient was refused; told by the reply of one that may be tried again, where there is one."""
 
     def __init__(self, draft: Draft) -> None:
-        super().__init__(next((reply for reply in draft.refused if reply.is_transient), draft.refused[0]))
+        replies = [reply for _, reply in draft.refused]
+        super().__init__(next((reply for reply in replies if reply.is_transient), replies[0]))
         self.results = draft.results
 
 

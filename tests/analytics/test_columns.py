@@ -21,6 +21,7 @@ TABLE = {
     events.DecisionLogged: "decision",
     events.AlarmRaised: "alarm",
     events.Inbound: "inbound",
+    events.Unsubscribe: "unsubscribe",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }

@@ -23,6 +23,7 @@ from relay.events import (
     Listing,
     Record,
     Released,
+    Unsubscribe,
     encode,
 )
 from relay.settings import Policy
@@ -33,7 +34,7 @@ COUNTS = """
 SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM rejection), (SELECT count(*) FROM recipient),
        (SELECT count(*) FROM deferral), (SELECT count(*) FROM held_event), (SELECT count(*) FROM decision),
        (SELECT count(*) FROM complaint), (SELECT count(*) FROM auth_failure), (SELECT count(*) FROM listing),
-       (SELECT count(*) FROM alarm), (SELECT count(*) FROM inbound)
+       (SELECT count(*) FROM alarm), (SELECT count(*) FROM inbound), (SELECT count(*) FROM unsubscribe)
 """
 # The rollup against the single events it was made of.
 DRIFT = """
@@ -74,13 +75,21 @@ def one_of_each(story: Story) -> list[Record]:
         Listing(**story.stamp(), address="192.0.2.1", zone="z.example", status="clean", checked_at=START),
         AlarmRaised(**story.stamp(), condition="no_sender_id", account="acme", text="20 of 20", evidence={"seen": 20}),
         Inbound(**story.stamp(), **whose, recipient_id=1, recipient="x@d.example", client_ip="192.0.2.8", size_bytes=9),
+        Unsubscribe(
+            **story.stamp(),
+            message_id="mw1.1",
+            account="acme",
+            recipient="a@x.example",
+            method="page",
+            client_ip="192.0.2.7",
+        ),
     ]
 
 
 def test_every_kind_of_record_reaches_its_table(room: Room) -> None:
     room.bring(*one_of_each(Story()))
 
-    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1)]
+    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)]
     ((features, trace, reasons),) = room.rows("SELECT f_text_words, trace, reasons FROM message")
     assert (features, trace, reasons) == (
         90,
@@ -95,7 +104,7 @@ def test_records_written_twice_are_ingested_once(room: Room) -> None:
     room.bring(*records, *records)
     room.bring(*records, name="relay-mw1-b-00000001")
 
-    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1)]
+    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)]
     assert room.rows(ROLLED) == room.rows(SINGLE)
 
 
@@ -245,7 +254,7 @@ def test_file_left_by_a_crash_after_its_commit_is_only_put_away(room: Room) -> N
 
     assert result.rows == 0
     assert room.folder.closed() == []
-    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1)]
+    assert room.rows(COUNTS) == [(1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)]
 
 
 def test_archive_torn_by_a_crash_is_cut_to_whole_lines(room: Room) -> None:

@@ -8,7 +8,8 @@ import pytest
 from relay.content.assess import Assessor
 from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer, extra_seconds
-from relay.delivery.dkim import dns_record, ensure_key
+from relay.content.workers import ContentPool
+from relay.delivery.dkim_keys import dns_record, ensure_key
 
 OFFERED = [b"Feedback-ID: a:b:c:mailweir\r\n"]
 OWN = [
@@ -98,10 +99,14 @@ def test_own_lines_are_given_unsigned_too(pem: bytes) -> None:
     assert [own in prefix for own, prefix in zip(OWN, assessed(pem, signers=[]).prefixes, strict=True)] == [True] * 3
 
 
+def _no_pool(_keys: object) -> ContentPool:
+    raise AssertionError("there is nothing to sign with")
+
+
 def test_a_relay_without_content_workers_adds_the_same() -> None:
     request = ContentRequest(MAIL, "a@example.com", "mx.example.com", 1_795_500_000.5, offered=OFFERED, own=OWN)
 
-    result = asyncio.run(BareContent().assess(request))
+    result = asyncio.run(BareContent(_no_pool).assess(request))
 
     assert [own in prefix and OFFERED[0] in prefix for own, prefix in zip(OWN, result.prefixes, strict=True)] == [
         True
@@ -114,4 +119,4 @@ def test_many_signatures_get_their_time() -> None:
         return ContentRequest(MAIL, "", "mx", 0.0, sign=SIGNERS * 2, own=OWN[:1] * recipients)
 
     assert extra_seconds([request(0)]) == 0
-    assert extra_seconds([request(1000)]) == 10
+    assert extra_seconds([request(1000)]) == 10  # two signatures each

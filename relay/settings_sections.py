@@ -1,0 +1,60 @@
+"""Settings of what stands beside the mail's way: added headers, web listener, control API, the other programs."""
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+
+
+class Section(BaseModel):
+    """One table of the settings file. An unknown key is an error; nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Headers(Section):
+    """Header lines the relay adds beside its signature."""
+
+    feedback_id: str = Field(
+        "mailweir",
+        pattern=r"^([A-Za-z0-9]{5,15})?$",
+        description="SenderId of the Feedback-ID header that Gmail counts complaints by; empty: no such header",
+    )
+
+
+class Web(Section):
+    """The public web listener: mail by HTTP. Clear text: a reverse proxy in front of it does TLS, or `tls`."""
+
+    listen: str = Field("127.0.0.1:8027", description="POST /v1/messages, /healthz; empty: no web listener")
+    tls: bool = Field(
+        False, description="HTTPS with smtp.tls_certificate; without it logins only from loopback, proxies"
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description="networks whose X-Forwarded-For and -Proto are believed"
+    )
+    timeout_seconds: float = Field(30, gt=0, description="for a request's header, then for every 64 KiB of its body")
+    public_url: str = Field(
+        "",
+        max_length=200,  # with a token it must fit a header line of 998 bytes
+        pattern=r"^$|^https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$|^http://(localhost|127\.0\.0\.1)(:\d+)?$",
+        description="https://... under which people reach this listener; links in mails begin with it",
+    )
+
+
+class Control(Section):
+    listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
+
+
+class Analytics(Section):
+    listen: str = Field("127.0.0.1:8026", description="query API")
+    ingest_seconds: float = Field(0.5, gt=0, description="journals are looked through this often")
+    reputation_seconds: float = Field(60, gt=0, description="reputation is computed this often")
+    retention_days: int = Field(90, ge=1, description="messages stay in the warehouse for")
+
+
+class Dnsbl(Section):
+    zones: list[str] = Field([], description="DNS lists to ask; none until the operator agrees to a list's terms")
+    addresses: list[str] = Field([], description="own IP addresses to check")
+    every_minutes: float = Field(15, gt=0, description="jittered by a tenth")
+    nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
+
+
+class Dashboard(Section):
+    listen: str = Field("127.0.0.1:8501", description="the pages")
