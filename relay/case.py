@@ -4,6 +4,7 @@ Nothing here awaits, asks a clock or touches the disk.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
-from relay.events import Action, Rcpt, TraceStep
+from relay.events import Action, Hit, Rcpt, TraceStep
 from relay.feedback import wish_spans
 from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
@@ -57,6 +58,7 @@ class Case:
     verdict: Verdict
     policy_version: str
     pool: str
+    same_text_senders: int = 0
 
     @property
     def brief(self) -> tuple[str, str, str, float | None]:
@@ -105,6 +107,14 @@ def pool_of(arrival: Arrival, inputs: Inputs, policy: Policy, now: datetime) -> 
         inputs.state, inputs.signal.first_seen_unix, inputs.score, arrival.identity.is_forwarded, inputs.account.pool
     )
     return pool_name(leaving, policy.suspect_score, now)
+
+
+def reasons_of(result: ContentResult, hits: Sequence[Hit]) -> tuple[str, ...]:
+    """What a worker found, and before it what only several messages together show."""
+    if not hits and not result.hits:
+        return tuple(result.reasons)
+    of_worker = {hit.seen for hit in result.hits}
+    return (*(hit.seen for hit in hits), *(reason for reason in result.reasons if reason not in of_worker))
 
 
 def domain_of(address: str) -> str:
@@ -189,7 +199,10 @@ def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any
         "standing": inputs.state.standing,
         "score": result.score,
         "model": result.model,
-        "reasons": result.reasons,
+        "reasons": inputs.reasons,
+        "hits": inputs.hits,
+        "fingerprint": result.fingerprint,
+        "same_text_senders": case.same_text_senders,
         "features": result.features,
         "spam_count": inputs.signal.spam_count,
         "spam_seen": inputs.signal.seen,

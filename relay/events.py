@@ -67,6 +67,18 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body_digest: str = ""
 
 
+class Hit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A certain rule (rules/content.toml) that a message met. `action` accept: it counts for nothing by itself.
+
+    `code` stands in the reply (spec 2.1): MW, PH, SS or URL. `seen` is what was found, in words.
+    """
+
+    rule: str
+    action: Action
+    code: str
+    seen: str
+
+
 class TraceStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One guard step of the verdict: its rule, whether it decided, and the numbers it looked at, in words."""
 
@@ -102,7 +114,10 @@ class Attributed(Record, frozen=True, kw_only=True):
 
 
 class Judged(Attributed, frozen=True, kw_only=True):
-    """The verdict's whole input, and the verdict."""
+    """The verdict's whole input, and the verdict.
+
+    `fingerprint`: of the text shown, see content/fingerprint.py; `same_text_senders` sent nearly the same lately.
+    """
 
     sender_kind: str
     script: str = ""
@@ -124,6 +139,9 @@ class Judged(Attributed, frozen=True, kw_only=True):
     score: float | None = None
     model: str = ""
     reasons: list[str] = []
+    hits: list[Hit] = []
+    fingerprint: str = ""
+    same_text_senders: int = 0
     features: Features | None = None
     spam_count: float = 0.0
     spam_seen: float = 0.0

@@ -6,7 +6,7 @@ is given only after spool.store has returned.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from relay.admission import Gate
@@ -24,6 +24,7 @@ from relay.case import (
     identified,
     loop_verdict,
     pool_of,
+    reasons_of,
     spooled,
 )
 from relay.clock import Clock
@@ -35,11 +36,12 @@ from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
 from relay.envelope import Account, Submission
-from relay.events import Action, Features, Reception, Rejection
+from relay.events import Action, Features, Hit, Reception, Rejection
 from relay.feedback import FeedbackHeaders
 from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown
 from relay.metrics import Metrics
+from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
 from relay.policy.decision import Decision, Proposal, Standing, State
 from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
@@ -77,6 +79,7 @@ class Receiver:
         courier: Courier,
         gate: Gate,
         signals: Signals,
+        certain: Certain,
         lockdown: Lockdown,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
@@ -90,7 +93,7 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._arc = arc
+        self._arc, self._certain = arc, certain
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
         self._feedback = feedback
@@ -203,7 +206,8 @@ class Receiver:
         now, policy = self._clock.now(), self._settings.policy
         count, state = hops(arrival), self._state_of(sender.key)
         group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
-        signal = self._observed(arrival, now.timestamp(), group, is_loop=count >= MAX_RECEIVED)
+        weighed = self._weighed(arrival, state, now)
+        signal = self._observed(arrival, now.timestamp(), group, weighed.hits, is_loop=count >= MAX_RECEIVED)
         inputs = Inputs(
             sender=sender,
             account=submission.account,
@@ -212,7 +216,8 @@ class Receiver:
             signal=signal,
             score=result.score,
             error=result.error,
-            reasons=tuple(result.reasons),
+            reasons=reasons_of(result, weighed.hits),
+            hits=weighed.hits,
             model=result.model,
             lockdown=arrival.lockdown,
             foreign_domain=foreign_domain(arrival),
@@ -220,9 +225,22 @@ class Receiver:
         )
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
-        return Case(arrival, inputs, verdict, version_of(policy), pool_of(arrival, inputs, policy, now))
+        pool = pool_of(arrival, inputs, policy, now)
+        return Case(arrival, inputs, verdict, version_of(policy), pool, weighed.campaign.nearly)
 
-    def _observed(self, arrival: Arrival, now_unix: float, group: str, *, is_loop: bool) -> SignalState:
+    def _weighed(self, arrival: Arrival, state: State, now: datetime) -> Weighed:
+        result, sender, now_unix = arrival.result, arrival.identity.sender.key, now.timestamp()
+        # what strangers send through forwarders is the same for good reasons
+        fingerprint = "" if arrival.identity.is_forwarded else result.fingerprint
+        forgiven_at = state.reinstated_at if state.is_reinstated(now) else None
+        # seldom are there hits; the rest need not be looked up
+        is_new = bool(result.hits) and forgiven_at is None and self._signals.is_newcomer(sender, now_unix)
+        whose = Whose(sender, is_new, forgiven_at.timestamp() if forgiven_at else 0.0)
+        return self._certain.complete(result.hits, Text(fingerprint, result.features.text_words), whose, now_unix)
+
+    def _observed(
+        self, arrival: Arrival, now_unix: float, group: str, hits: Sequence[Hit], *, is_loop: bool
+    ) -> SignalState:
         policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
         # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
         # loop one spam by many
@@ -231,7 +249,8 @@ class Receiver:
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
         self._unnamed.note(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
-        return self._signals.observe(sender, result.score, now_unix, policy, arrival.message_id, recipients, group)
+        score = 1.0 if heaviest(hits, Action.REJECT) else result.score  # certain, whatever the model says
+        return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group)
 
     async def _keep(self, case: Case, decision: Decision | None) -> Reply:
         submission, verdict = case.arrival.submission, case.verdict
@@ -282,7 +301,7 @@ class Receiver:
 
     def _refuse(self, case: Case) -> Reply:
         reply = case.verdict.reply
-        self._gate.give_back(case.arrival.taking, is_abuse=case.verdict.rule == "content")
+        self._gate.give_back(case.arrival.taking, is_abuse=case.verdict.rule.startswith("content"))
         self._journal.append(
             Rejection(
                 **self._journal.stamp(),

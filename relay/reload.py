@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from relay import log
 from relay.content.model_files import find_model
 from relay.content.protocol import ModelError
+from relay.content.rule_book import load_rules
 from relay.control.errors import Invalid
 from relay.control.views import Reloaded
 from relay.delivery.providers import load_providers
@@ -28,6 +29,7 @@ _SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "l
 _KEYS = frozenset(
     {
         "content.model",
+        "content.rules",
         "smtp.auth_without_tls",
         "smtp.proxy_from",
         "smtp.xclient_from",
@@ -112,13 +114,17 @@ class Reloader:
         context = served(smtp.tls_certificate, smtp.tls_key) if smtp.tls_certificate else None
         if model != "none":
             find_model(model)
+        rules = load_rules(settings.content.rules)
         providers = load_providers(settings.delivery.providers, settings.delivery)  # the file may differ, the key not
         if dry_run:
             return
-        await parts.core.content.reload(model)  # the last thing that may fail, and the only one that takes time
+        await parts.core.content.reload(
+            model, settings.content.rules
+        )  # the last thing that may fail, and the only one that takes time
         if context is not None and smtp.tls_certificate is not None:
             self._watch.take_up(smtp.tls_certificate, smtp.tls_key, context)
         parts.core.settings = settings
+        parts.core.certain.take_up(rules)
         parts.receiver.take_up(settings)
         parts.doors.take_up(smtp)
         parts.inbox.take_up(inbox_smtp(settings))

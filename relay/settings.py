@@ -100,6 +100,10 @@ class Content(Section):
     """The content stage."""
 
     model: str = Field("shipped", description="name of a folder in data/models, or a path; 'none': no scoring")
+    rules: str = Field(
+        "",
+        description="TOML of your own over rules/content.toml: certain rules beside the model; 'none': no rules at all",
+    )
     workers: int = Field(0, ge=0, le=64, description="0: one per core")
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
 

@@ -19,6 +19,7 @@ from relay.audience import Audience
 from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.protocol import Signer
+from relay.content.rule_book import load_rules
 from relay.content.stage import content_stage
 from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
@@ -51,8 +52,10 @@ from relay.inbound import Returns
 from relay.metrics import Metrics
 from relay.misconfigured import DAY_SECONDS, Misconfigured
 from relay.observed import count, outcome_counter, show_gauges
+from relay.policy.certain import Certain
 from relay.policy.counters import Counters, Table
 from relay.policy.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
+from relay.policy.repeats import REPEATS_KEPT_SECONDS, Repeats
 from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.refusals import Refusals
@@ -98,6 +101,7 @@ class Core:
     ledger: Ledger
     shaper: Shaper
     misconfigured: Misconfigured
+    certain: Certain
     egress: Egress
     content: ContentPool | BareContent
     signers: list[Signer]
@@ -166,9 +170,7 @@ async def start_core(
     journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
     journal.start()
     stack.callback(journal.close)
-    state = await _state(settings, clock)
-    stack.push_async_callback(state.close)
-    _refuse_open_relay(state)
+    state = await _state(settings, clock, stack)
     spool = _spool(settings, clock, journal, fail)
     stack.push_async_callback(spool.stop)
     keys = await state.verp_keys(timedelta(days=settings.verp.rotate_days))
@@ -178,7 +180,7 @@ async def start_core(
     signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
     egress = Egress(settings.node.hostname)
     state.egress.feed(egress)
-    misconfigured = Misconfigured(journal)
+    misconfigured, certain = Misconfigured(journal), Certain(load_rules(settings.content.rules), Repeats())
     await _remember(
         settings,
         clock,
@@ -188,6 +190,7 @@ async def start_core(
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
         Table("misconfigured", misconfigured, DAY_SECONDS),
+        Table("repeats", certain.repeats, REPEATS_KEPT_SECONDS),
         Table("warmup", egress.warmup, _WARMUP_KEPT_SECONDS),
         Table("ip_state", egress.ip_states, _REST_KEPT_SECONDS),
         *tls.tables(),
@@ -206,6 +209,7 @@ async def start_core(
         ledger=ledger,
         shaper=shaper,
         misconfigured=misconfigured,
+        certain=certain,
         egress=egress,
         content=content,
         signers=signers,
@@ -215,11 +219,14 @@ async def start_core(
     )
 
 
-async def _state(settings: Settings, clock: Clock) -> State:
+async def _state(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> State:
     try:
-        return await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
+        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
     except (StateFailure, sqlite3.Error) as error:
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
+    stack.push_async_callback(state.close)
+    _refuse_open_relay(state)
+    return state
 
 
 def _spool(settings: Settings, clock: Clock, journal: Journal, fail: Callable[[BaseException], None]) -> Spool:
@@ -287,6 +294,7 @@ def wire(core: Core) -> Parts:
         courier=courier,
         gate=gate,
         signals=core.signals,
+        certain=core.certain,
         lockdown=Lockdown(settings, clock),
         state_of=state.state_of,
         decide=commands.apply,

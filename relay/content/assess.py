@@ -7,14 +7,17 @@ from pathlib import Path
 
 from relay.content.additions import additions
 from relay.content.features import measure, structure_of
+from relay.content.fingerprint import fingerprint
 from relay.content.head import split_head
 from relay.content.keyring import KeyRing, Loaded
+from relay.content.learned import pack
 from relay.content.message import Reading, read
 from relay.content.model import Model
 from relay.content.protocol import ContentRequest, ContentResult, CustomerKey, unscored
 from relay.content.reasons import explain
+from relay.content.rules import Rules
 from relay.content.sealing import sealing_of
-from relay.content.tokens import Views, hash_words, views, words_of
+from relay.content.tokens import Hashes, Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
 from relay.delivery.body_hash import RelaxedBody
 from relay.delivery.dkim import Field, body_hash, cover, lines, signature
@@ -28,10 +31,17 @@ _log = logging.getLogger("mailweir.content")
 
 
 class Assessor:
-    """Assesses messages with one model (None: no score), the relay's signing keys (PEM by key id) and customers'."""
+    """Assesses messages with one model (None: no score), certain rules, the relay's signing keys (PEM by key id) and
+    customers'."""
 
-    def __init__(self, model: Model | None, keys: dict[str, bytes], customers: Sequence[CustomerKey] = ()) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: Model | None,
+        keys: dict[str, bytes],
+        customers: Sequence[CustomerKey] = (),
+        rules: Rules | None = None,
+    ) -> None:
+        self._model, self._rules = model, rules
         self.ring = KeyRing(keys, customers)
         self.model_id = model.id if model else "none"
 
@@ -59,12 +69,13 @@ class Assessor:
     def _judge(self, request: ContentRequest, reading: Reading, content: Content) -> ContentResult:
         words = _words(reading)
         features = measure(reading, words[0], request.mail_from)
-        score, reasons = None, []
+        hashed = _hashed(words, structure_of(features, reading))
+        hits = self._rules.find(reading, features, content) if self._rules else []
+        score, reasons = None, [hit.seen for hit in hits]
         if self._model:
-            seen = _views(words, structure_of(features, reading), self._model.bits)
-            score = round(self._model.probability(seen), 6)
+            score = round(self._model.probability(views(*hashed, self._model.bits)), 6)
             if score >= _EXPLAINED_FROM:
-                reasons = explain(self._model, reading, features, words[0], words[2])
+                reasons = explain(self._model, reading, features, words[0], words[2], reasons)
         prefixes, message_id = self._prefixes(request, reading, content)
         author = reading.author
         return ContentResult(
@@ -77,6 +88,9 @@ class Assessor:
             subject=reading.subject[:_HEADER_CHARACTERS],
             header_from=(f"{author.name} <{author.address}>" if author.name else author.address)[:_HEADER_CHARACTERS],
             header_message_id=message_id[:_HEADER_CHARACTERS],
+            hits=hits,
+            fingerprint=fingerprint(reading.visible or reading.plain, hashed[0]),
+            learned=pack(*hashed),
         )
 
     def _prefixes(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[list[bytes], str]:
@@ -130,7 +144,7 @@ def _body_hash(content: Content, body_at: int) -> bytes:
 def views_of(reading: Reading, bits: int) -> Views:
     """Return a message as the model takes it; what training learns from."""
     words = _words(reading)
-    return _views(words, structure_of(measure(reading, words[0], ""), reading), bits)
+    return views(*_hashed(words, structure_of(measure(reading, words[0], ""), reading)), bits)
 
 
 def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
@@ -139,6 +153,8 @@ def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
     return shown or second, second if shown else [], words_of(reading.subject, _SUBJECT_WORDS)
 
 
-def _views(words: tuple[list[str], list[str], list[str]], structure: list[str], bits: int) -> Views:
-    shown, second, subject = (hash_words(text) for text in words)
-    return views(shown, second, subject, hash_words(structure), bits)
+def _hashed(
+    words: tuple[list[str], list[str], list[str]], structure: list[str]
+) -> tuple[Hashes, Hashes, Hashes, Hashes]:
+    shown, second, subject = words
+    return hash_words(shown), hash_words(second), hash_words(subject), hash_words(structure)

@@ -43,7 +43,7 @@ class BareContent:
         if self._pool is not None:
             await self._pool.stop()
 
-    async def reload(self, model: str) -> None:
+    async def reload(self, model: str, rules: str | None = None) -> None:
         """Nothing to take up: content.model = "none" is read at start only."""
 
     def change_keys(self, change: KeyChange) -> None:

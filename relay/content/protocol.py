@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from relay.events import Features
+from relay.events import Features, Hit
 
 _LARGE_BYTES_PER_SECOND = 20_000_000  # read and hashed, on a busy machine; a quiet one does ten times as much
 _SIGNED_PER_SECOND = 200  # RSA-2048 takes 0.9 ms on a quiet machine
@@ -103,7 +103,8 @@ class ContentResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker found. score None: not scored; then `error` says why, or is empty where the relay has no model.
 
     `prefix` are the header lines to put before the content: signatures, repaired headers, extra. Where recipients have
-    lines of their own it is unsigned, and `prefixes` has a whole prefix for each of them.
+    lines of their own it is unsigned, and `prefixes` has a whole prefix for each of them. `hits` are the certain rules
+    met by this message alone, `fingerprint` is of its text, `learned` what a model could learn from (learned.py).
     """
 
     score: float | None
@@ -116,6 +117,9 @@ class ContentResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     header_message_id: str
     error: str = ""
     prefixes: list[bytes] = []
+    hits: list[Hit] = []
+    fingerprint: str = ""
+    learned: bytes = b""
 
 
 def extra_seconds(requests: Sequence[ContentRequest]) -> float:
@@ -141,12 +145,13 @@ def unscored(request: ContentRequest, error: str) -> ContentResult:
 
 class Setup(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """First frame to the template: the model's folder ("" scores nothing), the relay's own signing keys (PEM by key id)
-    and those of customers."""
+    and those of customers; the file of the operator's rules ("": the packaged ones, "none": none)."""
 
     model: str
     keys: dict[str, bytes]
     timeout_seconds: float
     customers: list[CustomerKey] = []
+    rules: str = "none"
 
     def __repr__(self) -> str:  # never the keys
         return f"Setup(model={self.model!r}, keys={[*self.keys]})"

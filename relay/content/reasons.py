@@ -1,5 +1,7 @@
 """Why a message got its score, in words a customer understands: no hash numbers, no names of features."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from relay.content.features import host_of, shown_elsewhere
@@ -8,7 +10,8 @@ from relay.content.model import Model
 from relay.content.tokens import hash_words, pairs
 from relay.events import Features
 
-_MOST = 6
+_MOST = 7
+_RULES = 4
 _PHRASES = 4
 _SMALL_WORDS = (
     "a about all am an and any are as at be been but by can do for from get has have he her his how if in into "
@@ -20,9 +23,11 @@ _SMALL = frozenset(_SMALL_WORDS.split())
 _LIGHTEST = 0.35  # of the heaviest phrase's weight: what counts less is not worth a customer's time
 
 
-def explain(model: Model, reading: Reading, features: Features, words: list[str], subject: list[str]) -> list[str]:
-    """Return the heaviest reasons for a high score, certain signs first."""
-    found = [*_signs(reading, features)]
+def explain(
+    model: Model, reading: Reading, features: Features, words: list[str], subject: list[str], seen: Sequence[str] = ()
+) -> list[str]:
+    """Return the heaviest reasons for a high score: what the certain rules have `seen`, other signs, words."""
+    found = [*seen[:_RULES], *(sign for sign in _signs(reading, features) if sign not in seen)]
     if phrases := _phrases(model, words):
         found.append("words typical of abusive mail: " + ", ".join(f"“{phrase}”" for phrase in phrases))
     if phrases := _phrases(model, subject)[:2]:
@@ -63,7 +68,7 @@ def _signs(reading: Reading, features: Features) -> list[str]:
     signs = []
     for link in reading.page.links:
         if shown := shown_elsewhere(link):
-            signs.append(f"link text names {shown}, target is {host_of(link.url)[:80]}")
+            signs.append(f"link text says {shown}, goes to {host_of(link.url)[:80]}")
             break
     if features.ip_links:
         signs.append("links to a bare number instead of a host name")

@@ -29,6 +29,7 @@ def content_stage(settings: Settings, book: DomainBook) -> tuple[ContentPool | B
             workers=settings.content.workers or len(os.sched_getaffinity(0)),
             timeout_seconds=settings.content.timeout_seconds,
             customers=customers,
+            rules=settings.content.rules,
         )
 
     customers = book.in_use()

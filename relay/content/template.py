@@ -21,6 +21,9 @@ from pathlib import Path
 from relay.content.assess import Assessor
 from relay.content.model import load
 from relay.content.protocol import Fork, ModelError, Refused, Setup, Warm, decode_frame, framed
+from relay.content.rule_book import load_rules
+from relay.content.rules import Rules
+from relay.content.tokens import words_of
 from relay.content.worker import serve
 from relay.log import setup as setup_log
 
@@ -60,7 +63,8 @@ def _warm(control: socket.socket) -> tuple[Assessor, float] | None:
     assert isinstance(order, Setup)
     try:
         model = load(Path(order.model)) if order.model else None
-        assessor = Assessor(model, order.keys, order.customers)
+        rules = Rules(load_rules(order.rules), words_of)
+        assessor = Assessor(model, order.keys, order.customers, rules)
     except ModelError as error:
         control.sendall(framed(Refused(str(error))))
         return None

@@ -75,6 +75,11 @@ def fold(text: str) -> tuple[str, int, int]:
     return _FOREIGN_WORD.sub(latin, text), invisible, mixed
 
 
+def latin_alike(text: str) -> str:
+    """Return a name with all look-alikes in Latin, also where the whole of it is of them."""
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).translate(_LOOKALIKES).replace("\u04cf", "l")
+
+
 def decode_base64(data: bytes) -> bytes:
     """Decode base64 that may be cut or damaged; what cannot be read is left out."""
     packed = data.translate(None, b" \t\r\n")

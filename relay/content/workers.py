@@ -66,8 +66,10 @@ class ContentPool:
         workers: int,
         timeout_seconds: float,
         customers: Iterable[CustomerKey] = (),
+        rules: str = "none",
     ) -> None:
         self._model, self._keys, self._size, self._timeout_seconds = model, keys, workers, timeout_seconds
+        self._rules = rules
         self._customers = {known.id: known for known in customers}
         self._missed: dict[tuple[str, str, str], CustomerKey | None] = {}
         self._template: Template | None = None
@@ -113,10 +115,16 @@ class ContentPool:
         self._schedule_kick()
         return await job.answer
 
-    async def reload(self, model: str) -> None:
-        """Change to `model` without losing a message. Raises ModelError; then the model in use stays."""
+    async def reload(self, model: str, rules: str | None = None) -> None:
+        """Change to `model` and to `rules` (None: as they are) without losing a message. Raises ModelError; then those
+        in use stay."""
         async with self._changing:
-            template = await self._start_template(model)
+            in_use, self._rules = self._rules, self._rules if rules is None else rules
+            try:
+                template = await self._start_template(model)
+            except BaseException:
+                self._rules = in_use
+                raise
             links = await self._open(template, self._size)
             old_template, old_links = self._template, set(self._links)
             self._template, self._model = template, model
@@ -213,7 +221,7 @@ class ContentPool:
 
     async def _start_template(self, model: str) -> Template:
         folder = "" if model == "none" else str(find_model(model))
-        setup = Setup(folder, self._keys, self._timeout_seconds, [*self._customers.values()])
+        setup = Setup(folder, self._keys, self._timeout_seconds, [*self._customers.values()], self._rules)
         template = await Template.start(setup, on_lost=self._gap.set)
         _log.info("template started model=%s", template.model_id)
         return template

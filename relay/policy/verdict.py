@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from relay.envelope import Account
-from relay.events import Action, TraceStep
+from relay.events import Action, Hit, TraceStep
+from relay.policy.certain import heaviest
 from relay.policy.decision import PARKED, Decision, Effect, Proposal, Standing, State
 from relay.policy.limits import REPLY_TEXT_LENGTH, LimitUse, delay, numbers, refusal
 from relay.policy.lockdown import NOT_ASKED, Lock, LockdownResult
@@ -30,8 +31,9 @@ TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this lon
 class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
-    `foreign_domain`: that of From:, where the login is bound to others. `error` says why there is no `score`; neither:
-    a relay without a model. `group`: the account's newcomers, where the sender is one.
+    `hits`: the certain rules it met, with what they do now. `foreign_domain`: that of From:, where the login is bound
+    to others. `error` says why there is no `score`; neither: a relay without a model. `group`: the account's newcomers,
+    where the sender is one.
     """
 
     sender: SenderId
@@ -46,6 +48,7 @@ class Inputs:
     group: Group | None = None
     lockdown: LockdownResult = NOT_ASKED
     foreign_domain: str = ""
+    hits: Sequence[Hit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,25 @@ def _newcomers(case: _Case) -> _Match | str:
     return f"new senders together: {spam}, from {len(signal.senders)} of them{stale}"
 
 
+def _rule_refused(case: _Case) -> _Match | str:
+    hit = heaviest(case.inputs.hits, Action.REJECT)
+    if hit is None:
+        return "met no rule that refuses"
+    text = (
+        f"[{hit.code}] message {printable(case.queue_id, 40)} of sender {_sender(case)} refused: {hit.seen} "
+        f"(rule {hit.rule}; this message only)"
+    )
+    return _Match(Action.REJECT, f"content_{hit.rule}", hit.seen, _reply(550, "5.7.1", text))
+
+
+def _rule_held(case: _Case) -> _Match | str:
+    hits = case.inputs.hits
+    hit = heaviest(hits, Action.HOLD)
+    if hit is None:
+        return f"met {', '.join(hit.rule for hit in hits)}: for information" if hits else "met no rule"
+    return _Match(Action.HOLD, f"content_{hit.rule}", hit.seen)
+
+
 def _unscored(case: _Case) -> _Match | str:
     if case.inputs.score is not None:
         return "scored"
@@ -248,7 +270,8 @@ def _accept(case: _Case) -> _Match | str:
 
 # The order is the policy. What concerns the sender stands before what concerns the message, so that a held sender's
 # mail is parked whatever its score; limits stand before holds, so that a held sender cannot fill the disk. A newcomer's
-# own trigger stands before the newcomers': so he leaves them first, and stays held when they are released.
+# own trigger stands before the newcomers': so he leaves them first, and stays held when they are released. Certain
+# rules stand before the score: what a person can check in the mail is the better reason.
 STEPS: tuple[tuple[str, Step], ...] = (
     ("account_suspended", _account_suspended),
     ("sender_suspended", _sender_suspended),
@@ -259,6 +282,8 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("sender_held", _sender_held),
     ("trigger", _trigger),
     ("newcomers", _newcomers),
+    ("rule_refused", _rule_refused),
+    ("rule_held", _rule_held),
     ("unscored", _unscored),
     ("content_refused", _content_refused),
     ("content_held", _content_held),

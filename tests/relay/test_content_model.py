@@ -115,7 +115,7 @@ def test_a_lying_link_is_named_in_words(assessor: Assessor) -> None:
 
     reasons = assess(assessor, written(markup, "html")).reasons
 
-    assert reasons[0] == "link text names paypal.com, target is 203.0.113.9"
+    assert reasons[0] == "link text says paypal.com, goes to 203.0.113.9"
 
 
 def test_reasons_have_no_numbers_of_ours(assessor: Assessor) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.envelope import Account
-from relay.events import Action
+from relay.events import Action, Hit
 from relay.policy.decision import Decision, Effect, Proposal, Standing, State
 from relay.policy.limits import LimitUse
 from relay.policy.triggers import SignalState, spam_certainty
@@ -283,3 +283,31 @@ def test_a_policy_is_named_by_its_content() -> None:
 def test_foreign_text_is_made_printable_and_short() -> None:
     assert printable("a\r\nb\x00ü", 20) == "a??b??"
     assert printable("x" * 30, 10) == "xxxxxxx..."
+
+
+REFUSED = Hit("eicar", Action.REJECT, "MW", "contains the EICAR test virus")
+PARKED_BY_RULE = Hit("brand-link", Action.HOLD, "PH", "link text says paypal.com, goes to 203.0.113.9")
+SHOWN = Hit("shortener", Action.ACCEPT, "URL", "links through a URL shortener")
+
+
+def test_a_certain_rule_refuses_whatever_the_score_and_the_history() -> None:
+    action, rule, reply = verdict_on(hits=(SHOWN, PARKED_BY_RULE, REFUSED), signal=replace(CALM, history=5000))
+
+    assert (action, rule) == ("reject", "content_eicar")
+    assert reply == (
+        "550 5.7.1 [MW] message mw1.42 of sender shop|x-authuser|bob@site.example refused: contains the EICAR test "
+        "virus (rule eicar; this message only)"
+    )
+
+
+def test_a_certain_rule_holds_and_a_feature_does_not() -> None:
+    assert verdict_on(hits=(SHOWN, PARKED_BY_RULE)) == (
+        "hold",
+        "content_brand-link",
+        "250 2.0.0 queued as mw1.42 (held)",
+    )
+    assert verdict_on(hits=(SHOWN,))[:2] == ("accept", "accept")
+
+
+def test_a_held_senders_mail_is_parked_whatever_rules_it_meets() -> None:
+    assert verdict_on(hits=(REFUSED,), state=standing(Effect.HOLD, Standing.HELD))[:2] == ("hold", "sender_held")
