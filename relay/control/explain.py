@@ -103,6 +103,8 @@ def _try(record: Attempt) -> str:
 def _print_trace(record: Judged) -> None:
     score = "none" if record.score is None else f"{record.score:.3f} ({record.model})"
     click.echo(f"    score {score}{': ' if record.reasons else ''}{show.clean('; '.join(record.reasons))}")
+    if record.same_text_senders > 1:
+        click.echo(f"    {record.same_text_senders} end senders sent this or nearly this text within minutes")
     for step in record.trace:
         click.echo(f"    {'=>' if step.decided else '  '} {step.rule}: {show.clean(step.detail)}")
 
