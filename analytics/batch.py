@@ -52,7 +52,7 @@ SELECT min(logged_at) AS logged_from,
        count(*) FILTER ({IS_PARKING}) AS parkings,
        count(*) FILTER (kind = 'Decision') AS decisions,
        count(*) FILTER (kind = 'Complaint') AS complaints,
-       count(*) FILTER (kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe')) AS others
+       count(*) FILTER (kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label')) AS others
 FROM batch
 """  # noqa: S608
 
@@ -104,6 +104,8 @@ WHERE NOT ({IS_FINAL} OR kind = 'Reception') AND (
         SELECT (node, boot, seq) FROM inbound WHERE logged_at BETWEEN $logged_from AND $logged_to
         UNION ALL
         SELECT (node, boot, seq) FROM unsubscribe WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM label WHERE logged_at BETWEEN $logged_from AND $logged_to
     )
 )
 """  # noqa: S608
@@ -138,6 +140,7 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "alarm": ("others", "kind = 'Alarm'", _TRY),
     "inbound": ("others", "kind = 'Inbound'", _TRY),
     "unsubscribe": ("others", "kind = 'Unsubscribe'", _TRY),
+    "label": ("others", "kind = 'Label'", _TRY),
 }
 
 

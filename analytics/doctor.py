@@ -16,6 +16,7 @@ import dns.exception
 import dns.resolver
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
+from relay.content.active import active_model
 from relay.content.model_files import find_model, read_array, read_card
 from relay.content.protocol import ModelError
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
@@ -111,7 +112,7 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
-    name = settings.content.model
+    name = active_model(settings)
     if name == "none":
         yield Finding(Level.WARN, "model: none, messages are not scored", "set content.model = 'shipped'")
         return

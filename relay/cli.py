@@ -34,6 +34,7 @@ SUMMARIES = {
     "domain": "Customers' domains: their DKIM keys and DNS records.",
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",
     "ip": "Addresses mail leaves from: add, check, quarantine, retire.",
+    "label": "Say what messages are, for the model to learn from.",
     "pool": "Pools of sources, by the reputation of whose mail leaves there: ls, set, rm.",
     "warmup": "Warm-up of new addresses, per provider: ls, start, stop, set.",
     "reseller": "Resellers, who answer for accounts: add, suspend, resume.",

@@ -314,6 +314,18 @@ class Unsubscribe(Record, frozen=True, kw_only=True, tag="Unsubscribe"):
     client_ip: str
 
 
+class Label(Attributed, frozen=True, kw_only=True, tag="Label"):
+    """What somebody says a message is: label spam, ham or unsure (takes an earlier one back). `origin`: operator,
+    release, confirm; `weight` in (0, 1] says how much it counts. The attribution is "" where the relay has it no more.
+    """
+
+    label: str
+    origin: str
+    weight: float
+    author: str
+    why: str = ""
+
+
 class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
     """A recipient complained (feedback loop). Written by analytics."""
 
@@ -352,6 +364,7 @@ RelayRecord = (
     | DecisionLogged
     | AlarmRaised
     | Unsubscribe
+    | Label
 )
 AnyRecord = RelayRecord | Complaint | Listing
 

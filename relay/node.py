@@ -15,6 +15,7 @@ from relay.content.workers import ModelError
 from relay.control import tokens
 from relay.control.api import House, build_app, serve
 from relay.control.errors import Invalid
+from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
@@ -147,7 +148,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             parts.status, parts.metrics.render, parts.troubles, lambda dry_run: reloader.reload(dry_run=dry_run)
         ),
         tokens=tokens.load(parts.core.settings.dir),
-        more=DomainRoutes(parts.domains).table(),
+        more=[*DomainRoutes(parts.domains).table(), *LabelRoutes(parts.commands.labels, parts.models).table()],
     )
     try:
         async with serve(app, host, port):

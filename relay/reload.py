@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from relay import log
+from relay.content.active import active_model
 from relay.content.model_files import find_model
 from relay.content.protocol import ModelError
 from relay.content.rule_book import load_rules
@@ -110,7 +111,7 @@ class Reloader:
 
     async def _take_up(self, planned: Plan, *, dry_run: bool) -> None:
         settings, parts = planned.settings, self._parts
-        smtp, model = settings.smtp, settings.content.model
+        smtp, model = settings.smtp, active_model(settings)
         context = served(smtp.tls_certificate, smtp.tls_key) if smtp.tls_certificate else None
         if model != "none":
             find_model(model)

@@ -17,6 +17,7 @@ import relay
 from relay.admission import Gate
 from relay.audience import Audience
 from relay.clock import Clock
+from relay.content.active import active_model
 from relay.content.bare import BareContent
 from relay.content.protocol import Signer
 from relay.content.rule_book import load_rules
@@ -25,6 +26,7 @@ from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
 from relay.control.commands import Commands
 from relay.control.errors import Invalid, StateFailure
+from relay.control.models import ModelDesk
 from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
 from relay.delivery.arc_keys import ArcKeys
@@ -127,6 +129,7 @@ class Parts:
     metrics: Metrics
     commands: Commands
     domains: DomainDesk
+    models: ModelDesk
 
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
@@ -154,7 +157,7 @@ class Parts:
             "sessions": self.doors.sessions,
             "spool": self.core.spool.counts(),
             "content": self.core.content.stats(),
-            "model": settings.content.model,
+            "model": active_model(settings),
             "senders_known": len(self.core.signals),
         }
 
@@ -311,7 +314,8 @@ def wire(core: Core) -> Parts:
         settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
     )
     way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics)
-    parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains)
+    models = ModelDesk(state, clock, core.content, lambda: core.settings)
+    parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains, models)
     show_gauges(parts)
     count(parts)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again

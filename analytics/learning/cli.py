@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.control.cli_labels import promote, rollback
+
 if TYPE_CHECKING:
     from relay.content.model_files import Card, Figures
 
@@ -16,6 +18,10 @@ _DEFAULT_FOLDER = Path("data/models")
 @click.group()
 def model() -> None:
     """Train, show and try spam models."""
+
+
+model.add_command(promote)
+model.add_command(rollback)
 
 
 @model.command("train")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from relay.content.active import active_model
 from relay.content.bare import BareContent
 from relay.content.protocol import CustomerKey, Signer
 from relay.content.workers import ContentPool
@@ -24,7 +25,7 @@ def content_stage(settings: Settings, book: DomainBook) -> tuple[ContentPool | B
 
     def pool(customers: Sequence[CustomerKey]) -> ContentPool:
         return ContentPool(
-            model=settings.content.model,
+            model=active_model(settings),
             keys=keys,
             workers=settings.content.workers or len(os.sched_getaffinity(0)),
             timeout_seconds=settings.content.timeout_seconds,

@@ -15,6 +15,7 @@ import msgspec
 from relay.control.account_calls import quoted
 from relay.control.destination_calls import DestinationCalls
 from relay.control.domain_calls import DomainCalls
+from relay.control.label_calls import LabelCalls
 from relay.control.queue_calls import QueueCalls
 from relay.control.views import (
     AuditEntry,
@@ -53,7 +54,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DomainCalls, QueueCalls):
+class ControlClient(DestinationCalls, DomainCalls, QueueCalls, LabelCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

@@ -13,6 +13,7 @@ from relay.control.access import ROLE_OF_EFFECT, require
 from relay.control.audit import Act
 from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
+from relay.control.labels import LabelDesk
 from relay.control.questions import Questions
 from relay.control.queue_desk import QueueDesk
 from relay.control.shaping_calls import ShapingDesk
@@ -62,7 +63,7 @@ class Commands:
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
         self.desk, self.shaping = Desk(state, clock, self._in_spool, egress), shaping
-        self.questions = Questions(state, spool, courier, clock)
+        self.questions, self.labels = Questions(state, spool, courier, clock), LabelDesk(state, spool, journal)
         self.queue = QueueDesk(
             state=state, spool=spool, courier=courier, clock=clock, account_of=self.questions.account_of
         )
@@ -123,6 +124,8 @@ class Commands:
         if not order.dry_run and standings.confirmed_by(row) is None:
             confirmation = self._answer(principal, row, Effect.CONFIRM, order.note or "confirmed by hand")
             self._log(await self._state.decide_all([confirmation], principal))
+            bad = row.proposal.evidence.get("messages", [])
+            self.labels.confirmed(bad if isinstance(bad, list) else [], principal.id, order.note)
         return self.questions.view(row)
 
     async def release_decision(self, principal: Principal, decision_id: str, order: ReleaseOrder) -> Freed:
@@ -253,6 +256,8 @@ class Commands:
                     verdict=order.verdict,
                 )
             )
+        if order.verdict == "not_spam":
+            self.labels.released(freed, principal.id, order.note)
         self._courier.wake()
 
     def _log(self, decided: Sequence[Decision]) -> None:

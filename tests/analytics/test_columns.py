@@ -22,6 +22,7 @@ TABLE = {
     events.AlarmRaised: "alarm",
     events.Inbound: "inbound",
     events.Unsubscribe: "unsubscribe",
+    events.Label: "label",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }

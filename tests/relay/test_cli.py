@@ -57,6 +57,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
         "held",
         "init",
         "ip",
+        "label",
         "limit",
         "pool",
         "relay",

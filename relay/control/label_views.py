@@ -1,0 +1,44 @@
+"""What the control API says about labels and models."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class LabelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/labels: what a person says these messages are; "unsure" takes an earlier label back."""
+
+    message_ids: list[str]
+    label: Literal["spam", "ham", "unsure"]
+    why: str = ""
+    dry_run: bool = False
+
+
+class LabelDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What was labelled, or would be (dry_run)."""
+
+    messages: int
+    label: str
+    undo: str = ""
+    dry_run: bool = False
+
+
+class ModelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/model: the model that scores from now on, by name or folder. POST /v1/model/rollback: `model` is ""."""
+
+    model: str = ""
+    why: str = ""
+    dry_run: bool = False
+
+
+class ModelView(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that scores, since when (None: since the settings name it), by whom, and those before it."""
+
+    model: str
+    since_at: datetime | None = None
+    author: str = ""
+    why: str = ""
+    before: list[str] = []
+    undo: str = ""
+    dry_run: bool = False
