@@ -13,6 +13,7 @@ from analytics.complaints import Complaints
 from analytics.ingest import Ingest
 from analytics.jobs import Job, Jobs
 from analytics.journals import JournalFolder
+from analytics.learning.words import WordStore
 from analytics.listings import check_job
 from analytics.reputation.multiplier import publish
 from analytics.reputation.run import compute
@@ -29,6 +30,7 @@ from relay.spool.journal import Journal
 _log = logging.getLogger("mailweir.analytics")
 
 ROLLUP_SECONDS = 60.0
+WORDS_SECONDS = 60.0
 _NIGHT = 86_400.0
 _RELAY_TIMEOUT_SECONDS = 5.0
 
@@ -99,7 +101,21 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         rows, files = rollups.expire(warehouse, now, days), _forget_files(settings, now, days)
         return f"{rows} rows, {files} files deleted"
 
+    words = WordStore(settings.dir / "words")
+
+    def gather() -> str:
+        brought = words.take_in()
+        return f"{brought} messages" if brought else ""
+
+    def keep_words() -> str:
+        today, known = clock.now().date(), warehouse.table("SELECT message_id FROM label_known")
+        days = settings.analytics.words_days, settings.analytics.labelled_words_days
+        merged = words.compact(today)
+        return f"{merged} days, {words.expire(today, *days, known.column('message_id').to_pylist())} files changed"
+
     jobs = [
+        Job("words", WORDS_SECONDS, gather),
+        Job("words_retention", _NIGHT, keep_words),
         Job("ingest", settings.analytics.ingest_seconds, look),
         Job("rollups", ROLLUP_SECONDS, merge),
         Job("reputation", settings.analytics.reputation_seconds, reputation),

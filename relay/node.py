@@ -17,6 +17,7 @@ from relay.control.api import House, build_app, serve
 from relay.control.errors import Invalid
 from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
+from relay.core import StartFailure, start_core
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
 from relay.front.entrances import Entrance, entrances, inherited_sockets
@@ -25,7 +26,7 @@ from relay.front.tls import CertificateWatch
 from relay.log import show_messages
 from relay.reload import Reloader
 from relay.settings import Settings, SettingsError, split_listen
-from relay.wiring import Parts, StartFailure, start_core, wire
+from relay.wiring import Parts, wire
 
 _log = logging.getLogger("mailweir.node")
 

@@ -9,7 +9,8 @@ from relay.metrics import Metrics
 from relay.spool.store import SpooledRecipient
 
 if TYPE_CHECKING:
-    from relay.wiring import Core, Parts
+    from relay.core import Core
+    from relay.wiring import Parts
 
 _messages = logging.getLogger("mailweir.messages")
 

@@ -52,6 +52,7 @@ from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient, SpoolFull
+from relay.spool.words import WordLog
 from relay.tree import SenderId
 from relay.unnamed import UnnamedMail
 
@@ -80,6 +81,7 @@ class Receiver:
         gate: Gate,
         signals: Signals,
         certain: Certain,
+        words: WordLog,
         lockdown: Lockdown,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
@@ -93,7 +95,7 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._arc, self._certain = arc, certain
+        self._arc, self._certain, self._words = arc, certain, words
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
         self._feedback = feedback
@@ -146,6 +148,8 @@ class Receiver:
         # No await between here and the end of _judge and the hand-over to the spool: a hold that another message of
         # the sender causes meanwhile either is seen here, or parks this one by its later commit.
         case = self._judge(arrival)
+        if self._settings.content.keep_words:
+            self._words.note(arrival.message_id, arrival.began, arrival.result.learned)
         try:
             decision = await self._decide(case.verdict.proposal) if case.verdict.proposal else None
             if case.verdict.action in (Action.ACCEPT, Action.HOLD):

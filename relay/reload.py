@@ -31,6 +31,7 @@ _KEYS = frozenset(
     {
         "content.model",
         "content.rules",
+        "content.keep_words",
         "smtp.auth_without_tls",
         "smtp.proxy_from",
         "smtp.xclient_from",

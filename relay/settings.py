@@ -104,6 +104,9 @@ class Content(Section):
         "",
         description="TOML of your own over rules/content.toml: certain rules beside the model; 'none': no rules at all",
     )
+    keep_words: bool = Field(
+        True, description="keep hashes of each message's words, for analytics to retrain the model with; never the text"
+    )
     workers: int = Field(0, ge=0, le=64, description="0: one per core")
     timeout_seconds: float = Field(1.5, gt=0, description="one message may take in a worker")
 

@@ -1,14 +1,11 @@
-"""Puts the parts of one relay together: what owns files, threads or processes, and what holds none of its own."""
+"""Puts the parts of one relay together that own nothing: doors, reception, delivery, commands."""
 
-import contextlib
 import logging
 import os
 import shutil
-import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from starlette.routing import Route
@@ -16,32 +13,20 @@ from starlette.routing import Route
 import relay
 from relay.admission import Gate
 from relay.audience import Audience
-from relay.clock import Clock
 from relay.content.active import active_model
-from relay.content.bare import BareContent
-from relay.content.protocol import Signer
-from relay.content.rule_book import load_rules
-from relay.content.stage import content_stage
 from relay.content.workers import ContentPool
-from relay.control.checks import checked_network
 from relay.control.commands import Commands
-from relay.control.errors import Invalid, StateFailure
 from relay.control.models import ModelDesk
 from relay.control.shaping_calls import ShapingDesk
-from relay.control.state import State
+from relay.core import Core
 from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
-from relay.delivery.tls_memory import TlsMemory
 from relay.delivery.workshop import Ways
 from relay.digest import Digests
 from relay.domains.desk import DomainDesk
 from relay.domains.wiring import make_desk
 from relay.events import AuthFailure
 from relay.feedback import FeedbackHeaders
-from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
 from relay.front.inbox import inbox_doors
@@ -52,21 +37,10 @@ from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
 from relay.inbound import Returns
 from relay.metrics import Metrics
-from relay.misconfigured import DAY_SECONDS, Misconfigured
 from relay.observed import count, outcome_counter, show_gauges
-from relay.policy.certain import Certain
-from relay.policy.counters import Counters, Table
-from relay.policy.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
-from relay.policy.repeats import REPEATS_KEPT_SECONDS, Repeats
-from relay.policy.signals import Signals
 from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.reporting import Reporting
-from relay.return_paths import ReturnPaths
-from relay.secret import node_secret
-from relay.settings import Settings
-from relay.spool.journal import Journal
-from relay.spool.store import Spool
 from relay.unsubscribing import Unsubscribing
 
 _log = logging.getLogger("mailweir.node")
@@ -74,42 +48,6 @@ _messages = logging.getLogger("mailweir.messages")
 
 _TROUBLE_SECONDS = 10.0  # a balancer that is told so sends no mail, and only mail shows that it is over
 _FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next message finds out
-_SENDERS = 100_000  # whose signals are in memory
-_SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
-_LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
-_SHAPING_KEPT_SECONDS = 10 * 365 * 86_400.0  # an operator's suspension has no other end than his own word
-_WARMUP_KEPT_SECONDS = 400 * 86_400.0  # a plan may wait longer than its source may be idle
-_REST_KEPT_SECONDS = 7 * 86_400.0  # the longest rest, and the clean day after it
-
-
-class StartFailure(Exception):
-    """The relay cannot start; the text says what is wrong and what to do."""
-
-
-@dataclass(slots=True)
-class Core:
-    """What owns files, threads or processes; started before and stopped after everything else.
-
-    Only `settings` is ever replaced, by a reload.
-    """
-
-    settings: Settings
-    clock: Clock
-    state: State
-    spool: Spool
-    journal: Journal
-    authenticator: Authenticator
-    signals: Signals
-    ledger: Ledger
-    shaper: Shaper
-    misconfigured: Misconfigured
-    certain: Certain
-    egress: Egress
-    content: ContentPool | BareContent
-    signers: list[Signer]
-    secret: bytes
-    paths: ReturnPaths
-    tls: TlsMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,107 +100,6 @@ class Parts:
         }
 
 
-async def start_core(
-    settings: Settings, clock: Clock, fail: Callable[[BaseException], None], stack: contextlib.AsyncExitStack
-) -> Core:
-    """Start what must run before everything else; `stack` stops it again.
-
-    Raises StartFailure, ModelError, SettingsError, OSError.
-    """
-    shaper = Shaper(load_providers(settings.delivery.providers, settings.delivery))
-    journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
-    journal.start()
-    stack.callback(journal.close)
-    state = await _state(settings, clock, stack)
-    spool = _spool(settings, clock, journal, fail)
-    stack.push_async_callback(spool.stop)
-    keys = await state.verp_keys(timedelta(days=settings.verp.rotate_days))
-    secret = node_secret(settings.dir / "secret.key")
-    authenticator = Authenticator(state.credentials, clock, secret=secret, on_success=state.note_use)
-    stack.callback(authenticator.close)
-    signals, ledger, tls = Signals(_SENDERS), Ledger(), TlsMemory()
-    egress = Egress(settings.node.hostname)
-    state.egress.feed(egress)
-    misconfigured, certain = Misconfigured(journal), Certain(load_rules(settings.content.rules), Repeats())
-    await _remember(
-        settings,
-        clock,
-        stack,
-        Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
-        Table("usage", ledger, KEPT_SECONDS),
-        Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
-        Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
-        Table("misconfigured", misconfigured, DAY_SECONDS),
-        Table("repeats", certain.repeats, REPEATS_KEPT_SECONDS),
-        Table("warmup", egress.warmup, _WARMUP_KEPT_SECONDS),
-        Table("ip_state", egress.ip_states, _REST_KEPT_SECONDS),
-        *tls.tables(),
-    )
-    content, signers = content_stage(settings, state.book)
-    await content.start()
-    stack.push_async_callback(content.stop)
-    return Core(
-        settings=settings,
-        clock=clock,
-        state=state,
-        spool=spool,
-        journal=journal,
-        authenticator=authenticator,
-        signals=signals,
-        ledger=ledger,
-        shaper=shaper,
-        misconfigured=misconfigured,
-        certain=certain,
-        egress=egress,
-        content=content,
-        signers=signers,
-        secret=secret,
-        paths=ReturnPaths(settings, clock, keys, state.book.domain),
-        tls=tls,
-    )
-
-
-async def _state(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> State:
-    try:
-        state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
-    except (StateFailure, sqlite3.Error) as error:
-        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
-    stack.push_async_callback(state.close)
-    _refuse_open_relay(state)
-    return state
-
-
-def _spool(settings: Settings, clock: Clock, journal: Journal, fail: Callable[[BaseException], None]) -> Spool:
-    wait = max(settings.delivery.max_retry_seconds, LONGEST_DELAY_SECONDS)
-    try:
-        spool = Spool(settings.dir / "spool", settings.node.name, journal, fail, clock=clock, longest_wait_seconds=wait)
-        spool.start()
-    except sqlite3.Error as error:
-        raise StartFailure(
-            f"{settings.dir}/spool/index.sqlite cannot be used: {error}. Nothing in {settings.dir}/spool was changed; "
-            "put a copy of the file back, or move the folder away to start with an empty one"
-        ) from error
-    return spool
-
-
-async def _remember(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *tables: Table) -> None:
-    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
-    await counters.start()
-    stack.push_async_callback(counters.stop)
-
-
-def _refuse_open_relay(state: State) -> None:
-    """The commands let no such network in; a row that was written past them must not make an open relay."""
-    for allowed in state.allowlist:
-        try:
-            checked_network(str(allowed.network))
-        except Invalid as error:
-            raise StartFailure(
-                f"the network {allowed.network} of account {allowed.account!r}: {error}. Take it out of table network "
-                "of state.sqlite"
-            ) from error
-
-
 def wire(core: Core) -> Parts:
     """Put together what holds no resource of its own."""
     settings, clock, state, journal = core.settings, core.clock, core.state, core.journal
@@ -298,6 +135,7 @@ def wire(core: Core) -> Parts:
         gate=gate,
         signals=core.signals,
         certain=core.certain,
+        words=core.words,
         lockdown=Lockdown(settings, clock),
         state_of=state.state_of,
         decide=commands.apply,

@@ -111,9 +111,8 @@ def test_a_promotion_outlives_a_restart_and_the_setting_wins_when_it_changes(sit
     folder = learnt(site, "second")
     with site.running():
         assert say("model", "promote", "second")[0] == 0
-    with site.running():
-        with site.client() as relay:
-            model = relay.status()["model"]
+    with site.running(), site.client() as relay:
+        model = relay.status()["model"]
 
     found = promotion(site.settings)
     assert model == str(folder)
