@@ -38,7 +38,8 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from analytics.learning.corpus import CorpusError, read_corpus
-    from analytics.learning.training import save, tokenise, train
+    from analytics.learning.samples import sampled
+    from analytics.learning.training import save, train
 
     try:
         examples = read_corpus(corpus, everything=everything)
@@ -57,9 +58,9 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
             phase = what if what in tasks else "learning"
             progress.update(tasks[phase], completed=done, total=total, description=what)
 
-        tokens = tokenise(examples, step)
+        samples = sampled(examples, step)
         step("reading mail", 1, 1)
-        card = save(train(tokens, name, datetime.now(UTC), step), folder / name)
+        card = save(train(samples, name, datetime.now(UTC), step), folder / name)
         step("with all", 1, 1)
     _show(card)
     click.echo(f"written to {folder / name}")
@@ -67,7 +68,12 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
 
 @model.command("score")
 @click.option("--model", "name", default="shipped", show_default=True, help="Name of a model, or its folder.")
-def score_command(name: str) -> None:
+@click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of bad mail to assume. [the card's]",
+)
+def score_command(name: str, prior: float | None) -> None:
     """Read message paths on standard input, print one probability of bad mail a line."""
     from relay.content.assess import views_of
     from relay.content.message import read
@@ -87,7 +93,7 @@ def score_command(name: str) -> None:
                 raise click.ClickException(f"{path}: {error.strerror or error}") from error
             if b"\r\n" not in content:
                 content = content.replace(b"\n", b"\r\n")
-            click.echo(f"{loaded.probability(views_of(read(content), loaded.bits)):.12g}")
+            click.echo(f"{loaded.probability(views_of(read(content), loaded.bits), prior):.12g}")
 
 
 @model.command("ls")

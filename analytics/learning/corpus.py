@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analytics.learning.office import office_examples
 from analytics.learning.texts import own_examples
 
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
@@ -17,13 +18,17 @@ class CorpusError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled message. `origin` is what is left out together when a model is judged; `split` train or valid."""
+    """One labelled message. `origin` is what is left out together when a model is judged; `split` train or valid.
+
+    Near duplicates share a `group`.
+    """
 
     raw: bytes
     is_bad: bool
     source: str
     origin: str
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +71,30 @@ OWN_TERMS = "texts of the Mailweir project, Apache-2.0"
 def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
     """Return the examples of a corpus file and our own. Raises CorpusError."""
     examples = list(read_file(path, everything=everything)) if path is not None else []
-    return examples + [Example(raw, is_bad, OWN, part, "train") for raw, is_bad, part in own_examples()]
+    return examples + [
+        Example(raw, is_bad, OWN, part, "train", part) for raw, is_bad, part in (*own_examples(), *office_examples())
+    ]
 
 
 def read_file(path: Path, *, everything: bool) -> Iterator[Example]:
     """Yield the examples of a corpus file. `everything` False: only what may train a shipped model.
 
-    The file is Parquet with the columns id, label (spam, phish, ham), source, split (train, valid), raw. Sources that
+    The file is Parquet with the columns id, label (spam, phish, ham), source, split (train, valid), raw,
+    and perhaps cluster (near duplicates). Sources that
     are not known here count as not shippable. Raises CorpusError.
     """
     wanted = ["id", "label", "source", "split", "raw"]
     try:
-        frame = pd.read_parquet(path, columns=wanted)
+        frame = pd.read_parquet(path)
+        frame = frame[[*wanted, "cluster"]] if "cluster" in frame else frame[wanted].assign(cluster=frame.id)
     except FileNotFoundError:
         raise CorpusError(f"{path}: there is no such file. Without --corpus only our own texts are learnt") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CorpusError(f"{path}: not a corpus with the columns {', '.join(wanted)}: {error}") from error
-    for message_id, label, source, split, raw in frame.itertuples(index=False):
+    for message_id, label, source, split, raw, group in frame.itertuples(index=False):
         terms = SOURCES.get(source)
         if everything or (terms is not None and terms.may_ship(message_id)):
-            yield Example(raw, label != "ham", source, terms.origin if terms else source, split)
+            yield Example(raw, label != "ham", source, terms.origin if terms else source, split, str(group))
 
 
 def terms_of(source: str) -> str:

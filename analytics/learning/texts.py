@@ -19,7 +19,7 @@ from typing import Any
 
 from analytics.learning.layouts import as_html, as_plain
 
-_COPIES = {"ham": 26, "bad": 30}
+_COPIES = {"ham": 12, "bad": 14}
 _WITHOUT_NAME, _WITHOUT_SUBJECT = 0.2, 0.02  # in both kinds: devices, scripts and hurried people
 _AS_PICTURE = {
     "newsletter": 0.25,
@@ -82,7 +82,8 @@ def texts() -> tuple[Text, ...]:
     return tuple(
         Text(**{("sender" if key == "from" else key): value for key, value in entry.items()}, is_bad=name == "bad")
         for name in ("ham", "bad")
-        for entry in _toml(f"{name}.toml")["mail"]
+        for kind in ("", "-europe", "-office")
+        for entry in _toml(f"{name}{kind}.toml")["mail"]
     )
 
 

@@ -5,8 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from relay.content.additions import additions
-from relay.content.features import measure, structure_of
+from relay.content.features import measure
 from relay.content.fingerprint import fingerprint
 from relay.content.head import split_head
 from relay.content.keyring import KeyRing, Loaded
@@ -17,10 +19,12 @@ from relay.content.protocol import ContentRequest, ContentResult, CustomerKey, u
 from relay.content.reasons import explain
 from relay.content.rules import Rules
 from relay.content.sealing import sealing_of
-from relay.content.tokens import Hashes, Views, hash_words, views, words_of
+from relay.content.structure import numbers_of, structure_of
+from relay.content.tokens import Parts, Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
 from relay.delivery.body_hash import RelaxedBody
 from relay.delivery.dkim import Field, body_hash, cover, lines, signature
+from relay.events import Features
 from relay.spool.stored import StoredContent
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms
@@ -69,11 +73,11 @@ class Assessor:
     def _judge(self, request: ContentRequest, reading: Reading, content: Content) -> ContentResult:
         words = _words(reading)
         features = measure(reading, words[0], request.mail_from)
-        hashed = _hashed(words, structure_of(features, reading))
+        parts = _parts(words, features, reading)
         hits = self._rules.find(reading, features, content) if self._rules else []
         score, reasons = None, [hit.seen for hit in hits]
         if self._model:
-            score = round(self._model.probability(views(*hashed, self._model.bits)), 6)
+            score = round(self._model.probability(views(parts, self._model.bits)), 6)
             if score >= _EXPLAINED_FROM:
                 reasons = explain(self._model, reading, features, words[0], words[2], reasons)
         prefixes, message_id = self._prefixes(request, reading, content)
@@ -89,8 +93,8 @@ class Assessor:
             header_from=(f"{author.name} <{author.address}>" if author.name else author.address)[:_HEADER_CHARACTERS],
             header_message_id=message_id[:_HEADER_CHARACTERS],
             hits=hits,
-            fingerprint=fingerprint(reading.visible or reading.plain, hashed[0]),
-            learned=pack(*hashed),
+            fingerprint=fingerprint(reading.visible or reading.plain, parts.text),
+            learned=pack(*parts[:4]),
         )
 
     def _prefixes(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[list[bytes], str]:
@@ -141,10 +145,15 @@ def _body_hash(content: Content, body_at: int) -> bytes:
     return body.hash()
 
 
-def views_of(reading: Reading, bits: int) -> Views:
-    """Return a message as the model takes it; what training learns from."""
+def parts_of(reading: Reading) -> Parts:
+    """Return a message as hashes; what training learns from."""
     words = _words(reading)
-    return views(*_hashed(words, structure_of(measure(reading, words[0], ""), reading)), bits)
+    return _parts(words, measure(reading, words[0], ""), reading)
+
+
+def views_of(reading: Reading, bits: int) -> Views:
+    """Return a message as the model takes it."""
+    return views(parts_of(reading), bits)
 
 
 def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
@@ -153,8 +162,7 @@ def _words(reading: Reading) -> tuple[list[str], list[str], list[str]]:
     return shown or second, second if shown else [], words_of(reading.subject, _SUBJECT_WORDS)
 
 
-def _hashed(
-    words: tuple[list[str], list[str], list[str]], structure: list[str]
-) -> tuple[Hashes, Hashes, Hashes, Hashes]:
-    shown, second, subject = words
-    return hash_words(shown), hash_words(second), hash_words(subject), hash_words(structure)
+def _parts(words: tuple[list[str], list[str], list[str]], features: Features, reading: Reading) -> Parts:
+    shown, second, subject = (hash_words(text) for text in words)
+    numbers = np.array(numbers_of(features, len(set(words[0]))), np.float32)
+    return Parts(shown, second, subject, hash_words(structure_of(features, reading)), numbers)

@@ -1,4 +1,4 @@
-"""What is measured on one message: events.Features, every field a column of the warehouse; and its structure tokens."""
+"""What is measured on one message: events.Features, every field a column of the warehouse."""
 
 import hashlib
 import re
@@ -24,13 +24,6 @@ _SHORTENERS_WORDS = (
     "v.gd lnkd.in bl.ink short.io qrco.de surl.li urlz.fr tr.ee clck.ru u.to"
 )
 _SHORTENERS = frozenset(_SHORTENERS_WORDS.split())
-_FREEMAIL_WORDS = (
-    "gmail.com googlemail.com yahoo.com hotmail.com outlook.com live.com aol.com icloud.com gmx.de gmx.net "
-    "web.de mail.ru yandex.ru proton.me protonmail.com zoho.com qq.com 163.com"
-)
-_FREEMAIL = frozenset(_FREEMAIL_WORDS.split())
-_EXECUTABLE_WORDS = "exe scr com pif bat cmd vbs vbe js jse wsf hta jar msi lnk ps1 iso img cab chm reg dll cpl"
-_EXECUTABLE = frozenset(_EXECUTABLE_WORDS.split())
 _suffixes = PublicSuffixList()
 
 
@@ -89,39 +82,6 @@ def measure(reading: Reading, words: list[str], mail_from: str) -> Features:
     )
 
 
-def structure_of(features: Features, reading: Reading) -> list[str]:
-    """Return the structure tokens of the model.
-
-    Mail programs, charsets and header orders are not among them: they told the training sources apart, nothing else.
-    """
-    found = {
-        "ip-link": features.ip_links > 0,
-        "short-link": features.shortener_links > 0,
-        "mismatched-link": features.mismatched_links > 0,
-        "hidden-text": features.hidden_html_share > 0.2,
-        "broken-words": features.invisible_characters > 3,
-        "mixed-scripts": features.mixed_script_words > 0,
-        "form": features.forms > 0,
-        "inline-image": reading.page.inline_images > 0,
-        "no-subject": not reading.subject,
-        "no-name": not reading.author.name,
-        "image-only": features.text_words < 15 and features.images > 0 and features.links > 0,
-        "no-text": features.text_words == 0,
-        "executable": bool(_EXECUTABLE & set(features.attachment_types)),
-        "html-attachment": bool({"html", "htm", "shtml", "svg"} & set(features.attachment_types)),
-        "name-is-address": features.display_name_address,
-        "reply-elsewhere": features.reply_to_differs,
-        "reply-to-freemail": features.reply_to_differs and reading.reply_to.domain in _FREEMAIL,
-        "shouting-subject": features.subject_upper_share > 0.6 and features.subject_length > 12,
-        "shouting": features.upper_share > 0.3 and features.text_words > 30,
-        "exclaiming": features.exclamations > 5,
-        "exclaiming-subject": features.subject_exclamations > 0,
-        "money": features.currency_signs > 3,
-    }
-    links = min(features.links, 12).bit_length()
-    return [*(name for name, is_so in found.items() if is_so), f"shape {_shape(features.mime_shape)}", f"links {links}"]
-
-
 def host_of(url: str) -> str:
     """Return the host a URL goes to, in lower case; "" where there is none (mailto:, relative, nonsense)."""
     match = _HOST.match(url.strip())
@@ -160,13 +120,6 @@ def _known_domain(host: str) -> str:
         return _suffixes.privatesuffix(host, accept_unknown=False) or ""
     except (ValueError, UnicodeError):
         return ""
-
-
-@lru_cache(maxsize=5_000)
-def _shape(shape: str) -> str:
-    """The MIME shape with all pictures alike, and each run of parts of one kind as one."""
-    shape = re.sub(r"\b(?:gif|jpe?g|pjpeg|png|bmp)\b", "image", shape)
-    return re.sub(r"\b(\w+)(?:,\1\b)+", r"\1", shape)[:60]
 
 
 def _count(data: bytes, wanted: bytes) -> int:

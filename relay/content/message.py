@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.content.attachments import Attachment, attachment
 from relay.content.head import Head, split_head
 from relay.content.html import Link, Page, read_page
 from relay.content.text import decode_base64, decode_bytes, decode_header, fold
@@ -28,15 +29,6 @@ _TYPE = re.compile(rb"\s*([\w.+-]{1,60})/([\w.+-]{1,60})")
 _URL = re.compile(r"(?:https?://|www\.(?=\w))[^\s<>\"'()\[\]{}]{3,1000}", re.IGNORECASE)
 _MAILBOX = re.compile(r"^\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^<>]*?))\s*<\s*([^<>\s@]+@[^<>\s@]+?)\s*>")
 _ADDRESS = re.compile(r"[^\s<>(),;:\"@\[\]]+@[^\s<>(),;:\"@\[\]]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A part that is not shown as text; `size_bytes` decoded, estimated for base64."""
-
-    name: str
-    content_type: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +122,7 @@ def _read_part(reading: Reading, content: Content, head: Head, end: int, depth: 
         _read_text(reading, kind, _decoded(content, head, end), _parameter(declared, b"charset"))
         return kind
     if kind == "" or disposition == b"attachment":
-        _note_attachment(reading, head, f"{major}/{minor}", end - head.body_at)
+        _note_attachment(reading, content, head, f"{major}/{minor}", end)
     return minor
 
 
@@ -190,10 +182,11 @@ def _read_text(reading: Reading, kind: str, data: bytes, charset: bytes) -> None
         reading.plain = f"{reading.plain}\n{text}"[:_MAX_TEXT].lstrip("\n")
 
 
-def _note_attachment(reading: Reading, head: Head, content_type: str, encoded_bytes: int) -> None:
+def _note_attachment(reading: Reading, content: Content, head: Head, content_type: str, end: int) -> None:
     is_base64 = (head.first(b"content-transfer-encoding") or b"").strip().lower() == b"base64"
-    size_bytes = encoded_bytes * 57 // 78 if is_base64 else encoded_bytes  # 76 characters and CRLF carry 57 bytes
-    reading.attachments.append(Attachment(_file_name(head), content_type, size_bytes))
+    reading.attachments.append(
+        attachment(_file_name(head), content_type, content, head.body_at, end, is_base64=is_base64)
+    )
 
 
 def _file_name(head: Head) -> str:

@@ -10,7 +10,9 @@ import msgspec
 
 from relay.content.protocol import ModelError
 
-FEATURE_VERSION = 1  # of tokens.py: raise it when the same mail gives other tokens, then models must be trained anew
+FEATURE_VERSION = (
+    2  # of tokens.py and structure.py: raise it when the same mail gives other tokens, then models must be trained anew
+)
 REFERENCE_PRIOR = 0.02  # p is stated as if one mail in fifty were bad; each relay's true share differs
 CARD = "card.json"
 _PLACES = (
@@ -59,12 +61,18 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """card.json. `slope` and `intercept` turn the mean margin into log odds at the reference prior."""
+    """card.json. `slope` and `intercept` turn the margin into log odds at the reference prior.
+
+    The margin is the trees' sum plus `linear` times the mean of the linear model's two views; `numbers` of
+    structure.py beside those are what the trees see.
+    """
 
     name: str
     made_at: str
     feature_version: int
     bits: int
+    numbers: int
+    linear: float
     slope: float
     intercept: float
     reference_prior: float

@@ -26,6 +26,9 @@ _TABLE = (
     | {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
     | {ord("'"): None}
 )
+# "pr1c3", not "b2b" nor "12b": a digit that stands for a letter has one before it and one after it, or ends a word
+_SPELT_WITH_DIGITS = re.compile(r"\b[A-Za-z]{1,20}[013457]{1,2}[A-Za-z][A-Za-z013457]{0,20}\b")
+_LETTERS = str.maketrans("013457", "oieast")
 # Odd constants of Knuth and of xxHash; any odd ones would do.
 _LEFT, _RIGHT, _SUBJECT, _STRUCTURE = (np.uint32(number) for number in (2654435761, 2246822519, 3266489917, 668265263))
 
@@ -50,8 +53,10 @@ def words_of(text: str, limit: int = MAX_WORDS) -> list[str]:
 
     >>> words_of("Pay $500 NOW!! at http://x.example/y, don't wait")
     ['pay', '$000', 'now', 'at', 'urlx', 'dont', 'wait']
+    >>> words_of("V14gr4 pr1c3s, room 12b, b2b")
+    ['viagra', 'prices', 'room', '00b', 'b0b']
     """
-    text = text[: limit * 24]
+    text = _SPELT_WITH_DIGITS.sub(_spelt_out, text[: limit * 24])
     if "@" in text or "://" in text or "www." in text:
         text = " ".join([_without_address(chunk) for chunk in text.split()])
     return (text.translate(_TABLE) if text.isascii() else _lowered(text)).split()[:limit]
@@ -68,35 +73,58 @@ def pairs(hashes: Hashes) -> Hashes:
     return np.asarray(mixed ^ (mixed >> np.uint32(15)), np.uint32)
 
 
+class Parts(NamedTuple):
+    """A message as hashes, in order: text shown, other text (plain beside HTML), subject, structure; numbers."""
+
+    text: Hashes
+    second: Hashes
+    subject: Hashes
+    structure: Hashes
+    numbers: NDArray[np.float32]
+
+
 class Views(NamedTuple):
     """A message as the model takes it: distinct columns of the whole, and of subject, structure and first words.
 
-    `has_text` is False for mail that shows no word: a picture, a lone attachment.
+    `words` and `words_head` are the same without pairs of text and without structure, which mislead on today's
+    transactional HTML. `has_text` is False for mail that shows no word: a picture, a lone attachment.
     """
 
     whole: Hashes
     head: Hashes
+    words: Hashes
+    words_head: Hashes
+    numbers: NDArray[np.float32]
     has_text: bool
 
 
-def views(text: Hashes, second: Hashes, subject: Hashes, structure: Hashes, bits: int) -> Views:
-    """Return both views of a message.
-
-    `second` are the words of the other text (plain beside HTML).
-    """
+def views(parts: Parts, bits: int) -> Views:
+    """Return all views of a message."""
+    text, second, subject = parts.text, parts.second, parts.subject
     title = subject * _SUBJECT
-    shared = [title, pairs(title), subject, structure * _STRUCTURE]
-    whole = np.concatenate([*shared, text, pairs(text), second, pairs(second)])
+    titles = [title, pairs(title), subject]
+    shared = [*titles, parts.structure * _STRUCTURE]
     start = text[:HEAD_WORDS] if len(text) else second[:HEAD_WORDS]
-    head = np.concatenate([*shared, start, pairs(start)])
-    return Views(columns(whole, bits), columns(head, bits), bool(len(text) or len(second)))
+    return Views(
+        columns([*shared, text, pairs(text), second, pairs(second)], bits),
+        columns([*shared, start, pairs(start)], bits),
+        columns([*titles, text, second], bits),
+        columns([*titles, start], bits),
+        parts.numbers,
+        bool(len(text) or len(second)),
+    )
 
 
-def columns(hashes: Hashes, bits: int) -> Hashes:
+def columns(hashes: Sequence[Hashes], bits: int) -> Hashes:
     """Fold hashes to `bits` and keep each column once, ascending."""
-    folded = (hashes ^ (hashes >> np.uint32(bits))) & np.uint32((1 << bits) - 1)
+    joined = np.concatenate(hashes)
+    folded = (joined ^ (joined >> np.uint32(bits))) & np.uint32((1 << bits) - 1)
     folded.sort()
     return folded[np.concatenate(([True], folded[1:] != folded[:-1]))] if len(folded) else folded
+
+
+def _spelt_out(match: re.Match[str]) -> str:
+    return match[0].translate(_LETTERS)
 
 
 def _without_address(chunk: str) -> str:

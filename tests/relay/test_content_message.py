@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.content.features import host_of, measure, registered_domain, shown_elsewhere, structure_of
+from relay.content.features import host_of, measure, registered_domain, shown_elsewhere
 from relay.content.html import Link, read_page
 from relay.content.message import Reading, read
+from relay.content.structure import structure_of
 from relay.content.text import decode_header, fold
 from relay.content.tokens import words_of
 from relay.events import Features

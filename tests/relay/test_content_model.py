@@ -150,7 +150,7 @@ def test_a_missing_array_is_refused(copied: Path) -> None:
     ("key", "value", "message"),
     [
         ("feature_version", FEATURE_VERSION + 1, "train it again"),
-        ("bits", 10, r"of 2\^10 expected"),
+        ("bits", 10, r"2\^10 numbers expected"),
         ("slope", "steep", "not a model's card"),
         ("arrays", {}, "does not name weights.npy"),
     ],
@@ -172,7 +172,7 @@ def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
     folder = find_model("shipped")
     card = load(folder).card
 
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
     assert {"own", "sa-spam"} <= {source.name for source in card.sources}
     assert not {"phishing_pot", "marketing-html-wrapped"} & {source.name for source in card.sources}
     assert [line.p for line in card.thresholds] == [0.5, 0.9, 0.99]
@@ -198,4 +198,4 @@ def test_hashes_are_stable_across_processes_and_columns_distinct() -> None:
 
     assert hashes.tolist() == [crc32(b"free"), crc32(b"money"), crc32(b"free")]
     assert len(pairs(hashes)) == 2
-    assert len(columns(hashes, 20)) == 2
+    assert len(columns([hashes], 20)) == 2
