@@ -9,7 +9,8 @@ _MAX_HEAD = 256 * 1024
 _MAX_FIELDS = 1000
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 # The form of nearly all mail, at a third of the price of looking at each line; whatever else comes is looked at below
-_SOUND_FIELDS = re.compile(rb"([!-9;-~]+):([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n").findall
+# (anchored to line starts: else a run of 20,000 characters without a colon costs a search from each of them, 0.8 s).
+_SOUND_FIELDS = re.compile(rb"(?m)^([!-9;-~]+):([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n").findall
 _NAME = re.compile(rb"[!-9;-~]+")
 
 

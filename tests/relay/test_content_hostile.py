@@ -1,0 +1,32 @@
+"""Hostile bytes: the small twin of bench/mutate.py, over our own texts; and the cases it has found."""
+
+import random
+import time
+
+import pytest
+
+from analytics.learning.texts import compose, texts
+from bench.mutate import failures, mails
+from relay.content.assess import Assessor
+from relay.content.head import split_head
+from relay.content.model import load
+from relay.content.model_files import find_model
+
+
+def test_mutated_mail_is_read_and_scored_in_bounded_time() -> None:
+    messages = [compose(text, random.Random(text.id)) for text in texts()]
+
+    found = list(failures(Assessor(load(find_model("shipped")), {}), mails(messages, 400, 7)))
+
+    assert found == []
+
+
+@pytest.mark.parametrize("run", [b"a" * 100_000, b"a=" * 50_000, b"http//" * 30_000])
+def test_a_long_line_without_a_colon_costs_one_look(run: bytes) -> None:
+    started = time.process_time()
+
+    head = split_head(b"From: a@b.example\r\n" + run + b"\r\nTo: c@d.example\r\n\r\n")
+
+    assert time.process_time() - started < 0.05
+    assert [name for name, _ in head.fields] == [b"from", b"to"]
+    assert not head.is_sound
