@@ -19,7 +19,7 @@ _LOOKALIKES = str.maketrans(
     "aeopcxiysjhdqwrrkmtbhAEOPCXIYSJKMTBHY3aoivukptxABEZHIKMNOPTYX",
 )
 _FOREIGN = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
-_FOREIGN_WORD = re.compile(r"\w*[\u0370-\u03ff\u0400-\u052f]\w*")
+_FOREIGN_WORD = re.compile(r"\b\w*[\u0370-\u03ff\u0400-\u052f]\w*")
 _LATIN = re.compile(r"[A-Za-z]")
 # Only charsets that are used in mail: Python's idna and punycode codecs are quadratic, unicode_escape warns.
 _CHARSET = re.compile(

@@ -11,6 +11,7 @@ from relay.content.assess import Assessor
 from relay.content.head import split_head
 from relay.content.model import load
 from relay.content.model_files import find_model
+from relay.content.text import fold
 
 
 def test_mutated_mail_is_read_and_scored_in_bounded_time() -> None:
@@ -30,3 +31,13 @@ def test_a_long_line_without_a_colon_costs_one_look(run: bytes) -> None:
     assert time.process_time() - started < 0.05
     assert [name for name, _ in head.fields] == [b"from", b"to"]
     assert not head.is_sound
+
+
+def test_a_long_word_beside_a_foreign_letter_costs_one_look() -> None:
+    started = time.process_time()
+
+    text, _, mixed = fold("a" * 50_000 + " p\u0430y")
+
+    assert time.process_time() - started < 0.05
+    assert text.endswith(" pay")
+    assert mixed == 1
