@@ -52,7 +52,9 @@ SELECT min(logged_at) AS logged_from,
        count(*) FILTER ({IS_PARKING}) AS parkings,
        count(*) FILTER (kind = 'Decision') AS decisions,
        count(*) FILTER (kind = 'Complaint') AS complaints,
-       count(*) FILTER (kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label')) AS others
+       count(*) FILTER (
+           kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label', 'ModelRun')
+       ) AS others
 FROM batch
 """  # noqa: S608
 
@@ -106,6 +108,8 @@ WHERE NOT ({IS_FINAL} OR kind = 'Reception') AND (
         SELECT (node, boot, seq) FROM unsubscribe WHERE logged_at BETWEEN $logged_from AND $logged_to
         UNION ALL
         SELECT (node, boot, seq) FROM label WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM model_run WHERE logged_at BETWEEN $logged_from AND $logged_to
     )
 )
 """  # noqa: S608
@@ -141,6 +145,7 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "inbound": ("others", "kind = 'Inbound'", _TRY),
     "unsubscribe": ("others", "kind = 'Unsubscribe'", _TRY),
     "label": ("others", "kind = 'Label'", _TRY),
+    "model_run": ("others", "kind = 'ModelRun'", {}),
 }
 
 

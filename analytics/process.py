@@ -13,6 +13,7 @@ from analytics.complaints import Complaints
 from analytics.ingest import Ingest
 from analytics.jobs import Job, Jobs
 from analytics.journals import JournalFolder
+from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
 from analytics.listings import check_job
 from analytics.reputation.multiplier import publish
@@ -31,6 +32,7 @@ _log = logging.getLogger("mailweir.analytics")
 
 ROLLUP_SECONDS = 60.0
 WORDS_SECONDS = 60.0
+RETRAINING_SECONDS = 600.0
 _NIGHT = 86_400.0
 _RELAY_TIMEOUT_SECONDS = 5.0
 
@@ -113,7 +115,9 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         merged = words.compact(today)
         return f"{merged} days, {words.expire(today, *days, known.column('message_id').to_pylist())} files changed"
 
+    retraining = Retraining(settings, warehouse, journal, clock, lambda: _relay(settings))
     jobs = [
+        Job("retraining", RETRAINING_SECONDS, retraining.run),
         Job("words", WORDS_SECONDS, gather),
         Job("words_retention", _NIGHT, keep_words),
         Job("ingest", settings.analytics.ingest_seconds, look),

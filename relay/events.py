@@ -349,6 +349,21 @@ class Listing(Record, frozen=True, kw_only=True, tag="Listing"):
     checked_at: datetime
 
 
+class ModelRun(Record, frozen=True, kw_only=True, tag="ModelRun"):
+    """A candidate was trained and judged against the model in use. Written by analytics.
+
+    `learnt` and `judged` count labelled messages; `slices` as analytics/learning/gate.py has them.
+    """
+
+    model: str
+    active: str
+    learnt: int
+    judged: int
+    passes: bool
+    why: str
+    slices: list[dict[str, object]] = []
+
+
 RelayRecord = (
     Reception
     | Rejection
@@ -366,7 +381,7 @@ RelayRecord = (
     | Unsubscribe
     | Label
 )
-AnyRecord = RelayRecord | Complaint | Listing
+AnyRecord = RelayRecord | Complaint | Listing | ModelRun
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 decode = msgspec.json.Decoder(AnyRecord).decode

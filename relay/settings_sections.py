@@ -47,6 +47,12 @@ class Analytics(Section):
     ingest_seconds: float = Field(0.5, gt=0, description="journals are looked through this often")
     reputation_seconds: float = Field(60, gt=0, description="reputation is computed this often")
     retention_days: int = Field(90, ge=1, description="messages stay in the warehouse for")
+    retrain_labels: int = Field(
+        200, ge=0, description="so many new labels retrain the model, which a gate then judges; 0: never"
+    )
+    promote: bool = Field(
+        False, description="use a retrained model at once when it passes the gate; else `mailweir model promote` does"
+    )
     words_days: int = Field(14, ge=1, description="hashes of all messages' words are kept for retraining")
     labelled_words_days: int = Field(180, ge=1, description="those of messages that somebody has labelled")
 

@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         ("other", _HASHES),
         ("subject", _HASHES),
         ("structure", _HASHES),
+        ("numbers", pa.list_(pa.float32())),
     ]
 )
 _ROWS = 20_000  # read and written at once: about 40 MB
@@ -117,6 +118,7 @@ def _rows(path: Path) -> Iterable[dict[str, Any]]:
             "other": words.other,
             "subject": words.subject,
             "structure": words.structure,
+            "numbers": words.numbers,
         }
 
 

@@ -94,7 +94,7 @@ class Assessor:
             header_message_id=message_id[:_HEADER_CHARACTERS],
             hits=hits,
             fingerprint=fingerprint(reading.visible or reading.plain, parts.text),
-            learned=pack(*parts[:4]),
+            learned=pack(*parts),
         )
 
     def _prefixes(self, request: ContentRequest, reading: Reading, content: Content) -> tuple[list[bytes], str]:

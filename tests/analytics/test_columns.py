@@ -23,6 +23,7 @@ TABLE = {
     events.Inbound: "inbound",
     events.Unsubscribe: "unsubscribe",
     events.Label: "label",
+    events.ModelRun: "model_run",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }

@@ -190,9 +190,9 @@ def test_client_does_not_take_another_service_for_analytics() -> None:
 
 def test_jobs_show_their_last_and_next_run(service: Service) -> None:
     with service.client("admin") as client:
-        until(lambda: client.table("jobs").num_rows == 6, 10, lambda: "jobs did not run")
+        until(lambda: client.table("jobs").num_rows == 7, 10, lambda: "jobs did not run")
         jobs = {row["job"]: row for row in client.table("jobs").to_pylist()}
 
-    assert set(jobs) == {"ingest", "rollups", "reputation", "retention", "words", "words_retention"}
+    assert set(jobs) == {"ingest", "rollups", "reputation", "retention", "retraining", "words", "words_retention"}
     assert all(row["next_run_at"] > row["last_started_at"] for row in jobs.values())
-    assert [row["last_error"] for row in jobs.values()] == [""] * 6
+    assert [row["last_error"] for row in jobs.values()] == [""] * 7

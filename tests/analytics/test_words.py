@@ -39,13 +39,14 @@ def ids(store: WordStore, *labels: str, since: date = date(2020, 1, 1)) -> list[
 
 
 def test_words_are_packed_in_order_and_cut_at_a_thousand() -> None:
-    data = pack(hashes(*range(900)), hashes(*range(500)), hashes(5), hashes(6, 7))
+    data = pack(hashes(*range(900)), hashes(*range(500)), hashes(5), hashes(6, 7), np.array([0.5, 2], np.float32))
 
     found = unpack(data)
 
     assert (len(found.shown), len(found.other)) == (900, MOST_WORDS - 900)
     assert found.shown.tolist() == list(range(900))
     assert (found.subject.tolist(), found.structure.tolist()) == ([5], [6, 7])
+    assert found.numbers.tolist() == [0.5, 2.0]
     for broken in (b"", data[:-1], data + b"x"):
         with pytest.raises(ValueError, match="bytes"):
             unpack(broken)
