@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from relay.content.checkers import NOT_CHECKED, Checked
 from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
@@ -47,6 +48,7 @@ class Arrival:
     result: ContentResult
     lockdown: LockdownResult
     began: float
+    checked: Checked = NOT_CHECKED
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from relay.case import (
 )
 from relay.clock import Clock
 from relay.content.bare import BareContent
+from relay.content.checkers import NOT_CHECKED, Checked, Checkers
 from relay.content.protocol import ContentRequest, ContentResult, Signer
 from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
@@ -52,6 +53,7 @@ from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient, SpoolFull
+from relay.spool.stored import StoredContent
 from relay.spool.words import WordLog
 from relay.tree import SenderId
 from relay.unnamed import UnnamedMail
@@ -59,6 +61,7 @@ from relay.unnamed import UnnamedMail
 _log = logging.getLogger("mailweir.reception")
 _messages = logging.getLogger("mailweir.messages")  # silent unless log.messages
 
+_PIECE_BYTES = 64 * 1024  # read in between others' mail
 _TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
 _UNREAD = ContentResult(
@@ -82,6 +85,7 @@ class Receiver:
         signals: Signals,
         certain: Certain,
         words: WordLog,
+        checkers: Checkers,
         lockdown: Lockdown,
         state_of: Callable[[str], State],
         decide: Callable[[Proposal], Awaitable[Decision]],
@@ -95,7 +99,7 @@ class Receiver:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
         self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._arc, self._certain, self._words = arc, certain, words
+        self._arc, self._certain, self._words, self._checkers = arc, certain, words, checkers
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
         self._feedback = feedback
@@ -121,6 +125,7 @@ class Receiver:
         taking = self._gate.settle(submission, identity.sender, began)
         try:
             result = await self._assess(identity, submission, content, message_id, taking)
+            checked = await self._asked(submission, content, result) if self._checkers.is_on else NOT_CHECKED
             lockdown = await self._checked(identity.sender, submission, result)
         except BaseException as error:
             # the client left before anything was kept, or the disk is full: it will come again
@@ -132,9 +137,8 @@ class Receiver:
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
-        concluding = asyncio.create_task(
-            self._conclude(Arrival(submission, identity, number, message_id, content, taking, result, lockdown, began))
-        )
+        arrival = Arrival(submission, identity, number, message_id, content, taking, result, lockdown, began, checked)
+        concluding = asyncio.create_task(self._conclude(arrival))
         self._concluding.add(concluding)
         concluding.add_done_callback(self._concluding.discard)
         return await asyncio.shield(concluding)
@@ -199,6 +203,16 @@ class Receiver:
         self._metrics.content_wait_seconds.observe(self._clock.unix() - began)
         return result
 
+    async def _asked(self, submission: Submission, content: bytes, result: ContentResult) -> Checked:
+        if result is _UNREAD:
+            return NOT_CHECKED
+        domains = result.features.link_domains
+        if submission.large is None:
+            return await self._checkers.check([content], len(content), domains)
+        path, place = submission.large.path, submission.large.place
+        with StoredContent(path, place.offset, place.length) as stored:
+            return await self._checkers.check(stored.pieces(size=_PIECE_BYTES), place.length, domains)
+
     async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
         if result is _UNREAD:
             return NOT_ASKED
@@ -222,6 +236,7 @@ class Receiver:
             error=result.error,
             reasons=reasons_of(result, weighed.hits),
             hits=weighed.hits,
+            unchecked=arrival.checked.unchecked,
             model=result.model,
             lockdown=arrival.lockdown,
             foreign_domain=foreign_domain(arrival),
@@ -240,7 +255,8 @@ class Receiver:
         # seldom are there hits; the rest need not be looked up
         is_new = bool(result.hits) and forgiven_at is None and self._signals.is_newcomer(sender, now_unix)
         whose = Whose(sender, is_new, forgiven_at.timestamp() if forgiven_at else 0.0)
-        return self._certain.complete(result.hits, Text(fingerprint, result.features.text_words), whose, now_unix)
+        text = Text(fingerprint, result.features.text_words)
+        return self._certain.complete([*result.hits, *arrival.checked.hits], text, whose, now_unix)
 
     def _observed(
         self, arrival: Arrival, now_unix: float, group: str, hits: Sequence[Hit], *, is_loop: bool

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.settings_errors import explain
-from relay.settings_sections import Analytics, Control, Dashboard, Dnsbl, Headers, Section, Web
+from relay.settings_sections import Analytics, Checkers, Control, Dashboard, Dnsbl, Headers, Section, Web
 
 __all__ = ["Analytics", "Control", "Dashboard", "Dnsbl", "Headers", "Web"]  # beside all that is defined here
 
@@ -283,6 +283,7 @@ class Settings(BaseSettings):
     web: Web = Web()
     control: Control = Control()
     analytics: Analytics = Analytics()
+    checkers: Checkers = Checkers()
     dnsbl: Dnsbl = Dnsbl()
     dashboard: Dashboard = Dashboard()
 

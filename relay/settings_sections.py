@@ -1,6 +1,8 @@
 """Settings of what stands beside the mail's way: added headers, web listener, control API, the other programs."""
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 
 class Section(BaseModel):
@@ -55,6 +57,26 @@ class Analytics(Section):
     )
     words_days: int = Field(14, ge=1, description="hashes of all messages' words are kept for retraining")
     labelled_words_days: int = Field(180, ge=1, description="those of messages that somebody has labelled")
+
+
+class Checkers(Section):
+    """Checkers outside the relay, asked about each message; one that does not answer is named in the trace."""
+
+    clamd: str = Field("", description="path of clamd's socket, or host:port; empty: not asked")
+    clamd_max_bytes: int = Field(26_214_400, ge=1, description="larger messages are not given; its StreamMaxLength")
+    url_lists: list[str] = Field([], description="DNS lists of bad domains, asked about domains in links")
+    url_lists_agreed: bool = Field(
+        False, description="you have read and keep the terms of the lists named; without it they are not used"
+    )
+    seconds: float = Field(4, gt=0, description="all of them may take together")
+
+    @model_validator(mode="after")
+    def _agreed(self) -> Self:
+        if self.url_lists and not self.url_lists_agreed:
+            raise ValueError(
+                "url_lists: most lists are free for little mail only; read the terms, then set url_lists_agreed = true"
+            )
+        return self
 
 
 class Dnsbl(Section):

@@ -14,6 +14,7 @@ import relay
 from relay.admission import Gate
 from relay.audience import Audience
 from relay.content.active import active_model
+from relay.content.checkers import Checkers
 from relay.content.workers import ContentPool
 from relay.control.commands import Commands
 from relay.control.models import ModelDesk
@@ -136,6 +137,7 @@ def wire(core: Core) -> Parts:
         signals=core.signals,
         certain=core.certain,
         words=core.words,
+        checkers=Checkers(settings, clock),
         lockdown=Lockdown(settings, clock),
         state_of=state.state_of,
         decide=commands.apply,

@@ -31,9 +31,9 @@ TEMPORARY_BLOCK = timedelta(minutes=15)  # spec 2.1: a retry is invited this lon
 class Inputs:
     """Everything a verdict depends on beside the policy and the time.
 
-    `hits`: the certain rules it met, with what they do now. `foreign_domain`: that of From:, where the login is bound
-    to others. `error` says why there is no `score`; neither: a relay without a model. `group`: the account's newcomers,
-    where the sender is one.
+    `hits`: certain rules it met, with what they do now; `unchecked`: checkers that gave no answer. `foreign_domain`:
+    that of From:, where the login is bound to others. `error` says why there is no `score`; neither: a relay without a
+    model. `group`: the account's newcomers, where the sender is one.
     """
 
     sender: SenderId
@@ -49,6 +49,7 @@ class Inputs:
     lockdown: LockdownResult = NOT_ASKED
     foreign_domain: str = ""
     hits: Sequence[Hit] = ()
+    unchecked: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,8 @@ def _newcomers(case: _Case) -> _Match | str:
 def _rule_refused(case: _Case) -> _Match | str:
     hit = heaviest(case.inputs.hits, Action.REJECT)
     if hit is None:
-        return "met no rule that refuses"
+        unchecked = printable(", ".join(case.inputs.unchecked), 300)
+        return f"met no rule that refuses{f'; not checked: {unchecked}' if unchecked else ''}"
     text = (
         f"[{hit.code}] message {printable(case.queue_id, 40)} of sender {_sender(case)} refused: {hit.seen} "
         f"(rule {hit.rule}; this message only)"
