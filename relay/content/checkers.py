@@ -21,6 +21,7 @@ _log = logging.getLogger("mailweir.content")
 
 _MOST_DOMAINS = 10
 _REMEMBERED = 20_000
+_SILENCES, _LEFT_ALONE_SECONDS = 3, 15.0
 _QUIET_SECONDS = 60.0  # between two lines in the log about a checker that is down
 
 
@@ -44,26 +45,39 @@ class Checkers:
         self._lookup = Lookup(settings.delivery)
         self._known: OrderedDict[str, tuple[float, Hit | None]] = OrderedDict()
         self._said: dict[str, float] = {}
+        self._silent: dict[str, tuple[int, float]] = {}
         self.is_on = bool(self._settings.clamd or self._settings.url_lists)
 
     async def check(self, pieces: Iterable[bytes], size_bytes: int, domains: Sequence[str]) -> Checked:
         """Ask all of them at once about a message and the registered domains it links to."""
-        questions = {}
-        if self._settings.clamd:
+        questions: dict[str, Awaitable[list[Hit]]] = {}
+        silent = {name for name in self._silent if self._is_left_alone(name)}
+        if self._settings.clamd and "clamd" not in silent:
             questions["clamd"] = self._clamd(pieces, size_bytes)
-        for zone in self._settings.url_lists:
+        for zone in set(self._settings.url_lists) - silent:
             questions[zone] = self._list(zone, domains[:_MOST_DOMAINS])
         answers = await asyncio.gather(*(self._in_time(name, question) for name, question in questions.items()))
         hits = tuple(hit for answer in answers if isinstance(answer, list) for hit in answer)
-        return Checked(hits, tuple(answer for answer in answers if isinstance(answer, str)))
+        unchecked = sorted(answer for answer in answers if isinstance(answer, str))
+        return Checked(hits, (*unchecked, *(f"{name} (was silent, is asked again soon)" for name in sorted(silent))))
+
+    def _is_left_alone(self, name: str) -> bool:
+        """Whether it was silent so often that mail should not wait for it now."""
+        count, since = self._silent[name]
+        return count >= _SILENCES and self._clock.unix() - since < _LEFT_ALONE_SECONDS
 
     async def _in_time(self, name: str, question: Awaitable[list[Hit]]) -> list[Hit] | str:
         try:
-            return await asyncio.wait_for(question, self._settings.seconds)
+            answer = await asyncio.wait_for(question, self._settings.seconds)
         except TimeoutError:
             why = f"no answer within {self._settings.seconds:g} s"
+            count, _ = self._silent.get(name, (0, 0.0))
+            self._silent[name] = count + 1, self._clock.unix()
         except (CheckFailed, OSError, EOFError, TransientError) as error:
             why = str(error)[:150] or type(error).__name__
+        else:
+            self._silent.pop(name, None)
+            return answer
         now = self._clock.unix()
         if now - self._said.get(name, 0.0) > _QUIET_SECONDS:
             self._said[name] = now

@@ -198,7 +198,11 @@ SIGNS: dict[str, Sign] = {
 
 
 def _file_names(reading: Reading) -> Iterator[str]:
-    return (attachment.name for attachment in reading.attachments if attachment.name)
+    """Of attachments, and of what is in archives among them."""
+    for attachment in reading.attachments:
+        if attachment.name:
+            yield attachment.name
+        yield from attachment.members
 
 
 def _hosts(seen: Sighting) -> Iterator[str]:

@@ -164,6 +164,15 @@ def test_rbldnsd_is_asked_as_it_answers() -> None:
     assert seen(found) == [(Action.REJECT, "URL", "links to bad.example, listed by list.test")]
 
 
+def test_a_checker_that_stays_silent_is_left_alone_for_a_while() -> None:
+    one = checkers("127.0.0.1:9", url_lists=["list.test"], url_lists_agreed=True, seconds=0.1)
+
+    found = [check(one, f"{number}.example").unchecked[0] for number in range(4)]
+
+    assert found[:3] == ["list.test (no answer within 0.1 s)"] * 3
+    assert found[3] == "list.test (was silent, is asked again soon)"
+
+
 def test_lists_need_the_operators_word_and_clamd_an_address() -> None:
     with pytest.raises(ValidationError, match="url_lists_agreed"):
         checkers(url_lists=["list.test"])

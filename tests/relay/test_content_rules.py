@@ -1,5 +1,8 @@
 """The certain rules: each by mail that meets it, and by mail like it that does not."""
 
+import base64
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,19 @@ def test_ordinary_mail_meets_no_rule_that_decides(text: str) -> None:
 )
 def test_what_a_rule_has_seen_is_said_in_words(rule: str, text: str, seen: str) -> None:
     assert seen in met(text)[rule].seen
+
+
+def zipped(name: str) -> str:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, b"x" * 100)
+    kind = 'Content-Type: application/zip; name="a.zip"\nContent-Transfer-Encoding: base64'
+    return f"Subject: file\n{kind}\n\n{base64.encodebytes(buffer.getvalue()).decode()}"
+
+
+def test_a_program_is_found_inside_an_archive() -> None:
+    assert "attachment docs/run.exe is a program" in met(zipped("docs/run.exe"))["executable"].seen
+    assert "executable" not in met(zipped("docs/run.txt"))
 
 
 def test_a_feature_alone_decides_nothing() -> None:
