@@ -5,10 +5,10 @@ fingerprints (a message has five), of each the SENDERS last senders. Lost at a r
 Pure of clocks: `now_unix` is passed in. Must never decide anything: see certain.py.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 SENDERS = 64  # beyond, "64 or more" is enough to know
+_PARTS = 5  # of a fingerprint
 _CAPACITY = 50_000  # about 20 MB when each part has been sent by one sender
 
 
@@ -25,10 +25,13 @@ class Campaigns:
 
     def __init__(self, seconds: float = 600.0, capacity: int = _CAPACITY) -> None:
         self._seconds, self._capacity = seconds, capacity
-        self._parts: OrderedDict[str, dict[str, float]] = OrderedDict()
+        # Two generations: what nobody has sent for one whole window leaves with its generation, without any order kept.
+        self._parts: dict[str, dict[str, float]] = {}
+        self._older: dict[str, dict[str, float]] = {}
+        self._turns_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._parts) + len(self._older)
 
     def take_up(self, seconds: float) -> None:
         """Look back so far from now on."""
@@ -38,20 +41,21 @@ class Campaigns:
         """Count a message in. `fingerprint` as content/fingerprint.py writes it; "": its text is nobody's campaign."""
         if not fingerprint:
             return Campaign()
+        if now_unix >= self._turns_at or len(self._parts) + _PARTS > self._capacity // 2:
+            self._older, self._parts, self._turns_at = self._parts, {}, now_unix + self._seconds
         same = self._seen(fingerprint[:16], sender, now_unix)
         # each band is told from the others by its place
         nearly = max(self._seen(f"{at}{fingerprint[at : at + 8]}", sender, now_unix) for at in (17, 25, 33, 41))
-        while len(self._parts) > self._capacity:
-            self._parts.popitem(last=False)
         return Campaign(same, max(same, nearly))
 
     def _seen(self, part: str, sender: str, now_unix: float) -> int:
-        parts = self._parts
-        senders = parts.get(part)
+        senders = self._parts.get(part)
         if senders is None:
-            parts[part] = {sender: now_unix}
-            return 1
-        parts.move_to_end(part)
+            senders = self._older.pop(part, None)
+            if senders is None:
+                self._parts[part] = {sender: now_unix}
+                return 1
+            self._parts[part] = senders
         senders.pop(sender, None)  # the latest stands last
         senders[sender] = now_unix
         oldest = now_unix - self._seconds

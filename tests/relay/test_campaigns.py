@@ -81,7 +81,7 @@ def test_the_window_is_bounded_in_texts_and_in_senders() -> None:
     for number in range(500):
         campaigns.note(print_of(text_of(number)), "a", 0)
 
-    assert len(campaigns) == 100
+    assert 50 <= len(campaigns) <= 100
     counts = [campaigns.note(print_of(text_of(1)), f"s{number}", 1).same for number in range(200)]
     assert counts[-1] == SENDERS
 
