@@ -160,12 +160,13 @@ class Inspector:
                 return CheckLine(what="lockdown", finding=Finding.MISSING, wanted=wanted, text=text, is_needed=False)
 
     async def _return_path(self, domain: Domain, ourselves: Ourselves) -> CheckLine:
-        host, wanted = domain.return_path_host, f"MX 10 {ourselves.hostname}."
+        host, target = domain.return_path_host, ourselves.return_path
+        wanted = f"CNAME {target}." if target else f"MX 10 {ourselves.hostname}."
         exchangers = await self._dns.exchangers(host)
-        if exchangers == [ourselves.hostname.lower()]:
-            return CheckLine(
-                what="return path", finding=Finding.OK, found=exchangers[0], text=f"bounces to {host} come here"
-            )
+        ours = {ourselves.hostname.lower(), *(await self._dns.exchangers(target) if target else ())}
+        if exchangers and ours.issuperset(exchangers):
+            text = f"bounces to {host} come here"
+            return CheckLine(what="return path", finding=Finding.OK, found=", ".join(exchangers), text=text)
         if exchangers:
             text, found = f"bounces to {host} go elsewhere", ", ".join(exchangers)
             return CheckLine(what="return path", finding=Finding.WRONG, found=found, wanted=wanted, text=text)
