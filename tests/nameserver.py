@@ -1,5 +1,8 @@
 """A real name server on loopback for tests. Names with `servfail` fail; what is not in the zone does not exist."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from dnslib import QTYPE, RCODE, RR, DNSRecord
@@ -31,6 +34,17 @@ class NameServer:
         self._server.stop()
         self._server.server.server_close()
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Answer in the running event loop, not in a thread, until the block ends."""
+        made = asyncio.get_running_loop().create_datagram_endpoint(lambda: _Datagrams(self), ("127.0.0.1", 0))
+        transport, _ = await made
+        self.port = transport.get_extra_info("sockname")[1]
+        try:
+            yield self
+        finally:
+            transport.close()
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -55,3 +69,14 @@ class NameServer:
             reply.header.rcode = RCODE.NXDOMAIN
         reply.header.ad = int(self.is_validating and bool(request.header.ad) and "insecure" not in str(name))
         return reply
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, zone: NameServer) -> None:
+        self._zone = zone
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, peer: Any) -> None:
+        self._transport.sendto(self._zone.resolve(DNSRecord.parse(data), None).pack(), peer)
