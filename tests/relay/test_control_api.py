@@ -463,8 +463,8 @@ def test_every_refusal_is_a_problem_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"value": 1.5}, "between 0 and 1"),
-        ({"value": None}, "between 0 and 1"),
+        ({"value": 4.5}, "between 0 and 4"),
+        ({"value": None}, "between 0 and 4"),
         ({"effect": Effect.RELEASE}, "/release"),
         ({"account": "other"}, "belongs to 'acme'"),
         ({"ends_at": datetime(2026, 11, 25)}, "time zone"),
