@@ -96,6 +96,14 @@ class Egress:
         fit = self._preferred(pool, destination, fit, now)
         return fit[self._round(pool, destination).take(self._weights(fit, destination, now))]
 
+    def has_other(self, pool: str, destination: str, source: str, now: float) -> bool:
+        """Tell whether another source of the pool may take the mail, at once or when its warm-up has room."""
+        if not self._is_configured:
+            return False
+        rest_left = self.ip_states.rest_left
+        others = (one.name for one in self._allowed(pool, destination, now) if one.name != source)
+        return any(not rest_left(name, destination, now) for name in others)
+
     def wait(self, pool: str, destination: str, now: float) -> float:
         """Seconds until a source of the pool may take mail, when none may now."""
         if not self._is_configured:

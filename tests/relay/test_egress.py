@@ -139,6 +139,18 @@ def test_mail_waits_for_the_first_source_that_comes_back() -> None:
     assert room.choose("fair", "outlook", NOW + 4 * HOUR, anything) == room.members("fair")[0]
 
 
+def test_another_source_counts_while_its_warm_up_has_no_room_but_not_while_it_rests() -> None:
+    room = egress(source(1), source(2, warming=True), good={"ip1": 1, "ip2": 1})
+    while not room.message_wait("ip2", "google", NOW):
+        pass
+
+    assert room.has_other("good", "google", "ip1", NOW)
+    room.heard("ip2", "google", Category.REPUTATION_BLOCK, BLOCK, NOW)
+    assert not room.has_other("good", "google", "ip1", NOW)
+    assert room.has_other("good", "yahoo", "ip1", NOW)
+    assert not egress().has_other("good", "google", "default", NOW)
+
+
 def test_a_source_that_is_put_off_a_lot_has_half_its_weight() -> None:
     room = egress(source(1), source(2))
     later = Reply(451, "4.7.0", "try again later")
