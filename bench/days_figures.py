@@ -107,6 +107,8 @@ def judged(days: int, half: Half, book: Book, watch: Watch, plan: Plan) -> Figur
     problems += [f"{count} times more than an address had shown: {told}" for told, count in _over(book)]
     if lost:
         problems.append(f"{lost} reported as delivered, and nobody has them")
+    if half.blamed:
+        problems.append(f"{half.blamed} bounced because an address of ours was blocked, and others were not")
     if open_ends := sum(len(found) != 1 for found in half.ended.values()):
         problems.append(f"{open_ends} recipients did not end once")
     last_day = max((key[0] for key in watch.plans), default=0)

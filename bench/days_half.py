@@ -15,6 +15,7 @@ from relay.delivery.courier import Courier
 from relay.delivery.egress import Egress
 from relay.delivery.plan import Plan, load_plan
 from relay.delivery.providers import load_providers
+from relay.delivery.replies import Category
 from relay.delivery.shaping import Shaper
 from relay.delivery.sources import EgressSource, Members
 from relay.delivery.workshop import Ways
@@ -75,6 +76,7 @@ class Half:
         self.ended: dict[tuple[int, str], list[str]] = {}
         self.deferrals: Counter[str] = Counter()
         self.longest_seconds = 0.0
+        self.blamed = 0
         self.reports = 0
         self.courier = Courier(
             spool=spool,
@@ -129,6 +131,7 @@ class Half:
                 self.deferrals[f"{record.destination}: {record.code} {record.enhanced} {record.category}"] += 1
             case Delivery() | Bounce() | Expiration():
                 self.ended[int(recipient.message.subject), recipient.address].append(type(record).__name__)
+                self.blamed += isinstance(record, Bounce) and record.category == Category.REPUTATION_BLOCK
                 self.longest_seconds = max(self.longest_seconds, record.queued_seconds)
 
     async def _report(self, report: bytes, to: str, about: SpooledMessage) -> None:

@@ -16,7 +16,8 @@ from relay.delivery.egress import Source
 from relay.delivery.handout import Handout
 from relay.delivery.handshake import Unreachable
 from relay.delivery.link import Link
-from relay.delivery.queues import Parcel
+from relay.delivery.queues import Parcel, expires_at
+from relay.delivery.replies import OwnReply
 from relay.delivery.sites import Site
 from relay.delivery.workshop import NoAddress, Workshop
 from relay.reply import RelayError, Reply
@@ -26,6 +27,7 @@ _log = logging.getLogger("mailweir.delivery")
 _SLICE = 100  # parcels answered or put off before others get the loop
 _MOST_ASKED = 100  # channels in vain; the turns go on from there, so the others come next time
 _PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
+_NOBODY_MAY = OwnReply(451, "4.4.7", "none of our addresses may send there for now")
 
 
 class _Obstacle(NamedTuple):
@@ -135,9 +137,16 @@ class Pool(Handout):
         if (reply := obstacle.reply) is not None:
             self._empty(channel, lambda parcel: self.settlement.answer(parcel, reply))
         elif obstacle.wait > _PATIENCE_SECONDS:
-            until = now + obstacle.wait
             _log.info("postponed destination=%s pool=%s seconds=%.0f", self.name, channel.pool, obstacle.wait)
-            self._empty(channel, lambda parcel: self._shop.books.postpone(parcel, until))
+            self._empty(channel, lambda parcel: self._postpone(parcel, now, now + obstacle.wait))
+
+    def _postpone(self, parcel: Parcel, now: float, until: float) -> None:
+        """Give a parcel back to the disk; it expires there as if it had been tried."""
+        expires = expires_at(parcel.message.received_at, self._shop.settings).timestamp()
+        if now >= expires:
+            self.settlement.answer(parcel, _NOBODY_MAY)
+        else:
+            self._shop.books.postpone(parcel, min(until, expires))
 
     def _choose(self, channel: Channel, now: float) -> tuple[Source | None, _Obstacle]:
         """A source that may open a connection, else what is in its way."""

@@ -1,19 +1,25 @@
 """Some days of delivery to receivers that behave like the large providers; bench.days plays a month of the same."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from bench.days import Month, memory_folder, play, refuses
 from bench.days_figures import Figures
+from bench.days_half import POOLS, SOURCES, running
 from bench.days_picture import draw
-from bench.days_traffic import Calendar
+from bench.days_traffic import SENDERS, Calendar, Order
 from relay.clock import SteppedClock
 from relay.delivery.providers import load_providers
+from relay.delivery.sources import SourceState
 from relay.settings import Delivery
+from tests.nameserver import NameServer
 from tests.personas import GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, Book, Gate, Incident, personas
 from tests.referee import Visit
-from tests.timelapse import TimeLapse
+from tests.timelapse import LoopClock, TimeLapse
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -63,6 +69,29 @@ def test_the_picture_shows_each_warming_address(figures: Figures) -> None:
     assert "new1 to google" in picture
     assert "new2 to others" in picture
     assert "old1" not in picture
+
+
+def test_mail_that_nobody_may_send_expires_and_is_not_late_by_an_hour(tmp_path: Path) -> None:
+    async def wait_in_vain() -> tuple[list[str], float]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, TimeLapse)
+        clock = LoopClock(START, loop)
+        async with (
+            NameServer(
+                "gone.example. 300 IN MX 10 mx.gone.example.\nmx.gone.example. 300 IN A 127.0.1.1"
+            ).open() as names,
+            running(tmp_path, clock, loop, 1.0, nameservers=[names.address], private_networks=["127.0.0.0/8"]) as half,
+        ):
+            half.egress.take_up([replace(one, state=SourceState.QUARANTINED) for one in SOURCES], POOLS)
+            await half.send(Order(0.0, 1, SENDERS[0], ("user@gone.example",)))
+            await clock.sleep(49 * HOUR)
+            return half.ended[1, "user@gone.example"], half.longest_seconds
+
+    with asyncio.Runner(loop_factory=TimeLapse) as runner:
+        ended, seconds = runner.run(wait_in_vain())
+
+    assert ended == ["Expiration"]
+    assert 48 * HOUR <= seconds < 48.1 * HOUR
 
 
 def test_a_gate_notices_broken_promises() -> None:
