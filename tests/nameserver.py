@@ -12,12 +12,12 @@ from dnslib.server import DNSServer
 class NameServer:
     """`with NameServer(ZONE) as zone:`; `zone.change` replaces the zone while it runs.
 
-    fails: questions of this kind fail. is_validating: answers carry the AD bit where it was asked for, those of names
-    with `insecure` in them excepted.
+    fails: questions of this kind fail; servfail: so do those of names with this in them. is_validating: answers carry
+    the AD bit where it was asked for, those of names with `insecure` in them excepted.
     """
 
     def __init__(self, zone: str = "", *, is_validating: bool = False) -> None:
-        self.is_validating, self.fails = is_validating, ""
+        self.is_validating, self.fails, self.servfail = is_validating, "", "servfail"
         self.asked, self.questions = 0, list[str]()
         self.change(zone)
 
@@ -53,7 +53,7 @@ class NameServer:
         reply, name, kind = request.reply(), request.q.qname, QTYPE[request.q.qtype]
         self.asked += 1
         self.questions.append(f"{kind} {name}")
-        if "servfail" in str(name) or kind == self.fails:
+        if self.servfail in str(name) or kind == self.fails:
             reply.header.rcode = RCODE.SERVFAIL
             return reply
         names = [name]

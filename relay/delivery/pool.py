@@ -16,10 +16,10 @@ from relay.delivery.egress import Source
 from relay.delivery.handout import Handout
 from relay.delivery.handshake import Unreachable
 from relay.delivery.link import Link
-from relay.delivery.queues import Parcel, expires_at
+from relay.delivery.queues import Parcel, by_domain, expires_at
 from relay.delivery.replies import OwnReply
 from relay.delivery.sites import Site
-from relay.delivery.workshop import NoAddress, Workshop
+from relay.delivery.workshop import NoAddress, Parted, Workshop
 from relay.reply import RelayError, Reply
 
 _log = logging.getLogger("mailweir.delivery")
@@ -220,11 +220,10 @@ class Pool(Handout):
         except NoAddress:
             link.channel.down[link.source.name] = (self._shop.failure_until(), None)
             _log.info("no host of the source's family destination=%s source=%s", self.name, link.source.name)
+        except Parted:
+            self._sort_again(link.channel)
         except RelayError as error:
-            if link.channel.site.is_shared and error.reply.is_permanent:
-                self._sort_again(link.channel)
-            else:
-                self._note_down(link, error.reply)
+            self._note_down(link, error.reply)
         except Unreachable as error:
             if error.peer is not None and self.settlement.learn(link.source.name, error.peer):
                 self._end_links_of(link.source.name)
@@ -232,11 +231,15 @@ class Pool(Handout):
         return None
 
     def _sort_again(self, channel: Channel) -> None:
-        """The domain that stood for the site's others takes no mail: each is asked for by itself."""
+        """The domain that stood for the site's others is one of them no more: each is asked for by itself."""
 
         def sort(parcel: Parcel) -> None:
             self._shop.books.undo(parcel)
-            self._shop.sort(parcel)
+            parts = by_domain(parcel)
+            if len(parts) > 1:
+                self._shop.books.drop(parcel)
+            for part in parts:
+                self._shop.sort(part)
 
         self._shop.forget_site(channel.site)
         self._empty(channel, sort)

@@ -19,13 +19,14 @@ _MAX_KNOWN = 100_000
 class Site:
     """`destination` is what queue, limits and records call it, `key` tells one set of hosts from another.
 
-    is_shared: other domains have the same hosts; they are looked up by the domain that was first.
+    exchanges: the names of the hosts, sorted, where other domains have the same ones. The domain that was first stands
+    for all of them as long as its own records name these hosts: they belong to somebody else, and may change.
     """
 
     destination: str
     key: str
     target: Target
-    is_shared: bool = False
+    exchanges: tuple[str, ...] = ()
 
 
 class Sites:
@@ -63,12 +64,12 @@ class Sites:
         elif target.tls or await self._destinations.has_tls_terms(domain):
             site = Site(provider.name, f"{provider.name} {target.key}", target)
         else:
-            key = f"{provider.name} {' '.join(sorted(exchanges))}"
-            site = Site(provider.name, key, target, is_shared=True)
+            names = tuple(sorted(exchanges))
+            site = Site(provider.name, f"{provider.name} {' '.join(names)}", target, names)
         return self._remember(domain, account, self._shared(site))
 
     def forget(self, site: Site) -> None:
-        """The domain by which its hosts are looked up has none any more: ask for each domain anew."""
+        """The domain by which its hosts are looked up has others now: ask for each domain anew."""
         self._by_key.pop(site.key, None)
         self._known = {key: found for key, found in self._known.items() if found[1] is not site}
 
