@@ -136,8 +136,10 @@ class Courier:
         await self._pager.stop()
         for pool in self._pools.values():
             pool.finish()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self._tasks and (left := end - loop.time()) > 0:  # an end may begin a report
+            await asyncio.wait(self._tasks, timeout=left)
         for pool in self._pools.values():
             pool.abort()
         for task in self._tasks:
@@ -316,5 +318,10 @@ class Courier:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("delivery task failed task=%s", task.get_coro(), exc_info=error)

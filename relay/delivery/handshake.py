@@ -148,7 +148,7 @@ class Handshake:
             text = f"{host.name}: {reply.text}"
             category = reply.category if isinstance(reply, OwnReply) else Category.BAD_CONNECTION
             raise Unreachable(OwnReply(451, reply.enhanced, text, category), is_connected=True) from error
-        except (Unreachable, _TlsFailed, asyncio.CancelledError):
+        except BaseException:
             connection.abort()
             raise
         return connection
@@ -208,7 +208,7 @@ class Handshake:
             # the name is said where it decides (RFC 8461 section 4.1, RFC 7672 section 8.1)
             name = host.name if how is _How.CHECKED else ""
             await connection.start_tls(self._contexts.of(is_verified=is_verified), name)
-        except (OSError, LostConnection) as error:
+        except (OSError, LostConnection, UnicodeError) as error:  # UnicodeError: a name that TLS cannot say
             why = getattr(error, "verify_message", "") or str(error)
             raise _TlsFailed(f"the handshake failed: {why}", is_broken=True) from error
         if is_dane and how is _How.CHECKED:

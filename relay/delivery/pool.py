@@ -28,6 +28,7 @@ _SLICE = 100  # parcels answered or put off before others get the loop
 _MOST_ASKED = 100  # channels in vain; the turns go on from there, so the others come next time
 _PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
 _NOBODY_MAY = OwnReply(451, "4.4.7", "none of our addresses may send there for now")
+_OUR_FAULT = OwnReply(451, "4.3.0", "something failed on our side")
 
 
 class _Obstacle(NamedTuple):
@@ -194,8 +195,9 @@ class Pool(Handout):
             connection = await self._opened(link)
             if connection is not None:
                 await self._serve(link, connection)
-        except Exception:  # a session must not take the destination with it
+        except Exception:  # a session must not take the destination with it, nor be tried again at once
             _log.exception("session failed destination=%s", self.name)
+            self._note_down(link, _OUR_FAULT)
         finally:
             self._links.discard(link)
             link.channel.sessions -= 1

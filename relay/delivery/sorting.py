@@ -1,16 +1,21 @@
 """Parcels whose domain's mail exchangers are not known yet: they wait here until DNS has said where they queue."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from relay.clock import Clock
 from relay.delivery.queues import Parcel
+from relay.delivery.replies import OwnReply
 from relay.delivery.sites import Site, Sites
 from relay.reply import RelayError, Reply
 
+_log = logging.getLogger("mailweir.delivery")
+
 _LOOKUPS = 100  # at once: each has a socket open
 _MAX_FAILED = 10_000
+_OUR_FAULT = OwnReply(451, "4.3.0", "something failed on our side while the domain was looked up")
 
 
 class Sorting:
@@ -55,25 +60,28 @@ class Sorting:
 
     async def _sort(self, key: tuple[str, str]) -> None:
         domain, account = key
-        reply: Reply | None = None
         site: Site | None = None
+        reply: Reply = _OUR_FAULT
         try:
             site, reply = await self._found(domain, account)
-        finally:
-            parcels = self._waiting.pop(key)
-            for parcel in parcels if site or reply else ():
-                if site is not None:
-                    self._deliver(parcel, site)
-                elif reply is not None:
-                    self._answer(parcel, domain, reply)
+        except Exception:  # whatever it is, mail must not stay here for ever
+            _log.exception("domain not looked up domain=%s", domain)
+        except asyncio.CancelledError:
+            del self._waiting[key]  # the spool has what waits
+            raise
+        for parcel in self._waiting.pop(key):
+            if site is not None:
+                self._deliver(parcel, site)
+            else:
+                self._answer(parcel, domain, reply)
 
-    async def _found(self, domain: str, account: str) -> tuple[Site | None, Reply | None]:
+    async def _found(self, domain: str, account: str) -> tuple[Site | None, Reply]:
         until, reply = self._failed.get((domain, account), (0.0, None))
         if reply is not None and until > self._clock.unix():
             return None, reply
         try:
             async with self._places:
-                return await self._sites.find(domain, account), None
+                return await self._sites.find(domain, account), _OUR_FAULT
         except RelayError as error:
             if len(self._failed) >= _MAX_FAILED:
                 self._failed.clear()
