@@ -36,7 +36,7 @@ class NameServer:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:
-        """Answer in the running event loop, not in a thread, until the block ends."""
+        """Answer in the running event loop, not in a thread, until the block ends; names with `silent` get nothing."""
         made = asyncio.get_running_loop().create_datagram_endpoint(lambda: _Datagrams(self), ("127.0.0.1", 0))
         transport, _ = await made
         self.port = transport.get_extra_info("sockname")[1]
@@ -79,4 +79,5 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, peer: Any) -> None:
-        self._transport.sendto(self._zone.resolve(DNSRecord.parse(data), None).pack(), peer)
+        if b"silent" not in data:
+            self._transport.sendto(self._zone.resolve(DNSRecord.parse(data), None).pack(), peer)

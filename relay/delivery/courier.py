@@ -134,6 +134,7 @@ class Courier:
         """Finish the open transactions within `seconds`, say QUIT; what waits stays in the spool."""
         self._is_stopping = True
         await self._pager.stop()
+        self._sorting.stop()
         for pool in self._pools.values():
             pool.finish()
         loop = asyncio.get_running_loop()
