@@ -127,7 +127,7 @@ class IpStates:
             source, _, destination = key.partition("|")
             try:
                 self._rows[source, destination] = _decode(data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeError):
                 unreadable += 1
         return unreadable
 

@@ -72,7 +72,7 @@ class Policies:
         for domain, row in rows:
             try:
                 self._known[domain] = msgspec.json.decode(row, type=KnownPolicy)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeError):
                 unreadable += 1
         return unreadable
 

@@ -1,5 +1,7 @@
 """How far one warm-up plan has come, and what a day of sending does to it (spec 2.10). Pure."""
 
+from typing import Annotated
+
 import msgspec
 
 from relay.policy.triggers import COMPLAINT_PRIOR, beta_exceeds
@@ -20,7 +22,7 @@ class Progress(msgspec.Struct, array_like=True):
     given back. `last` says in words what the last day that counted did.
     """
 
-    stage: int = 1
+    stage: Annotated[int, msgspec.Meta(ge=1)] = 1
     day: int = 0
     sent: int = 0
     deferred: int = 0

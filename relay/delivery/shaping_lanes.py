@@ -131,7 +131,7 @@ class Lanes:
         for key, content in rows:
             try:
                 self._load(key, content)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeError) as error:
                 _log.warning("shaping row unreadable key=%s error=%s", key, error)
                 unreadable += 1
         return unreadable

@@ -148,7 +148,7 @@ class WarmUp:
             source, _, provider = key.partition("|")
             try:
                 self._rows[source, provider] = _decode(data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeError):
                 unreadable += 1
         return unreadable
 
