@@ -69,7 +69,8 @@ class Inspector:
         return Inspection(
             lines,
             sights,
-            Sight.SEEN in sights.values() or lockdown.finding is Finding.OK,
+            # with `found`: where no lockdown record is obeyed, nothing was looked for and nothing is wrong
+            Sight.SEEN in sights.values() or (lockdown.finding is Finding.OK and bool(lockdown.found)),
             bounces[0].finding if bounces else None,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,13 +63,19 @@ def zone() -> Iterator[Zone]:
         yield made
 
 
-def with_room(tmp_path: Path, zone: Zone, work: Callable[[Room], Coroutine[Any, Any, None]], verp: str = "") -> None:
+def with_room(
+    tmp_path: Path,
+    zone: Zone,
+    work: Callable[[Room], Coroutine[Any, Any, None]],
+    verp: str = "",
+    lockdown: Literal["on", "off"] = "on",
+) -> None:
     settings = Settings(
         dir=tmp_path,
         node=Node(hostname="relay.example"),
         delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2),
         dnsbl=Dnsbl(addresses=["192.0.2.7"]),
-        lockdown=Lockdown(mode="on"),
+        lockdown=Lockdown(mode=lockdown),
         verp=Verp(domain=verp),
     )
 
@@ -350,3 +356,14 @@ def test_a_return_path_may_lead_to_the_relays_own_host_for_bounces(tmp_path: Pat
         assert room.state.book.domain("acme", NAME).return_path_verified_at is None
 
     with_room(tmp_path, zone, work, verp="bounce.relay.example")
+
+
+def test_a_domain_without_any_record_is_not_proved_where_lockdown_is_off(tmp_path: Path, zone: Zone) -> None:
+    async def work(room: Room) -> None:
+        await room.added()
+
+        await room.check()
+
+        assert room.state.book.domain("acme", NAME).verified_at is None
+
+    with_room(tmp_path, zone, work, lockdown="off")
