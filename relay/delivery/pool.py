@@ -69,6 +69,10 @@ class Pool(Handout):
         if channel.resting or channel.blocked_in != self._round:
             self._serve_next(channel)
 
+    def rest(self, link: Link) -> bool:
+        self._open_next()
+        return not self._is_starved and super().rest(link)
+
     def forget(self, sender: str) -> Sequence[Parcel]:
         """Take the parcels of a sender out of the queues."""
         parcels = self.backlog.forget(sender)
@@ -130,8 +134,18 @@ class Pool(Handout):
             waits.append(min(obstacle.wait, _PATIENCE_SECONDS))
             if not channel.sessions:
                 self._put_off(channel, obstacle, now)
+        if self._is_starved:
+            self._end_resting()
         if waits:
             self._set_alarm(min(waits), now)
+
+    def _end_resting(self) -> None:
+        """Make room: a connection that waits for mail of its own channel has the place that another one needs."""
+        for link in self._links:
+            if link in link.channel.resting:
+                link.channel.resting.remove(link)
+                link.end()
+                return
 
     def _put_off(self, channel: Channel, obstacle: _Obstacle, now: float) -> None:
         """Nobody serves this channel, and nobody may yet."""
