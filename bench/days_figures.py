@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.days_half import SOURCES, Half
-from relay.delivery.plan import Plan
-from relay.delivery.warmup import PlanState, per_hour
+from relay.delivery.egress.plan import Plan
+from relay.delivery.egress.warmup import PlanState, per_hour
 from tests.personas import DAY, HOUR, Book
 from tests.timelapse import LoopClock
 

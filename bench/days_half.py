@@ -12,12 +12,12 @@ from bench.days_traffic import Order
 from relay.addressee import addressee
 from relay.clock import Clock
 from relay.delivery.courier import Courier
-from relay.delivery.egress import Egress
-from relay.delivery.plan import Plan, load_plan
-from relay.delivery.providers import load_providers
+from relay.delivery.egress.egress import Egress
+from relay.delivery.egress.plan import Plan, load_plan
+from relay.delivery.egress.sources import EgressSource, Members
 from relay.delivery.replies import Category
-from relay.delivery.shaping import Shaper
-from relay.delivery.sources import EgressSource, Members
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.workshop import Ways
 from relay.envelope import Account
 from relay.events import Action, Bounce, Deferral, Delivery, Expiration, Reception, Record

@@ -26,12 +26,12 @@ from relay.control.commands import Commands
 from relay.control.errors import Invalid, StateFailure
 from relay.control.shaping_calls import ShapingDesk
 from relay.control.state import State
-from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.egress.egress import Egress
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
+from relay.delivery.signing.arc_keys import ArcKeys
+from relay.delivery.tls.memory import TlsMemory
 from relay.delivery.workshop import Ways
 from relay.digest import Digests
 from relay.domains.desk import DomainDesk

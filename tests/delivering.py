@@ -12,7 +12,7 @@ from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
 from relay.delivery.pauses import Pauses
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.tls.memory import TlsMemory
 from relay.delivery.workshop import Ways, usual_ways
 from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record

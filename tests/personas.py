@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from relay.clock import Clock
-from relay.delivery.providers import Provider
+from relay.delivery.shaping.providers import Provider
 from tests.referee import Referee, Visit
 from tests.sink import Manner
 

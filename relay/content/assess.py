@@ -16,8 +16,8 @@ from relay.content.reasons import explain
 from relay.content.sealing import sealing_of
 from relay.content.tokens import Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
-from relay.delivery.body_hash import RelaxedBody
-from relay.delivery.dkim import Field, body_hash, cover, lines, signature
+from relay.delivery.signing.body_hash import RelaxedBody
+from relay.delivery.signing.dkim import Field, body_hash, cover, lines, signature
 from relay.spool.stored import StoredContent
 
 _EXPLAINED_FROM = 0.2  # below nobody asks why, and the search for words costs 0.1 ms

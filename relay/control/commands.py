@@ -38,7 +38,7 @@ from relay.tree import NEWCOMERS_HELD, Principal, Role, is_group
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
-    from relay.delivery.egress import Egress
+    from relay.delivery.egress.egress import Egress
 
 _MOST = 4  # times the limit, spec 2.3
 # What is spooled already is parked too: spec 2.5

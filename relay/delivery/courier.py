@@ -8,7 +8,6 @@ from typing import Any
 
 from relay.addressee import Addressee
 from relay.clock import Clock
-from relay.delivery.destinations import Destinations
 from relay.delivery.handshake import Handshake
 from relay.delivery.outcomes import Bookkeeper
 from relay.delivery.pager import Pager
@@ -16,8 +15,9 @@ from relay.delivery.pauses import Pauses
 from relay.delivery.pool import Pool
 from relay.delivery.queues import Parcel, parcels_of
 from relay.delivery.replies import check_rules
-from relay.delivery.sites import Site, Sites
-from relay.delivery.sorting import Sorting
+from relay.delivery.routing.destinations import Destinations
+from relay.delivery.routing.sites import Site, Sites
+from relay.delivery.routing.sorting import Sorting
 from relay.delivery.workshop import Memory, Ways, Workshop, usual_ways
 from relay.events import Record
 from relay.reply import Reply

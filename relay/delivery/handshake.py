@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from relay.clock import Clock
-from relay.delivery.certificates import Contexts
 from relay.delivery.client import Connection
-from relay.delivery.dane import mismatch
-from relay.delivery.destinations import Host
 from relay.delivery.replies import Category, OwnReply, classify, parse_reply
-from relay.delivery.routes import Target
-from relay.delivery.tls_memory import BrokenTls
-from relay.delivery.tls_policy import Check, Demand
+from relay.delivery.routing.destinations import Host
+from relay.delivery.routing.routes import Target
+from relay.delivery.tls.certificates import Contexts
+from relay.delivery.tls.dane import mismatch
+from relay.delivery.tls.memory import BrokenTls
+from relay.delivery.tls.policy import Check, Demand
 from relay.delivery.wire import Deadlines, LostConnection
 from relay.reply import Reply
 from relay.settings import Delivery

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from relay.delivery.backlog import Backlog, Channel
 from relay.delivery.client import Connection
-from relay.delivery.egress import Source
+from relay.delivery.egress.egress import Source
 from relay.delivery.handout import Handout
 from relay.delivery.handshake import Unreachable
 from relay.delivery.link import Link
 from relay.delivery.queues import Parcel, by_domain, expires_at
 from relay.delivery.replies import OwnReply
-from relay.delivery.sites import Site
+from relay.delivery.routing.sites import Site
 from relay.delivery.workshop import NoAddress, Parted, Workshop
 from relay.reply import RelayError, Reply
 

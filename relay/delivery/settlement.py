@@ -6,7 +6,7 @@ from relay.delivery.link import Link
 from relay.delivery.outcomes import NO_WAY, Way
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import Category, OwnReply, classify
-from relay.delivery.shaping_rules import Kind
+from relay.delivery.shaping.rules import Kind
 from relay.delivery.workshop import Workshop
 from relay.reply import Reply
 

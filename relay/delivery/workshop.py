@@ -8,17 +8,17 @@ from typing import Any
 
 from relay.clock import Clock
 from relay.delivery.client import Connection
-from relay.delivery.destinations import Destinations, Host
-from relay.delivery.egress import Egress, Source
+from relay.delivery.egress.egress import Egress, Source
 from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
 from relay.delivery.link import Link
 from relay.delivery.outcomes import Bookkeeper
-from relay.delivery.providers import load_providers
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import OwnReply
-from relay.delivery.shaping import Shaper
-from relay.delivery.sites import Site
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.routing.destinations import Destinations, Host
+from relay.delivery.routing.sites import Site
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
+from relay.delivery.tls.memory import TlsMemory
 from relay.reply import RelayError
 from relay.settings import Delivery, Settings
 from relay.spool.store import Spool

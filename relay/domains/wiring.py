@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from relay.clock import Clock
 from relay.control.state import State
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.domains.checks import Inspector
 from relay.domains.desk import DomainDesk
 from relay.domains.lookups import Lookups

@@ -15,7 +15,7 @@ from typing import Any
 
 import trustme
 
-from relay.delivery.dkim_keys import dns_record
+from relay.delivery.signing.dkim_keys import dns_record
 from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.interop import mx_exim, mx_postfix

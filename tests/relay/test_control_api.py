@@ -35,9 +35,9 @@ from relay.control.views import (
     ReloadOrder,
 )
 from relay.delivery.courier import Courier
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
+from relay.delivery.egress.egress import Egress
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
 from relay.events import Action, Reception, Record, decode
 from relay.policy.decision import Effect, Proposal, Standing
 from relay.policy.signals import Signals

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 import pytest
 
-from relay.delivery.ip_states import IpStates
-from relay.delivery.mta_sts import Mode, Policy
-from relay.delivery.mta_sts_cache import KnownPolicy, Policies
-from relay.delivery.plan import load_plan
-from relay.delivery.progress import Progress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
-from relay.delivery.warmup import WarmUp
+from relay.delivery.egress.ip_states import IpStates
+from relay.delivery.egress.plan import load_plan
+from relay.delivery.egress.progress import Progress
+from relay.delivery.egress.warmup import WarmUp
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
+from relay.delivery.tls.mta_sts import Mode, Policy
+from relay.delivery.tls.mta_sts_cache import KnownPolicy, Policies
 from relay.policy.counters import Source
 from relay.settings import Delivery
 

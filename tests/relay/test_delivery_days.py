@@ -13,8 +13,8 @@ from bench.days_half import POOLS, SOURCES, running
 from bench.days_picture import draw
 from bench.days_traffic import SENDERS, Calendar, Order
 from relay.clock import SteppedClock
-from relay.delivery.providers import load_providers
-from relay.delivery.sources import SourceState
+from relay.delivery.egress.sources import SourceState
+from relay.delivery.shaping.providers import load_providers
 from relay.settings import Delivery
 from tests.nameserver import NameServer
 from tests.personas import GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, Book, Gate, Incident, personas

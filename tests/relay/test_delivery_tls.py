@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from relay.clock import SystemClock
-from relay.delivery.lookup import Lookup
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.routing.lookup import Lookup
+from relay.delivery.tls.memory import TlsMemory
 from relay.policy.counters import Counters
 from relay.reply import TransientError
 from relay.settings import Settings, SettingsError

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from relay.clock import SystemClock
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
-from relay.delivery.sources import EgressSource
+from relay.delivery.egress.egress import Egress
+from relay.delivery.egress.sources import EgressSource
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.workshop import Ways
 from relay.settings import Delivery, Settings
 from tests.delivering import Delivering, delivering, delivery_settings, eventually, story

@@ -16,8 +16,8 @@ from relay.control.domain_keys import DkimKey
 from relay.control.domain_views import CheckReport, DomainOrder, DomainView, Finding, KeyState, NewDomain
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
-from relay.delivery.algorithm import Algorithm
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.sources import EgressSource, SourceState
+from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.checks import dkim_problem
 from relay.domains.desk import DomainDesk
 from relay.domains.records import txt_strings

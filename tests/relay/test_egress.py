@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.egress import Egress, Source
+from relay.delivery.egress.egress import Egress, Source
+from relay.delivery.egress.rotation import Rotation
+from relay.delivery.egress.sources import DEFAULT_POOLS, EgressSource, SourceState
 from relay.delivery.replies import Category
-from relay.delivery.rotation import Rotation
-from relay.delivery.sources import DEFAULT_POOLS, EgressSource, SourceState
 from relay.reply import Reply
 
 NOW = 1_790_000_000.0

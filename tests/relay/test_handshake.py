@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from relay.clock import SystemClock
-from relay.delivery.destinations import Host
 from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
-from relay.delivery.routes import Routes
-from relay.delivery.tls_memory import BrokenTls
+from relay.delivery.routing.destinations import Host
+from relay.delivery.routing.routes import Routes
+from relay.delivery.tls.memory import BrokenTls
 from relay.delivery.wire import Deadlines
 from relay.settings import Delivery, Route, Settings
 from tests.delivering import story

@@ -14,7 +14,7 @@ import dkim
 import httpx2
 import pytest
 
-from relay.delivery.dkim_keys import dns_record
+from relay.delivery.signing.dkim_keys import dns_record
 from relay.envelope import Account
 from relay.events import Record, Rejection, Unsubscribe, decode
 from relay.front.bearer import bearer_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.delivery.shaping_rules import RuleError, ShapingRule, count_of, rate_of, rule_of
+from relay.delivery.shaping.rules import RuleError, ShapingRule, count_of, rate_of, rule_of
 from relay.settings import Delivery, SettingsError
 
 DEFAULT = "default"

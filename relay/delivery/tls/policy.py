@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relay.delivery.dane import Tlsa
+from relay.delivery.tls.dane import Tlsa
 
 
 class Check(StrEnum):

@@ -12,8 +12,8 @@ import dns.resolver
 from relay.clock import Clock
 from relay.content.head import split_head
 from relay.content.protocol import ArcOrder, Signer
-from relay.delivery.arc_chain import chain_of
-from relay.delivery.lookup import make_resolver
+from relay.delivery.routing.lookup import make_resolver
+from relay.delivery.signing.arc_chain import chain_of
 from relay.settings import Delivery
 
 _KNOWN_SECONDS = 3600.0  # keys change in months; a forwarder's mail has few of them

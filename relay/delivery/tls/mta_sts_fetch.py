@@ -8,8 +8,8 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from relay.delivery.lookup import Lookup
-from relay.delivery.mta_sts import MAX_POLICY_BYTES, Policy, parse_policy
+from relay.delivery.routing.lookup import Lookup
+from relay.delivery.tls.mta_sts import MAX_POLICY_BYTES, Policy, parse_policy
 from relay.reply import RelayError
 
 _FETCH_SECONDS = 20.0  # RFC 8461 section 3.3 suggests a minute; mail waits for it when a policy is new

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from relay.delivery.plan import Plan
-from relay.delivery.progress import Progress, judge, restarted
+from relay.delivery.egress.plan import Plan
+from relay.delivery.egress.progress import Progress, judge, restarted
 
 _DAY = 86_400.0
 _EVENLY = 1.5  # x stage / 24 h: the share of a day that one hour may take

@@ -8,14 +8,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from relay.clock import Clock
-from relay.delivery.dane import Tlsa, usable
-from relay.delivery.dns_memory import DnsMemory
-from relay.delivery.exchangers import Address, Exchanges
-from relay.delivery.lookup import Lookup
-from relay.delivery.mta_sts import Mode, Policy
-from relay.delivery.mta_sts_cache import MtaSts
 from relay.delivery.replies import Category, OwnReply
-from relay.delivery.tls_policy import Check, Demand
+from relay.delivery.routing.dns_memory import DnsMemory
+from relay.delivery.routing.exchangers import Address, Exchanges
+from relay.delivery.routing.lookup import Lookup
+from relay.delivery.tls.dane import Tlsa, usable
+from relay.delivery.tls.mta_sts import Mode, Policy
+from relay.delivery.tls.mta_sts_cache import MtaSts
+from relay.delivery.tls.policy import Check, Demand
 from relay.reply import TransientError
 from relay.settings import Delivery
 

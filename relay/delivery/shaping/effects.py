@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from relay.delivery.replies import Category, OwnReply, classify
-from relay.delivery.shaping_rules import Kind
+from relay.delivery.shaping.rules import Kind
 from relay.reply import Reply
 
 FOREVER = 253_370_764_800.0  # the year 9999: until somebody ends it

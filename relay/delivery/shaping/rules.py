@@ -1,4 +1,4 @@
-"""Rules on reply texts: what a provider says, and what we do about it (spec 2.9). Values only; shaping.py enacts them.
+"""Rules on reply texts: what a provider says, and what we do about it (spec 2.9). Values only; shaper.py enacts them.
 
 A rule is tried on the whole reply, code and enhanced code first, in any case. Rules of a provider are tried in order
 until one fires; one with a threshold that is not reached yet lets the next ones try.

@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from relay.clock import Clock
-from relay.delivery.lookup import Lookup, ascii_name
-from relay.delivery.mta_sts import Mode, Policy, announced_id
-from relay.delivery.mta_sts_fetch import FetchFailure, PolicyFetcher
+from relay.delivery.routing.lookup import Lookup, ascii_name
+from relay.delivery.tls.mta_sts import Mode, Policy, announced_id
+from relay.delivery.tls.mta_sts_fetch import FetchFailure, PolicyFetcher
 from relay.reply import PermanentError, RelayError
 
 _log = logging.getLogger("mailweir.delivery")

@@ -8,19 +8,19 @@ Every method takes a destination (a provider's name, else the domain) and a sour
 
 from collections.abc import Callable, Iterable
 
-from relay.delivery import aimd, google
-from relay.delivery.providers import Providers
 from relay.delivery.replies import OwnReply
-from relay.delivery.shaping_effects import (
+from relay.delivery.shaping import aimd, google
+from relay.delivery.shaping.effects import (
     ShapingEffect,
     blames_of,
     is_about_connections,
     is_rate_reply,
     is_senders_own,
 )
-from relay.delivery.shaping_lane import Lane, learned_effects, procedure_effect
-from relay.delivery.shaping_lanes import Lanes, put
-from relay.delivery.shaping_rules import Kind, ShapingRule
+from relay.delivery.shaping.lane import Lane, learned_effects, procedure_effect
+from relay.delivery.shaping.lanes import Lanes, put
+from relay.delivery.shaping.providers import Providers
+from relay.delivery.shaping.rules import Kind, ShapingRule
 from relay.reply import Reply
 
 _BUSY_SECONDS = 1.0  # as many connections as may be: one may have ended then

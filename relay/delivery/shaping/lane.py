@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from relay.delivery import aimd, google
-from relay.delivery.pace import Pace
-from relay.delivery.providers import Provider
-from relay.delivery.shaping_effects import ShapingEffect
-from relay.delivery.shaping_rules import Kind, ShapingRule
+from relay.delivery.shaping import aimd, google
+from relay.delivery.shaping.effects import ShapingEffect
+from relay.delivery.shaping.pace import Pace
+from relay.delivery.shaping.providers import Provider
+from relay.delivery.shaping.rules import Kind, ShapingRule
 
 HOUR = 3600.0
 _MINUTE = 60.0

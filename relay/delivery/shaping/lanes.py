@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from relay.delivery.providers import Provider, Providers
-from relay.delivery.shaping_effects import ShapingEffect
-from relay.delivery.shaping_lane import Lane, LaneRow
+from relay.delivery.shaping.effects import ShapingEffect
+from relay.delivery.shaping.lane import Lane, LaneRow
+from relay.delivery.shaping.providers import Provider, Providers
 
 _log = logging.getLogger("mailweir.shaping")
 

@@ -9,7 +9,7 @@ from typing import Any
 from relay.clock import Clock
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import OwnReply
-from relay.delivery.sites import Site, Sites
+from relay.delivery.routing.sites import Site, Sites
 from relay.reply import RelayError, Reply
 
 _log = logging.getLogger("mailweir.delivery")

@@ -8,7 +8,7 @@ from typing import assert_never
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from relay.delivery.algorithm import Algorithm
+from relay.delivery.signing.algorithm import Algorithm
 
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from relay.delivery.arc_chain import Chain, Validation, sealed_data
-from relay.delivery.dkim import Covered, Field, relaxed, signed_text
-from relay.delivery.dkim_keys import PrivateKey
+from relay.delivery.signing.arc_chain import Chain, Validation, sealed_data
+from relay.delivery.signing.dkim import Covered, Field, relaxed, signed_text
+from relay.delivery.signing.dkim_keys import PrivateKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from relay.clock import Clock
-from relay.delivery.dns_memory import DnsMemory
-from relay.delivery.lookup import MAX_TTL, Lookup, ascii_name, literal
 from relay.delivery.replies import Category, OwnReply
+from relay.delivery.routing.dns_memory import DnsMemory
+from relay.delivery.routing.lookup import MAX_TTL, Lookup, ascii_name, literal
 from relay.reply import PermanentError
 
 _MAX_HOSTS = 8  # of one destination; RFC 5321 5.1 asks for at least two

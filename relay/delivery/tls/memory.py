@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from relay.delivery.mta_sts_cache import Policies
+from relay.delivery.tls.mta_sts_cache import Policies
 from relay.policy.counters import Table
 
 _BROKEN_SECONDS = 3 * 86_400.0  # spec 2.9: KumoMTA's figure

@@ -9,12 +9,12 @@ configured source there is one implicit source, and nothing here costs anything.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.delivery.ip_states import IpStates, blames_address, is_deferral, is_policy_block
-from relay.delivery.plan import load_plan
+from relay.delivery.egress.ip_states import IpStates, blames_address, is_deferral, is_policy_block
+from relay.delivery.egress.plan import load_plan
+from relay.delivery.egress.rotation import Rotation
+from relay.delivery.egress.sources import FAIR, EgressSource, Members, SourceState, may_warm
+from relay.delivery.egress.warmup import WarmUp
 from relay.delivery.replies import Category
-from relay.delivery.rotation import Rotation
-from relay.delivery.sources import FAIR, EgressSource, Members, SourceState, may_warm
-from relay.delivery.warmup import WarmUp
 from relay.reply import Reply
 
 IMPLICIT = "default"

@@ -7,9 +7,9 @@ reputation are common to them. A site is the part of a destination that the same
 from dataclasses import dataclass
 
 from relay.clock import Clock
-from relay.delivery.destinations import Destinations
-from relay.delivery.providers import Providers
-from relay.delivery.routes import Target
+from relay.delivery.routing.destinations import Destinations
+from relay.delivery.routing.routes import Target
+from relay.delivery.shaping.providers import Providers
 
 _KNOWN_SECONDS = 600.0  # an operator changes rarely, and its hosts are looked up anew by the resolver's own cache
 _MAX_KNOWN = 100_000

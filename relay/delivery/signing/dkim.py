@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from relay.delivery.dkim_keys import PrivateKey
+from relay.delivery.signing.dkim_keys import PrivateKey
 
 _SIGNED = (
     b"from to cc subject date message-id mime-version content-type content-transfer-encoding reply-to in-reply-to "

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from relay.clock import Clock
-from relay.delivery.certificates import Contexts
-from relay.delivery.exchangers import Address, Exchangers
-from relay.delivery.lookup import Lookup, literal
-from relay.delivery.mta_sts_cache import MtaSts, Policies
-from relay.delivery.mta_sts_fetch import PolicyFetcher
 from relay.delivery.replies import Category, OwnReply
-from relay.delivery.routes import Routes, Target
-from relay.delivery.tls_demands import TlsDemands
-from relay.delivery.tls_policy import Demand
+from relay.delivery.routing.exchangers import Address, Exchangers
+from relay.delivery.routing.lookup import Lookup, literal
+from relay.delivery.routing.routes import Routes, Target
+from relay.delivery.tls.certificates import Contexts
+from relay.delivery.tls.demands import TlsDemands
+from relay.delivery.tls.mta_sts_cache import MtaSts, Policies
+from relay.delivery.tls.mta_sts_fetch import PolicyFetcher
+from relay.delivery.tls.policy import Demand
 from relay.reply import PermanentError, TransientError
 from relay.settings import Settings
 
