@@ -26,6 +26,7 @@ _log = logging.getLogger("mailweir.delivery")
 
 _SLICE = 100  # parcels answered or put off before others get the loop
 _MOST_ASKED = 100  # channels in vain; the turns go on from there, so the others come next time
+_NEXT_ASKED_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
 _NOBODY_MAY = OwnReply(451, "4.4.7", "none of our addresses may send there for now")
 _OUR_FAULT = OwnReply(451, "4.3.0", "something failed on our side")
@@ -123,6 +124,7 @@ class Pool(Handout):
         now, waits = self._shop.clock.unix(), list[float]()
         for channel in self.backlog.turns():
             if len(waits) >= _MOST_ASKED:
+                waits.append(_NEXT_ASKED_SECONDS)
                 break
             if channel.is_emptying or channel.blocked_in == self._round:
                 continue
