@@ -90,10 +90,10 @@ def play(folder: Path, target: str, rounds: int, seconds: float = 2.0, seed: int
             for client in clients:
                 client.join()
         try:
-            return _compare(Report(target, rounds), installation, sink, told)
+            return compare(Report(target, rounds), installation, sink, told)
         finally:
             for process in reversed(running.values()):
-                _end(process)
+                end(process)
 
 
 def _send(installation: Installation, told: Told, stop: threading.Event, number: int) -> None:
@@ -124,7 +124,7 @@ def _send_one(smtp: smtplib.SMTP, told: Told, number: int) -> None:
             told.accepted.add(message_id)
 
 
-def _compare(report: Report, installation: Installation, sink: Sink, told: Told) -> Report:
+def compare(report: Report, installation: Installation, sink: Sink, told: Told) -> Report:
     until(lambda: told.accepted <= set(_received(sink)), 60, lambda: "accepted mail has not arrived")
     with installation.client() as relay, QueryClient.of(installation.settings, "admin") as query:
         until(lambda: relay.status()["spool"]["recipients"] == 0, 60, lambda: "the spool is not empty")
@@ -175,7 +175,7 @@ def _settled(query: QueryClient, wanted: int) -> bool:
         return False
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(20)

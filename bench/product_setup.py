@@ -1,7 +1,7 @@
 """Writes what bench/product runs: settings from RACE_*, accounts from RACE_ACCOUNTS.
 
 Every guard stays on. Only numeric limits are raised, and waits made short; with RACE_PLAIN=1 there is no model and no
-signature, as for a plain Postfix.
+signature, as for a plain Postfix; with RACE_VERP=1 mail of race.test has return paths of ours, one for each recipient.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ def main() -> None:
 
 def _settings(folder: Path, control: int) -> str:
     is_plain = os.environ.get("RACE_PLAIN") == "1"
+    is_verp = os.environ.get("RACE_VERP") == "1"
     return f"""
 dir = "{folder / "data"}"
 [node]
@@ -36,7 +37,7 @@ hostname = "relay.race.test"
 listen = ["127.0.0.1:{os.environ["RACE_SMTP_PORT"]}"]
 submission = []
 tls_listen = []
-inbox_listen = []
+inbox_listen = [{f'"127.0.0.1:{_free_port()}"' if is_verp else ""}]
 connections_per_minute = 1000000000
 errors_per_minute = 1000000
 auth_without_tls = true
@@ -62,6 +63,8 @@ host_failure_seconds = 2
 timeout_seconds = 15
 [dkim]
 domain = "{"" if is_plain else "race.test"}"
+[verp]
+domain = "{"bounce.race.test" if is_verp else ""}"
 [web]
 listen = ""
 [control]

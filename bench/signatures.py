@@ -18,8 +18,8 @@ from pathlib import Path
 
 from relay.content.assess import Assessor
 from relay.content.protocol import ContentRequest, CustomerKey, Signer
-from relay.delivery.algorithm import Algorithm
-from relay.delivery.dkim_keys import generate_key
+from relay.delivery.signing.algorithm import Algorithm
+from relay.delivery.signing.dkim_keys import generate_key
 from tests.interop.corpus import real_mail
 from tests.interop.signatures import EXPECTED, by_dkimpy, by_opendkim, opendkim, through_the_relay
 

@@ -16,10 +16,10 @@ from relay.content.workers import ContentPool
 from relay.control.checks import checked_network
 from relay.control.errors import Invalid, StateFailure
 from relay.control.state import State
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.egress.egress import Egress
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
+from relay.delivery.tls.memory import TlsMemory
 from relay.front.auth import Authenticator
 from relay.misconfigured import DAY_SECONDS, Misconfigured
 from relay.policy.certain import Certain

@@ -58,15 +58,18 @@ class Digests:
         now, sent = self._clock.unix(), 0
         for due in self._spool.digests():
             if due_at(due, self._settings.delivery) <= now:
-                sent += await self._send(due)
+                try:
+                    sent += await self._send(due)
+                except Exception:  # a full disk, or whatever it is: the rows are there, and others have their own
+                    _log.exception("digest not sent account=%s", due.account)
         return sent
 
     async def _run(self) -> None:
         while True:
             try:
                 await self.send_due()
-            except Exception:  # a full disk, or whatever it is: the rows are there, and the next look tries again
-                _log.exception("digest not sent")
+            except Exception:  # the rows are there, and the next look tries again
+                _log.exception("digests not looked at")
             await self._clock.sleep(min(_LOOK_SECONDS, self._settings.delivery.digest_minutes * 15))
 
     async def _send(self, due: Due) -> bool:

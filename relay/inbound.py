@@ -91,7 +91,9 @@ class Returns:
 
     async def receive(self, submission: Submission) -> Reply:
         """Return the reply to the final dot. Raises RelayError."""
-        found = [about for recipient in submission.recipients if (about := self._about(recipient))]
+        abouts = [about for recipient in submission.recipients if (about := self._about(recipient))]
+        # a token has as many spellings as letters, in upper and lower case, and is one report all the same
+        found = list({(about.origin.number, about.position): about for about in abouts}.values())
         if not found:
             raise PermanentError(UNKNOWN)  # its day has ended meanwhile
         if self._is_loop(submission.content):

@@ -38,7 +38,9 @@ class Misconfigured:
         if now_unix < self._raised.get(key, -DAY_SECONDS) + DAY_SECONDS:
             return
         if len(self._raised) >= _MAX_KEYS:
-            self._raised = {one: at for one, at in self._raised.items() if now_unix < at + DAY_SECONDS}
+            living = [(one, at) for one, at in self._raised.items() if now_unix < at + DAY_SECONDS]
+            self._raised = dict(living[-_MAX_KEYS // 2 :])  # else each further one would look through all of them
+        self._raised.pop(key, None)  # the youngest stands last
         self._raised[key], self._dirty[key] = now_unix, f"{now_unix:.0f}".encode()
         self._raise(record, domain)
 

@@ -33,9 +33,9 @@ from relay.content.checkers import NOT_CHECKED, Checked, Checkers
 from relay.content.protocol import ContentRequest, ContentResult, Signer
 from relay.content.workers import ContentPool
 from relay.control.errors import StateFailure
-from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
+from relay.delivery.signing.arc_keys import ArcKeys
 from relay.envelope import Account, Submission
 from relay.events import Action, Features, Hit, Reception, Rejection
 from relay.feedback import FeedbackHeaders

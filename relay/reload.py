@@ -18,7 +18,7 @@ from relay.content.protocol import ModelError
 from relay.content.rule_book import load_rules
 from relay.control.errors import Invalid
 from relay.control.views import Reloaded
-from relay.delivery.providers import load_providers
+from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
 from relay.settings import Settings, SettingsError, load

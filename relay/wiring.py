@@ -20,8 +20,8 @@ from relay.control.commands import Commands
 from relay.control.models import ModelDesk
 from relay.control.shaping_calls import ShapingDesk
 from relay.core import Core
-from relay.delivery.arc_keys import ArcKeys
 from relay.delivery.courier import Courier
+from relay.delivery.signing.arc_keys import ArcKeys
 from relay.delivery.workshop import Ways
 from relay.digest import Digests
 from relay.domains.desk import DomainDesk

@@ -13,7 +13,9 @@ except ImportError:  # without pytest-xdist there is one worker anyhow
     LoadGroupScheduling = object
 
 # Tests that share what is slow to start, a file at a time; of a mail server's test also by the server.
-_TOGETHER = re.compile(r"tests/(?:interop/test_\w+|e2e/test_demo|analytics/test_notebooks)\.py")
+_TOGETHER = re.compile(
+    r"tests/(?:interop/test_next_hops|(?:interop/test_\w+|e2e/test_demo|analytics/test_notebooks)\.py)"
+)
 _SERVER = re.compile(r"\[(?:exim|postfix|cpanel|directadmin)\b")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from relay.addressee import addressee
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
 from relay.delivery.pauses import Pauses
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.tls.memory import TlsMemory
 from relay.delivery.workshop import Ways, usual_ways
 from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
@@ -53,6 +53,7 @@ class Delivering:
     outcomes: list[tuple[SpooledRecipient, Record]] = field(default_factory=list)
     reports: list[tuple[bytes, str, SpooledMessage]] = field(default_factory=list)
     fails_reports: bool = False
+    report_seconds: float = 0.0  # what it takes to store one
     account: Account = field(default_factory=lambda: Account("acme", domains=("example.org",)))
     is_stopped: bool = False
     ways: Ways | None = None
@@ -76,6 +77,7 @@ class Delivering:
     async def _submit(self, report: bytes, to: str, about: SpooledMessage) -> None:
         if self.fails_reports:
             raise OSError("the disk is full")
+        await asyncio.sleep(self.report_seconds)
         self.reports.append((report, to, about))
 
     async def store(

@@ -1,5 +1,8 @@
 """A real name server on loopback for tests. Names with `servfail` fail; what is not in the zone does not exist."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from dnslib import QTYPE, RCODE, RR, DNSRecord
@@ -9,12 +12,12 @@ from dnslib.server import DNSServer
 class NameServer:
     """`with NameServer(ZONE) as zone:`; `zone.change` replaces the zone while it runs.
 
-    fails: questions of this kind fail. is_validating: answers carry the AD bit where it was asked for, those of names
-    with `insecure` in them excepted.
+    fails: questions of this kind fail; servfail: so do those of names with this in them. is_validating: answers carry
+    the AD bit where it was asked for, those of names with `insecure` in them excepted.
     """
 
     def __init__(self, zone: str = "", *, is_validating: bool = False) -> None:
-        self.is_validating, self.fails = is_validating, ""
+        self.is_validating, self.fails, self.servfail = is_validating, "", "servfail"
         self.asked, self.questions = 0, list[str]()
         self.change(zone)
 
@@ -31,6 +34,17 @@ class NameServer:
         self._server.stop()
         self._server.server.server_close()
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Answer in the running event loop, not in a thread, until the block ends; names with `silent` get nothing."""
+        made = asyncio.get_running_loop().create_datagram_endpoint(lambda: _Datagrams(self), ("127.0.0.1", 0))
+        transport, _ = await made
+        self.port = transport.get_extra_info("sockname")[1]
+        try:
+            yield self
+        finally:
+            transport.close()
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -39,7 +53,7 @@ class NameServer:
         reply, name, kind = request.reply(), request.q.qname, QTYPE[request.q.qtype]
         self.asked += 1
         self.questions.append(f"{kind} {name}")
-        if "servfail" in str(name) or kind == self.fails:
+        if self.servfail in str(name) or kind == self.fails:
             reply.header.rcode = RCODE.SERVFAIL
             return reply
         names = [name]
@@ -55,3 +69,15 @@ class NameServer:
             reply.header.rcode = RCODE.NXDOMAIN
         reply.header.ad = int(self.is_validating and bool(request.header.ad) and "insecure" not in str(name))
         return reply
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, zone: NameServer) -> None:
+        self._zone = zone
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, peer: Any) -> None:
+        if b"silent" not in data:
+            self._transport.sendto(self._zone.resolve(DNSRecord.parse(data), None).pack(), peer)

@@ -15,6 +15,7 @@ class PolicyServer:
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
         self.status, self.content_type, self.body = 200, "text/plain", b""
+        self.bodies: dict[str, bytes] = {}  # by Host; others get `body`
         self.headers: dict[str, str] = {}
         self.delay_seconds = 0.0
         self.asked: list[str] = []
@@ -37,9 +38,10 @@ class PolicyServer:
                 self.send_response(outer.status)
                 for name, value in ({"Content-Type": outer.content_type} | outer.headers).items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(outer.body)))
+                body = outer.bodies.get(self.headers["Host"].partition(":")[0], outer.body)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(outer.body)
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

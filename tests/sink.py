@@ -15,9 +15,12 @@ import asyncio
 import base64
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
+
+from tests.referee import Referee, Visit
 
 _MAX_CONTENT = 64 * 1024 * 1024
 
@@ -63,11 +66,13 @@ class Manner:
     max_mails: int = 10_000  # per connection; then 421 to MAIL
     max_sessions: int = 10_000  # then 421 as greeting
     refused_clients: dict[str, bytes] = field(default_factory=dict)  # address -> the reply to RCPT
+    delay_seconds: float = 0.0  # before each reply
+    referee: Referee = field(default_factory=Referee)
 
 
 @dataclass
 class Sink:
-    """`with Sink() as sink:` or start and stop; usable from sync and async tests."""
+    """`with Sink() as sink:` or start and stop, in a thread; `async with sink.open():` in the running event loop."""
 
     manner: Manner = field(default_factory=Manner)
     messages: list[Received] = field(default_factory=list)
@@ -79,8 +84,9 @@ class Sink:
     quits: int = 0
 
     def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = threading.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.seen_before: set[str] = set()
 
     def start(self) -> Self:
@@ -91,7 +97,7 @@ class Sink:
         return self
 
     def stop(self) -> None:
-        if self._loop.is_running():
+        if self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(10)
 
@@ -116,20 +122,26 @@ class Sink:
         return [address for message in self.messages for address in message.recipients]
 
     def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._serve(started))
-        finally:
-            self._loop.close()
+        asyncio.run(self._serve(started))
 
     async def _serve(self, started: threading.Event) -> None:
-        self._end = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._end, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        async with self.open():
+            started.set()
+            await self._end.wait()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Listen until the block ends."""
         server = await asyncio.start_server(self._accept, self.address, self.port, limit=_MAX_CONTENT)
         self.port = server.sockets[0].getsockname()[1]
-        started.set()
-        await self._end.wait()
-        server.close()
+        try:
+            yield self
+        finally:
+            server.close()
+            await self._end_sessions()
+
+    async def _end_sessions(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -141,13 +153,15 @@ class Sink:
         self.sessions += 1
         self.open_sessions += 1
         self.most_open_sessions = max(self.most_open_sessions, self.open_sessions)
+        session = _Session(self, reader, writer, self.sessions)
         try:
-            await _Session(self, reader, writer, self.sessions).run()
+            await session.run()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
             self.open_sessions -= 1
+            session.leave()
             writer.transport.abort()
             self.notify()
 
@@ -162,6 +176,7 @@ class _Session:
         self._sink, self._manner, self._number = sink, sink.manner, number
         self._reader, self._writer = reader, writer
         self._tls, self._user, self._mails = "", "", 0
+        self._visit = Visit(str(writer.get_extra_info("peername")[0]))
         self._reset()
 
     def _reset(self) -> None:
@@ -170,9 +185,15 @@ class _Session:
         self._recipients: list[str] = []
         self._rcpt_parameters: list[tuple[str, ...]] = []
 
+    def leave(self) -> None:
+        self._manner.referee.left(self._visit)
+
     async def run(self) -> None:
+        refusal = self._manner.referee.came(self._visit)
         if self._sink.open_sessions > self._manner.max_sessions:
-            await self._say(b"421 4.7.0 too many connections\r\n")
+            refusal = refusal or b"421 4.7.0 too many connections\r\n"
+        if refusal:
+            await self._say(refusal)
             return
         await self._say(self._manner.greeting)
         while line := await self._reader.readline():
@@ -207,6 +228,8 @@ class _Session:
         return True
 
     async def _say(self, reply: bytes) -> None:
+        if self._manner.delay_seconds:
+            await asyncio.sleep(self._manner.delay_seconds)
         self._writer.write(reply)
         await self._writer.drain()
 
@@ -234,6 +257,7 @@ class _Session:
             return False
         await self._writer.start_tls(self._manner.tls)
         self._tls = str(self._writer.get_extra_info("cipher")[1])
+        self._visit.is_tls = True
         self._reset()
         return True
 
@@ -255,6 +279,10 @@ class _Session:
 
     async def _mail(self, rest: str) -> bool:
         self._mails += 1
+        self._visit.mails = self._mails
+        if refusal := self._manner.referee.mail(self._visit, _address(rest)):
+            await self._say(refusal)
+            return not refusal.startswith(b"421")
         if self._mails > self._manner.max_mails:
             await self._say(b"421 4.7.0 enough for one connection\r\n")
             return False
@@ -276,6 +304,8 @@ class _Session:
             reply = b"503 5.5.1 no MAIL\r\n"
         elif client in self._manner.refused_clients:
             reply = self._manner.refused_clients[client] + b"\r\n"
+        elif refusal := self._manner.referee.rcpt(self._visit, self._mail_from, address):
+            reply = refusal
         elif order[0] == "reject":
             reply = _reply(order[1:], "not this one")
         elif order[0] == "grey" and self._is_first(address):
@@ -336,6 +366,7 @@ class _Session:
             tuple(self._rcpt_parameters),
         )
         self._sink.messages.append(mail)
+        self._manner.referee.took(self._visit, mail.content, mail.recipients)
         self._sink.notify()
         dropping = [address for address in self._recipients if _order(address)[:2] == ["drop", "dot"]]
         if any(_order(address) == ["drop", "dot"] or self._is_first(address) for address in dropping):

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnslib import AAAA, MX, PTR, QTYPE, RCODE, RR, TXT, A, DNSRecord
+from dnslib import AAAA, CNAME, MX, PTR, QTYPE, RCODE, RR, TXT, A, DNSRecord
 from dnslib.server import DNSLogger, DNSServer
 
 _MADE = {
     "A": A,
+    "CNAME": CNAME,
     "AAAA": AAAA,
     "PTR": PTR,
     "MX": lambda text: MX(text.split()[1], int(text.split()[0])),
@@ -34,6 +35,9 @@ class Zone:
             reply.header.rcode = RCODE.SERVFAIL
         elif not any(known == name for known, _ in self.records):
             reply.header.rcode = RCODE.NXDOMAIN
+        while alias := self.records.get((name, "CNAME")):
+            reply.add_answer(RR(name, QTYPE.CNAME, ttl=1, rdata=CNAME(alias[0])))
+            name = alias[0].rstrip(".").lower()
         for text in self.records.get((name, kind), []):
             reply.add_answer(RR(name, request.q.qtype, ttl=1, rdata=_MADE[kind](text)))
         return reply

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from relay.content.head import Head, split_head
 from relay.content.protocol import ContentRequest
-from relay.delivery.dkim import Field, lines, missing_headers, names_in_signatures
+from relay.delivery.signing.dkim import Field, lines, missing_headers, names_in_signatures
 
 
 @dataclass(frozen=True, slots=True)

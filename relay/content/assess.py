@@ -22,8 +22,8 @@ from relay.content.sealing import sealing_of
 from relay.content.structure import numbers_of, structure_of
 from relay.content.tokens import Parts, Views, hash_words, views, words_of
 from relay.content.window import Content, Windowed
-from relay.delivery.body_hash import RelaxedBody
-from relay.delivery.dkim import Field, body_hash, cover, lines, signature
+from relay.delivery.signing.body_hash import RelaxedBody
+from relay.delivery.signing.dkim import Field, body_hash, cover, lines, signature
 from relay.events import Features
 from relay.spool.stored import StoredContent
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.content.clamd import CheckFailed, check_address, virus_in
-from relay.delivery.lookup import Lookup
+from relay.delivery.routing.lookup import Lookup
 from relay.events import Action, Hit
 from relay.reply import TransientError
 from relay.settings import Settings

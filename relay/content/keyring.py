@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relay.content.protocol import CustomerKey, KeyChange, Signer
-from relay.delivery.dkim_keys import PrivateKey, load_key
+from relay.delivery.signing.dkim_keys import PrivateKey, load_key
 
 
 @dataclass(frozen=True, slots=True)

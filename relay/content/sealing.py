@@ -8,9 +8,9 @@ from relay.content.head import Head
 from relay.content.keyring import KeyRing
 from relay.content.protocol import ContentRequest
 from relay.content.window import Content
-from relay.delivery.arc import Sealer, arc_set
-from relay.delivery.arc_chain import MOST_SETS, Validation, chain_of, is_ended, validate
-from relay.delivery.dkim import Covered, Field
+from relay.delivery.signing.arc import Sealer, arc_set
+from relay.delivery.signing.arc_chain import MOST_SETS, Validation, chain_of, is_ended, validate
+from relay.delivery.signing.dkim import Covered, Field
 
 Sealing = Callable[[Covered], list[Field]]
 

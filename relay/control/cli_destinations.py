@@ -11,7 +11,7 @@ from relay.control.cli_options import as_json_option, ask, dry_run_option, tell
 
 if TYPE_CHECKING:
     from relay.control.shaping_views import DestinationChanged, RulesView
-    from relay.delivery.providers import Providers
+    from relay.delivery.shaping.providers import Providers
 
 _QUIET_DAYS = 30
 
@@ -155,7 +155,7 @@ def shaping_validate(context: Context, file: Path | None, as_json: bool) -> None
     """
     from relay.control import show
     from relay.control.client import ControlError
-    from relay.delivery.providers import load_providers
+    from relay.delivery.shaping.providers import load_providers
 
     settings = context.settings()
     path = file or settings.delivery.providers

@@ -39,8 +39,9 @@ from relay.tree import NEWCOMERS_HELD, Principal, Role, is_group
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
-    from relay.delivery.egress import Egress
+    from relay.delivery.egress.egress import Egress
 
+_MOST = 4  # times the limit, spec 2.3
 # What is spooled already is parked too: spec 2.5
 _PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
 
@@ -298,8 +299,8 @@ class Commands:
             raise Invalid(f"account = {new.account!r}: the sender {new.sender!r} belongs to {account!r}")
         if new.effect in (Effect.RELEASE, Effect.CONFIRM):
             raise Invalid(f"effect = {new.effect}: ask /release or /confirm of the decision or sender instead")
-        if new.effect is Effect.MULTIPLY and not (new.value is not None and 0 <= new.value <= 1):
-            raise Invalid(f"value = {new.value}: the multiplier of a limit lies between 0 and 1")
+        if new.effect is Effect.MULTIPLY and not (new.value is not None and 0 <= new.value <= _MOST):
+            raise Invalid(f"value = {new.value}: the multiplier of a limit lies between 0 and {_MOST}")
         for name, instant in (("starts_at", new.starts_at), ("ends_at", new.ends_at)):
             if instant is not None and instant.tzinfo is None:
                 raise Invalid(f"{name} = {instant.isoformat()}: say the time zone, like {instant.isoformat()}Z")

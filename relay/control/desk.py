@@ -8,7 +8,7 @@ from relay.control.pools_desk import PoolsDesk, WarmupDesk
 from relay.control.sources_desk import SourcesDesk
 from relay.control.state import State
 from relay.control.suppression_desk import SuppressionDesk
-from relay.delivery.egress import Egress
+from relay.delivery.egress.egress import Egress
 
 
 class Desk:

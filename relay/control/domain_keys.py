@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from relay.control.domain_views import KeyState
-from relay.delivery.algorithm import Algorithm
-from relay.delivery.dkim_keys import generate_key
+from relay.delivery.signing.algorithm import Algorithm
+from relay.delivery.signing.dkim_keys import generate_key
 
 _RANDOM_BYTES = 2  # two accounts that claim one domain on one day must not ask for one name
 

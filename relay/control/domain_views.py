@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from relay.delivery.algorithm import Algorithm
+from relay.delivery.signing.algorithm import Algorithm
 
 
 class KeyState(StrEnum):

@@ -6,7 +6,7 @@ from relay.control.account_views import Order
 from relay.control.desk import Desk
 from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder
 from relay.control.requests import Routes, body
-from relay.delivery.sources import SourceState
+from relay.delivery.egress.sources import SourceState
 from relay.tree import Principal
 
 

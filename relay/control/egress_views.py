@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from relay.delivery.sources import SourceState
+from relay.delivery.egress.sources import SourceState
 
 
 class TroubleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class PoolOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
-    """One warm-up plan today, as delivery/warmup.py has it. `quota`: messages a day; `per_hour`: at most in an hour."""
+    """One warm-up plan today, as egress/warmup.py has it. `quota`: messages a day; `per_hour`: at most in an hour."""
 
     provider: str
     stage: int

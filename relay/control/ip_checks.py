@@ -13,7 +13,7 @@ import dns.reversename
 import msgspec
 
 from relay.control.egress_views import SourceView
-from relay.delivery.lookup import make_resolver
+from relay.delivery.routing.lookup import make_resolver
 from relay.settings import Settings
 
 

@@ -10,8 +10,8 @@ from relay.control.database import Database
 from relay.control.errors import Conflict, NotFound
 from relay.control.views import AuditDetail
 from relay.control.writer import Undo, Writer, put
-from relay.delivery.egress import Egress
-from relay.delivery.sources import DEFAULT_POOLS, EgressSource
+from relay.delivery.egress.egress import Egress
+from relay.delivery.egress.sources import DEFAULT_POOLS, EgressSource
 from relay.tree import Principal
 
 

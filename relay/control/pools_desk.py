@@ -10,9 +10,9 @@ from relay.control.egress_views import PlanView, PoolOrder, PoolView, StageOrder
 from relay.control.errors import Conflict, Invalid, NotFound
 from relay.control.sources_desk import check_operator, check_reader
 from relay.control.state import State
-from relay.delivery.egress import Egress
-from relay.delivery.sources import DEFAULT_POOLS
-from relay.delivery.warmup import PlanState, per_hour
+from relay.delivery.egress.egress import Egress
+from relay.delivery.egress.sources import DEFAULT_POOLS
+from relay.delivery.egress.warmup import PlanState, per_hour
 from relay.tree import Principal
 
 _HEAVIEST = 1_000

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from relay.control import schema
 from relay.control.domain_keys import DkimKey, Domain
 from relay.control.domain_views import KeyState
-from relay.delivery.algorithm import Algorithm
+from relay.delivery.signing.algorithm import Algorithm
 
 _PROVED = ("verified_at", "return_path_host", "return_path_verified_at")
 

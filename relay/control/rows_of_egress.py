@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from relay.control import schema
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.sources import EgressSource, SourceState
 
 
 class EgressRows(NamedTuple):

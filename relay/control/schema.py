@@ -162,7 +162,7 @@ egress_source = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-# A pool exists while it has members; the five of delivery/sources.py always do.
+# A pool exists while it has members; the five of delivery/egress/sources.py always do.
 egress_member = Table(
     "egress_member",
     metadata,

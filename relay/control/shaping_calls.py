@@ -27,9 +27,9 @@ from relay.control.shaping_views import (
 from relay.control.state import State
 from relay.control.views import AuditDetail
 from relay.delivery.courier import DestinationStats
-from relay.delivery.shaping import Shaper
-from relay.delivery.shaping_effects import FOREVER, ShapingEffect
-from relay.delivery.shaping_rules import Kind
+from relay.delivery.shaping.effects import FOREVER, ShapingEffect
+from relay.delivery.shaping.rules import Kind
+from relay.delivery.shaping.shaper import Shaper
 from relay.tree import Principal, Role
 
 _DESTINATION = re.compile(r"[\w.:\[\]-]{1,255}")

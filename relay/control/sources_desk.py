@@ -15,8 +15,8 @@ from relay.control.checks import checked_domain, checked_name, shell
 from relay.control.egress_views import NewSource, SourceChange, SourceView, TroubleView
 from relay.control.errors import Invalid
 from relay.control.state import State
-from relay.delivery.egress import IMPLICIT, Egress
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.egress import IMPLICIT, Egress
+from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.tree import Principal, Role
 
 _VERB = {SourceState.ACTIVE: "activate", SourceState.QUARANTINED: "quarantine", SourceState.RETIRED: "retire"}

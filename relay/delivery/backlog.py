@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from relay.delivery.queues import FairQueue, Parcel
-from relay.delivery.sites import Site
+from relay.delivery.routing.sites import Site
 from relay.reply import Reply
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any
 
 from relay.addressee import Addressee
 from relay.clock import Clock
-from relay.delivery.destinations import Destinations
 from relay.delivery.handshake import Handshake
 from relay.delivery.outcomes import Bookkeeper
 from relay.delivery.pager import Pager
@@ -16,8 +15,9 @@ from relay.delivery.pauses import Pauses
 from relay.delivery.pool import Pool
 from relay.delivery.queues import Parcel, parcels_of
 from relay.delivery.replies import check_rules
-from relay.delivery.sites import Site, Sites
-from relay.delivery.sorting import Sorting
+from relay.delivery.routing.destinations import Destinations
+from relay.delivery.routing.sites import Site, Sites
+from relay.delivery.routing.sorting import Sorting
 from relay.delivery.workshop import Memory, Ways, Workshop, usual_ways
 from relay.events import Record
 from relay.reply import Reply
@@ -134,10 +134,13 @@ class Courier:
         """Finish the open transactions within `seconds`, say QUIT; what waits stays in the spool."""
         self._is_stopping = True
         await self._pager.stop()
+        self._sorting.stop()
         for pool in self._pools.values():
             pool.finish()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self._tasks and (left := end - loop.time()) > 0:  # an end may begin a report
+            await asyncio.wait(self._tasks, timeout=left)
         for pool in self._pools.values():
             pool.abort()
         for task in self._tasks:
@@ -316,5 +319,10 @@ class Courier:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("delivery task failed task=%s", task.get_coro(), exc_info=error)

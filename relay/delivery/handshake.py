@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from relay.clock import Clock
-from relay.delivery.certificates import Contexts
 from relay.delivery.client import Connection
-from relay.delivery.dane import mismatch
-from relay.delivery.destinations import Host
 from relay.delivery.replies import Category, OwnReply, classify, parse_reply
-from relay.delivery.routes import Target
-from relay.delivery.tls_memory import BrokenTls
-from relay.delivery.tls_policy import Check, Demand
+from relay.delivery.routing.destinations import Host
+from relay.delivery.routing.routes import Target
+from relay.delivery.tls.certificates import Contexts
+from relay.delivery.tls.dane import mismatch
+from relay.delivery.tls.memory import BrokenTls
+from relay.delivery.tls.policy import Check, Demand
 from relay.delivery.wire import Deadlines, LostConnection
 from relay.reply import Reply
 from relay.settings import Delivery
@@ -148,7 +148,7 @@ class Handshake:
             text = f"{host.name}: {reply.text}"
             category = reply.category if isinstance(reply, OwnReply) else Category.BAD_CONNECTION
             raise Unreachable(OwnReply(451, reply.enhanced, text, category), is_connected=True) from error
-        except (Unreachable, _TlsFailed, asyncio.CancelledError):
+        except BaseException:
             connection.abort()
             raise
         return connection
@@ -208,7 +208,7 @@ class Handshake:
             # the name is said where it decides (RFC 8461 section 4.1, RFC 7672 section 8.1)
             name = host.name if how is _How.CHECKED else ""
             await connection.start_tls(self._contexts.of(is_verified=is_verified), name)
-        except (OSError, LostConnection) as error:
+        except (OSError, LostConnection, UnicodeError) as error:  # UnicodeError: a name that TLS cannot say
             why = getattr(error, "verify_message", "") or str(error)
             raise _TlsFailed(f"the handshake failed: {why}", is_broken=True) from error
         if is_dane and how is _How.CHECKED:

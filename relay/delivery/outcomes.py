@@ -128,6 +128,10 @@ class Bookkeeper:
         for recipient in parcel.recipients:
             self._in_flight.pop(recipient.id, None)
 
+    def drop(self, parcel: Parcel) -> None:
+        """Its recipients go on in other parcels."""
+        self._free(parcel)
+
     def release(self, parcel: Parcel) -> None:
         """It leaves memory without an outcome: the spool keeps it."""
         self._free(parcel)

@@ -12,20 +12,24 @@ from typing import NamedTuple
 
 from relay.delivery.backlog import Backlog, Channel
 from relay.delivery.client import Connection
-from relay.delivery.egress import Source
+from relay.delivery.egress.egress import Source
 from relay.delivery.handout import Handout
 from relay.delivery.handshake import Unreachable
 from relay.delivery.link import Link
-from relay.delivery.queues import Parcel
-from relay.delivery.sites import Site
-from relay.delivery.workshop import NoAddress, Workshop
+from relay.delivery.queues import Parcel, by_domain, expires_at
+from relay.delivery.replies import OwnReply
+from relay.delivery.routing.sites import Site
+from relay.delivery.workshop import NoAddress, Parted, Workshop
 from relay.reply import RelayError, Reply
 
 _log = logging.getLogger("mailweir.delivery")
 
 _SLICE = 100  # parcels answered or put off before others get the loop
 _MOST_ASKED = 100  # channels in vain; the turns go on from there, so the others come next time
+_NEXT_ASKED_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0  # mail that has to wait longer leaves memory
+_NOBODY_MAY = OwnReply(451, "4.4.7", "none of our addresses may send there for now")
+_OUR_FAULT = OwnReply(451, "4.3.0", "something failed on our side")
 
 
 class _Obstacle(NamedTuple):
@@ -65,6 +69,10 @@ class Pool(Handout):
         self._shop.memory.parcels += 1
         if channel.resting or channel.blocked_in != self._round:
             self._serve_next(channel)
+
+    def rest(self, link: Link) -> bool:
+        self._open_next()
+        return not self._is_starved and super().rest(link)
 
     def forget(self, sender: str) -> Sequence[Parcel]:
         """Take the parcels of a sender out of the queues."""
@@ -116,6 +124,7 @@ class Pool(Handout):
         now, waits = self._shop.clock.unix(), list[float]()
         for channel in self.backlog.turns():
             if len(waits) >= _MOST_ASKED:
+                waits.append(_NEXT_ASKED_SECONDS)
                 break
             if channel.is_emptying or channel.blocked_in == self._round:
                 continue
@@ -127,17 +136,34 @@ class Pool(Handout):
             waits.append(min(obstacle.wait, _PATIENCE_SECONDS))
             if not channel.sessions:
                 self._put_off(channel, obstacle, now)
+        if self._is_starved:
+            self._end_resting()
         if waits:
             self._set_alarm(min(waits), now)
+
+    def _end_resting(self) -> None:
+        """Make room: a connection that waits for mail of its own channel has the place that another one needs."""
+        for link in self._links:
+            if link in link.channel.resting:
+                link.channel.resting.remove(link)
+                link.end()
+                return
 
     def _put_off(self, channel: Channel, obstacle: _Obstacle, now: float) -> None:
         """Nobody serves this channel, and nobody may yet."""
         if (reply := obstacle.reply) is not None:
             self._empty(channel, lambda parcel: self.settlement.answer(parcel, reply))
         elif obstacle.wait > _PATIENCE_SECONDS:
-            until = now + obstacle.wait
             _log.info("postponed destination=%s pool=%s seconds=%.0f", self.name, channel.pool, obstacle.wait)
-            self._empty(channel, lambda parcel: self._shop.books.postpone(parcel, until))
+            self._empty(channel, lambda parcel: self._postpone(parcel, now, now + obstacle.wait))
+
+    def _postpone(self, parcel: Parcel, now: float, until: float) -> None:
+        """Give a parcel back to the disk; it expires there as if it had been tried."""
+        expires = expires_at(parcel.message.received_at, self._shop.settings).timestamp()
+        if now >= expires:
+            self.settlement.answer(parcel, _NOBODY_MAY)
+        else:
+            self._shop.books.postpone(parcel, min(until, expires))
 
     def _choose(self, channel: Channel, now: float) -> tuple[Source | None, _Obstacle]:
         """A source that may open a connection, else what is in its way."""
@@ -185,8 +211,9 @@ class Pool(Handout):
             connection = await self._opened(link)
             if connection is not None:
                 await self._serve(link, connection)
-        except Exception:  # a session must not take the destination with it
+        except Exception:  # a session must not take the destination with it, nor be tried again at once
             _log.exception("session failed destination=%s", self.name)
+            self._note_down(link, _OUR_FAULT)
         finally:
             self._links.discard(link)
             link.channel.sessions -= 1
@@ -211,11 +238,10 @@ class Pool(Handout):
         except NoAddress:
             link.channel.down[link.source.name] = (self._shop.failure_until(), None)
             _log.info("no host of the source's family destination=%s source=%s", self.name, link.source.name)
+        except Parted:
+            self._sort_again(link.channel)
         except RelayError as error:
-            if link.channel.site.is_shared and error.reply.is_permanent:
-                self._sort_again(link.channel)
-            else:
-                self._note_down(link, error.reply)
+            self._note_down(link, error.reply)
         except Unreachable as error:
             if error.peer is not None and self.settlement.learn(link.source.name, error.peer):
                 self._end_links_of(link.source.name)
@@ -223,11 +249,15 @@ class Pool(Handout):
         return None
 
     def _sort_again(self, channel: Channel) -> None:
-        """The domain that stood for the site's others takes no mail: each is asked for by itself."""
+        """The domain that stood for the site's others is one of them no more: each is asked for by itself."""
 
         def sort(parcel: Parcel) -> None:
             self._shop.books.undo(parcel)
-            self._shop.sort(parcel)
+            parts = by_domain(parcel)
+            if len(parts) > 1:
+                self._shop.books.drop(parcel)
+            for part in parts:
+                self._shop.sort(part)
 
         self._shop.forget_site(channel.site)
         self._empty(channel, sort)

@@ -78,6 +78,16 @@ def parcels_of(
             yield Parcel(message, members[start : start + _MAX_RECIPIENTS], None)
 
 
+def by_domain(parcel: Parcel) -> Sequence[Parcel]:
+    """Divide a parcel by its recipients' domains; one of a single domain stays what it is, with its content."""
+    if len({recipient.destination for recipient in parcel.recipients}) == 1:
+        return (parcel,)
+    parts = list(parcels_of(parcel.recipients, lambda recipient: recipient.destination))
+    for part in parts:
+        part.has_waited = parcel.has_waited
+    return parts
+
+
 class FairQueue:
     """Parcels of one destination, first in first out per end sender, round robin between the senders.
 

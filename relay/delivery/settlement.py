@@ -6,7 +6,7 @@ from relay.delivery.link import Link
 from relay.delivery.outcomes import NO_WAY, Way
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import Category, OwnReply, classify
-from relay.delivery.shaping_rules import Kind
+from relay.delivery.shaping.rules import Kind
 from relay.delivery.workshop import Workshop
 from relay.reply import Reply
 
@@ -68,8 +68,8 @@ class Settlement:
         return is_resting or any(effect.kind is not Kind.BLAME for effect in effects)
 
     def _has_other_source(self, link: Link) -> bool:
-        candidates = self._shop.egress.candidates(link.channel.pool, self._destination, self._shop.clock.unix())
-        return any(source.name != link.source.name for source in candidates)
+        now = self._shop.clock.unix()
+        return self._shop.egress.has_other(link.channel.pool, self._destination, link.source.name, now)
 
 
 def surplus_of(parcel: Parcel) -> Parcel | None:

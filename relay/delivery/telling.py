@@ -189,7 +189,8 @@ class Teller:
             if message.place.length > LARGE_BYTES:
                 return self._spool.beginning(message, MAX_HEADER_BYTES)
             return self._spool.content(message)
-        except CorruptEntry:
+        except (CorruptEntry, OSError) as error:  # a report without the mail's head says all that matters
+            _log.error("content not read for a report message=%s error=%s", message.message_id, error)
             return b""
 
     async def _report(

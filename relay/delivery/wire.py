@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
-from relay.delivery.dane import chain_of
 from relay.delivery.replies import Category, OwnReply
+from relay.delivery.tls.dane import chain_of
 from relay.reply import Reply
 
 _LINE_LIMIT = 4096  # of one reply line, the rest is dropped; RFC 5321 4.5.3.1.5 allows 512

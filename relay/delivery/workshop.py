@@ -8,17 +8,18 @@ from typing import Any
 
 from relay.clock import Clock
 from relay.delivery.client import Connection
-from relay.delivery.destinations import Destinations, Host
-from relay.delivery.egress import Egress, Source
+from relay.delivery.egress.egress import Egress, Source
 from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
 from relay.delivery.link import Link
 from relay.delivery.outcomes import Bookkeeper
-from relay.delivery.providers import load_providers
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import OwnReply
-from relay.delivery.shaping import Shaper
-from relay.delivery.sites import Site
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.routing.destinations import Destinations, Host
+from relay.delivery.routing.sites import Site
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
+from relay.delivery.tls.memory import TlsMemory
+from relay.reply import RelayError
 from relay.settings import Delivery, Settings
 from relay.spool.store import Spool
 
@@ -27,6 +28,10 @@ _MAX_HOSTS_DOWN = 10_000
 
 class NoAddress(Exception):
     """None of the hosts has an address of the source's family."""
+
+
+class Parted(Exception):
+    """The domain by which a site's hosts are looked up shares them with the others no more."""
 
 
 @dataclass(slots=True)
@@ -90,9 +95,9 @@ class Workshop:
     async def open(self, link: Link) -> Connection:
         """Return a connection to the first host of the link's site that takes us.
 
-        Raises Unreachable with the last host's reply, RelayError when the DNS has no host, NoAddress.
+        Raises Unreachable with the last host's reply, RelayError when the DNS has no host, NoAddress, Parted.
         """
-        hosts = _reachable_from(link.source, await self.destinations.hosts(link.channel.site.target, self._families()))
+        hosts = _reachable_from(link.source, await self._hosts(link.channel.site))
         if not hosts:
             raise NoAddress(link.source.name)
         last: Unreachable | None = None
@@ -110,6 +115,22 @@ class Workshop:
                     self._note_down(_key(host, link.source), error.reply)
         assert last is not None
         raise last
+
+    async def _hosts(self, site: Site) -> Sequence[Host]:
+        """Whoever owns the domain that a shared site is looked up by must not say where the mail of the others goes,
+        nor keep it waiting."""
+        if not site.exchanges:
+            return await self.destinations.hosts(site.target, self._families())
+        try:
+            names = await self.destinations.exchanges(site.target.name)
+        except RelayError as error:
+            raise Parted(site.target.name) from error
+        if tuple(sorted(names)) != site.exchanges:
+            raise Parted(site.target.name)
+        hosts = await self.destinations.hosts(site.target, self._families())
+        if any(host.name not in site.exchanges for host in hosts):  # changed in between
+            raise Parted(site.target.name)
+        return hosts
 
     def _families(self) -> Sequence[int]:
         version = self.settings.ip_version

@@ -69,7 +69,8 @@ class Inspector:
         return Inspection(
             lines,
             sights,
-            Sight.SEEN in sights.values() or lockdown.finding is Finding.OK,
+            # with `found`: where no lockdown record is obeyed, nothing was looked for and nothing is wrong
+            Sight.SEEN in sights.values() or (lockdown.finding is Finding.OK and bool(lockdown.found)),
             bounces[0].finding if bounces else None,
         )
 
@@ -160,12 +161,13 @@ class Inspector:
                 return CheckLine(what="lockdown", finding=Finding.MISSING, wanted=wanted, text=text, is_needed=False)
 
     async def _return_path(self, domain: Domain, ourselves: Ourselves) -> CheckLine:
-        host, wanted = domain.return_path_host, f"MX 10 {ourselves.hostname}."
+        host, target = domain.return_path_host, ourselves.return_path
+        wanted = f"CNAME {target}." if target else f"MX 10 {ourselves.hostname}."
         exchangers = await self._dns.exchangers(host)
-        if exchangers == [ourselves.hostname.lower()]:
-            return CheckLine(
-                what="return path", finding=Finding.OK, found=exchangers[0], text=f"bounces to {host} come here"
-            )
+        ours = {ourselves.hostname.lower(), *(await self._dns.exchangers(target) if target else ())}
+        if exchangers and ours.issuperset(exchangers):
+            text = f"bounces to {host} come here"
+            return CheckLine(what="return path", finding=Finding.OK, found=", ".join(exchangers), text=text)
         if exchangers:
             text, found = f"bounces to {host} go elsewhere", ", ".join(exchangers)
             return CheckLine(what="return path", finding=Finding.WRONG, found=found, wanted=wanted, text=text)

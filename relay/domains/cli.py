@@ -46,7 +46,7 @@ def domain_add(context: Context, /, **options: Any) -> None:
     For a domain the account has already, what is missing is made: a key, a return path.
     """
     from relay.control.domain_views import NewDomain
-    from relay.delivery.algorithm import Algorithm
+    from relay.delivery.signing.algorithm import Algorithm
 
     new = NewDomain(
         account=options["account"],
@@ -161,7 +161,7 @@ def dkim() -> None:
 def dkim_rotate(context: Context, /, **options: Any) -> None:
     """Make DOMAIN's next key; it takes over once its record is seen, by `domain check` or within an hour."""
     from relay.control.domain_views import DomainOrder
-    from relay.delivery.algorithm import Algorithm
+    from relay.delivery.signing.algorithm import Algorithm
 
     order = DomainOrder(
         account=options["account"], algorithm=Algorithm(options["algorithm"]), dry_run=options["dry_run"]

@@ -22,7 +22,7 @@ from relay.control.domain_views import (
 )
 from relay.control.errors import Conflict, Invalid, NotFound
 from relay.control.state import State
-from relay.delivery.algorithm import Algorithm
+from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.checks import Inspection, Inspector
 from relay.domains.records import DnsRecord, Ourselves, dkim_record, records_of, zone_line
 from relay.tree import Principal, Role

@@ -11,7 +11,7 @@ import dns.exception
 import dns.resolver
 import dns.reversename
 
-from relay.delivery.lookup import failure_of, make_resolver
+from relay.delivery.routing.lookup import failure_of, make_resolver
 from relay.settings import Delivery
 
 _LONGEST_SECONDS = 3.0  # of one look-up: a check asks a dozen, some one after the other, and somebody waits

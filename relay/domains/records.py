@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relay.control.domain_keys import DkimKey, Domain
-from relay.delivery.dkim_keys import dns_record
+from relay.delivery.signing.dkim_keys import dns_record
 from relay.policy.lockdown import record_for
 
 _TXT_BYTES = 255  # of one string in a TXT record, RFC 1035 3.3
@@ -23,12 +23,13 @@ class DnsRecord:
 @dataclass(frozen=True, slots=True)
 class Ourselves:
     """What of this relay stands in customers' records: its name, the addresses it sends from, an SPF name for them
-    ("": none), and the label of lockdown records."""
+    ("": none), the label of lockdown records, and the name that takes bounces (verp.domain; "": its own name does)."""
 
     hostname: str
     addresses: tuple[str, ...]
     spf_include: str
     lockdown_label: str
+    return_path: str = ""
 
 
 def records_of(domain: Domain, keys: Iterable[DkimKey], ourselves: Ourselves) -> list[DnsRecord]:
@@ -48,10 +49,16 @@ def records_of(domain: Domain, keys: Iterable[DkimKey], ourselves: Ourselves) ->
         why = f"optional: of this relay's accounts only {domain.account} may use the domain"
         found.append(DnsRecord(f"{ourselves.lockdown_label}.{name}", "TXT", record_for(domain.account), why))
     if domain.return_path_host:
-        why = "bounces of the domain's mail come to the relay, which counts and forwards them"
-        found.append(DnsRecord(domain.return_path_host, "MX", f"10 {ourselves.hostname}.", why))
-        found.append(DnsRecord(domain.return_path_host, "TXT", spf_value(ourselves), "SPF of the return path"))
+        found += _return_path(domain.return_path_host, ourselves)
     return found
+
+
+def _return_path(host: str, ourselves: Ourselves) -> list[DnsRecord]:
+    why = "bounces of the domain's mail come to the relay, which counts and forwards them"
+    if ourselves.return_path:
+        return [DnsRecord(host, "CNAME", f"{ourselves.return_path}.", f"{why}; SPF stands at that name")]
+    spf = DnsRecord(host, "TXT", spf_value(ourselves), "SPF of the return path")
+    return [DnsRecord(host, "MX", f"10 {ourselves.hostname}.", why), spf]
 
 
 def dkim_record(key: DkimKey) -> DnsRecord:

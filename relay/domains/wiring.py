@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from relay.clock import Clock
 from relay.control.state import State
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.domains.checks import Inspector
 from relay.domains.desk import DomainDesk
 from relay.domains.lookups import Lookups
@@ -29,7 +29,7 @@ def make_desk(state: State, clock: Clock, settings: Callable[[], Settings]) -> D
         now = settings()
         label = now.lockdown.labels[0] if now.is_lockdown_on and now.lockdown.labels else ""
         addresses = dict.fromkeys([*_public(state.egress.sources.values()), *now.dnsbl.addresses])
-        return Ourselves(now.node.hostname, tuple(addresses), now.dkim.spf_include, label)
+        return Ourselves(now.node.hostname, tuple(addresses), now.dkim.spf_include, label, now.verp.domain)
 
     return DomainDesk(state, clock, inspector, ourselves, lambda: timedelta(hours=settings().delivery.lifetime_hours))
 

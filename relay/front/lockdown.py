@@ -14,7 +14,7 @@ import dns.exception
 import dns.resolver
 
 from relay.clock import Clock
-from relay.delivery.lookup import failure_of, make_resolver
+from relay.delivery.routing.lookup import failure_of, make_resolver
 from relay.organisations import organisation_of
 from relay.policy.lockdown import Lock, LockdownRecord, LockdownResult, decide, read_record
 from relay.settings import Settings

@@ -4,6 +4,7 @@ A POST with `List-Unsubscribe=One-Click` unsubscribes at once, and so does the b
 GET changes nothing: scanners fetch every link of a mail. The pages need no script and load nothing from anywhere.
 """
 
+import asyncio
 import base64
 import hashlib
 import html
@@ -25,6 +26,7 @@ from relay.front.web_login import Networks, client_address
 _log = logging.getLogger("mailweir.front")
 
 _BODY_BYTES = 8192
+_BODY_SECONDS = 10.0
 _AT_ONCE = 64  # each waits for one commit of the state; more would only queue there
 _STRAY_PER_MINUTE = 30.0  # of links that are none of ours, per address: nobody guesses 128 bits, but nobody need try
 _STRAY_BURST_SECONDS = 60.0
@@ -84,25 +86,27 @@ class UnsubscribePages:
         wish = self._read(request.path_params["token"])
         if wish is None:
             return self._stray(request)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # for nobody
+        except TimeoutError:
+            return _page(HTTPStatus.REQUEST_TIMEOUT, "Too slow", "The click did not come through. Please try again.")
+        if body is None:
+            return _page(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too much", "This was more than a click.")
         if self._inside >= _AT_ONCE:
             return _later()
         self._inside += 1
         try:
-            return await self._unsubscribe(request, wish)
-        except ClientDisconnect:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)  # for nobody
+            return await self._unsubscribe(request, wish, body)
         except StateFailure as error:
             _log.error("unsubscription not noted message=%s error=%s", wish.message_id, error)
             return _later()
         finally:
             self._inside -= 1
 
-    async def _unsubscribe(self, request: Request, wish: Wish) -> Response:
-        body = b""
-        async for block in request.stream():
-            body += block
-            if len(body) > _BODY_BYTES:
-                return _page(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too much", "This was more than a click.")
+    async def _unsubscribe(self, request: Request, wish: Wish, body: bytes) -> Response:
         is_one_click = _one_click(body) is not None
         if not is_one_click and body.strip() != _CONFIRMED:
             return self._asked(wish, HTTPStatus.BAD_REQUEST)
@@ -122,6 +126,16 @@ class UnsubscribePages:
             return response
         text = "This link is not complete, or not one of ours. Please take it from the mail once more."
         return _page(HTTPStatus.NOT_FOUND, "No such link", text)
+
+
+async def _body(request: Request) -> bytes | None:
+    """What was posted; None: too much."""
+    body = b""
+    async for block in request.stream():
+        body += block
+        if len(body) > _BODY_BYTES:
+            return None
+    return body
 
 
 def _told(wish: Wish) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from relay.delivery.sources import FAIR, FORWARD, GOOD, NEW, SUSPECT
+from relay.delivery.egress.sources import FAIR, FORWARD, GOOD, NEW, SUSPECT
 from relay.policy.decision import Standing, State
 from relay.policy.newcomers import NEWCOMER_SECONDS
 

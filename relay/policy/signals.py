@@ -168,7 +168,7 @@ class Signals:
         for name, row in rows:
             try:
                 self._senders[name] = Counts.decoded(row)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeError) as error:
                 corrupt += 1
                 log.warning("signals row unreadable sender=%r error=%s", name, error)
         while len(self._senders) > self._capacity:

@@ -12,6 +12,7 @@ exception must stop the relay: no 250 without this thread.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -132,7 +133,7 @@ class Committer:
             self._commit_or_fail(batch)
         except BaseException as error:
             _log.critical("commit thread failed error=%r", error)
-            self._loop.call_soon_threadsafe(self._on_failure, error)
+            self._tell(self._on_failure, error)
 
     def _gather(self) -> _Batch:
         batch = _Batch()
@@ -192,9 +193,7 @@ class Committer:
                 waited_seconds=began - batch.storing[0].put_at,
                 stores=len(batch.storing),
             )
-        self._loop.call_soon_threadsafe(
-            self._resolve, batch.storing, list(zip(batch.calls, results, strict=True)), times
-        )
+        self._tell(self._resolve, batch.storing, list(zip(batch.calls, results, strict=True)), times)
 
     def _fail(self, batch: _Batch, error: Exception) -> None:
         if not self.failed_at:  # once, not for every message turned away
@@ -205,7 +204,7 @@ class Committer:
         self._kept.add(batch.marks)
         waiting: list[asyncio.Future[Any]] = [item.done for item in batch.storing]
         waiting += [call.done for call in batch.calls]
-        self._loop.call_soon_threadsafe(_refuse, waiting, SpoolFull(str(error)))
+        self._tell(_refuse, waiting, SpoolFull(str(error)))
 
     def _commit(self, batch: _Batch, moving: Slice, *, is_tick: bool) -> list[Any]:
         change = Change()
@@ -235,7 +234,7 @@ class Committer:
         if is_tick:
             self._next_tick = time.monotonic() + _TICK_SECONDS
         if nearer and self.on_rescheduled is not None:
-            self._loop.call_soon_threadsafe(self.on_rescheduled)
+            self._tell(self.on_rescheduled)
         return results
 
     def _copied(self) -> Slice:
@@ -354,7 +353,12 @@ class Committer:
             self._large_files.remove(segment)
         else:
             self._segments.remove(segment)
-        self._loop.call_soon_threadsafe(self._segments.forget, segment)
+        self._tell(self._segments.forget, segment)
+
+    def _tell(self, callback: Callable[..., None], *values: object) -> None:
+        """Have the event loop call back. A loop that was closed without a stop has nobody left who waits."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *values)
 
     def _resolve(self, storing: list[Storing], calls: list[tuple[Call, Any]], times: CommitTimes | None) -> None:
         for item in storing:

@@ -53,6 +53,12 @@ def test_a_warehouse_of_before_delays_keeps_its_messages_and_learns_due_at(tmp_p
     connection.close()
 
 
+def test_no_two_migrations_have_one_number() -> None:
+    names = [file.name for file in resources.files("analytics").joinpath("schema").iterdir()]
+
+    assert len({name[:4] for name in names}) == len(names)
+
+
 def test_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "0001_good.sql").write_text("CREATE TABLE good (a INTEGER);")
     (tmp_path / "0002_bad.sql").write_text("CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER);")

@@ -1,9 +1,10 @@
-"""The small twin of bench/kill_rounds: a few kill -9 under load; the large one is a bench command."""
+"""The small twins of bench/kill_rounds and kill_delivery: a few kill -9; the large ones are bench commands."""
 
 from pathlib import Path
 
 import pytest
 
+from bench import kill_delivery
 from bench.kill_rounds import play
 
 
@@ -13,3 +14,10 @@ def test_kill_9_loses_nothing_and_the_warehouse_stays_exact(target: str, tmp_pat
 
     assert report.ok, report
     assert report.told > 100
+
+
+def test_kill_9_while_mail_is_delivered_loses_nothing(tmp_path: Path) -> None:
+    report = kill_delivery.play(tmp_path, rounds=2, wave=120)
+
+    assert report.ok, report
+    assert (report.told, report.lost, report.kills_in_delivery) == (240, 0, 2), report

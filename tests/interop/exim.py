@@ -35,6 +35,7 @@ class Exim:
     folder: Path
     port: int
     unix_sender: str = f"{_UNIX_USER}@{HOSTNAME}"
+    address: str = "127.0.0.1"
 
     def send(self, message: bytes, sender: str, *recipients: str) -> None:
         """Hand a message to the sendmail interface."""
@@ -75,7 +76,7 @@ class Exim:
 
 
 @contextmanager
-def running(configure: Callable[[Exim, Path], None]) -> Iterator[Exim]:
+def running(configure: Callable[[Exim, Path], None], address: str = "127.0.0.1", port: int = 0) -> Iterator[Exim]:
     """Run an Exim; skip where there is none.
 
     `configure` writes its `config`, and is told below which folder (/ or where it was unpacked) lies what Debian ships.
@@ -83,7 +84,7 @@ def running(configure: Callable[[Exim, Path], None]) -> Iterator[Exim]:
     program = _program()
     # not below tmp_path: Exim gives up root, and must still reach its spool
     with tempfile.TemporaryDirectory(prefix="mailweir-exim-", dir="/var/tmp", ignore_cleanup_errors=True) as name:
-        server = Exim(Path(name), free_port())
+        server = Exim(Path(name), port or free_port(), address=address)
         _lay_out(server.folder, program)
         configure(server, program.resolve().parents[2])
         with _daemon(server):
@@ -119,13 +120,13 @@ def _daemon(server: Exim) -> Iterator[None]:
     """Run the daemon in the foreground; it also looks through the queue each second."""
     with (server.folder / "start.log").open("wb") as log:
         process = subprocess.Popen(
-            [*server.command, "-bdf", "-q1s", "-oX", f"127.0.0.1.{server.port}"],
+            [*server.command, "-bdf", "-q1s", "-oX", f"{server.address}.{server.port}"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
         try:
-            until(lambda: listens(server.port), 30, lambda: (server.folder / "start.log").read_text())
+            until(lambda: listens(server.port, server.address), 30, lambda: (server.folder / "start.log").read_text())
             yield
         finally:
             end(process)

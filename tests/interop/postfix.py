@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,19 +141,26 @@ def postfix(relay_port: int, certificate: Path, main: dict[str, str] | None = No
 
     `main` are changes to the page's block for main.cf.
     """
+    with (
+        dovecot() as auth_port,
+        running(lambda server: _configure(server, relay_port, certificate, auth_port, main or {})) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def running(configure: Callable[[Postfix], None], port: int = 0) -> Iterator[Postfix]:
+    """Run a Postfix; skip where there is none. `configure` writes its main.cf and master.cf."""
     program = shutil.which("postfix", path=f"{os.environ['PATH']}:/usr/sbin") or os.environ.get("MAILWEIR_POSTFIX")
     if not program:
         pytest.skip("no Postfix; install Debian's postfix or set MAILWEIR_POSTFIX to the command `postfix`")
     if os.geteuid() != 0:
         pytest.skip("Postfix is started by root only")
     # not below tmp_path: Postfix gives up root, and must still reach its queue
-    with (
-        tempfile.TemporaryDirectory(prefix="mailweir-postfix-", dir="/var/tmp", ignore_cleanup_errors=True) as name,
-        dovecot() as auth_port,
-    ):
-        server = Postfix(Path(name), free_port())
+    with tempfile.TemporaryDirectory(prefix="mailweir-postfix-", dir="/var/tmp", ignore_cleanup_errors=True) as name:
+        server = Postfix(Path(name), port or free_port())
         _lay_out(server.folder, Path(program).parent)
-        _configure(server, relay_port, certificate, auth_port, main or {})
+        configure(server)
         try:
             server.start()
             yield server
@@ -196,7 +203,11 @@ def _configure(server: Postfix, relay_port: int, certificate: Path, auth_port: i
     (config / "mailweir_login").write_text(login)
     (config / "mailweir_login").chmod(0o600)
     (config / "mailweir_identity").write_text(page["/etc/postfix/mailweir_identity"])
+    write_services(server, f"127.0.0.1:{server.port} inet n - y - - smtpd\n")
+
+
+def write_services(server: Postfix, doors: str) -> None:
+    """Write Debian's master.cf, with these lines in place of the door on port 25."""
     services = Path("/usr/share/postfix/master.cf.dist").read_text()
-    (config / "master.cf").write_text(
-        adapted(services, {"\nsmtp      inet": f"\n127.0.0.1:{server.port} inet"}),
-    )
+    usual = next(line for line in services.splitlines(keepends=True) if line.startswith("smtp      inet"))
+    (server.folder / "config/master.cf").write_text(services.replace(usual, doors))

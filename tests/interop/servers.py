@@ -39,11 +39,11 @@ def submit(server: MailServer, login: str, message: bytes, sender: str, *recipie
         smtp.sendmail(sender, recipients, message.replace(b"\n", b"\r\n"), ["BODY=8BITMIME"])
 
 
-def listens(port: int) -> bool:
-    """Tell whether somebody accepts connections on this port of loopback."""
+def listens(port: int, address: str = "127.0.0.1") -> bool:
+    """Tell whether somebody accepts connections on this port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -9,7 +9,7 @@ from relay.content.assess import Assessor
 from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, Signer, extra_seconds
 from relay.content.workers import ContentPool
-from relay.delivery.dkim_keys import dns_record, ensure_key
+from relay.delivery.signing.dkim_keys import dns_record, ensure_key
 
 OFFERED = [b"Feedback-ID: a:b:c:mailweir\r\n"]
 OWN = [

@@ -31,13 +31,17 @@ def say(folder: Path, capsys: pytest.CaptureFixture[str]) -> Say:
 def everything(say: Say) -> Any:
     views = [json.loads(say(f"{group} ls --json")) for group in ("account", "allow", "limit", "reseller")]
     logins = [{**view, "previous_until": None} for view in json.loads(say("cred ls --json"))]
-    return [*views, logins]
+    suppressed = [{**view, "created_at": None} for view in json.loads(say("suppress ls --json"))]
+    return [*views, logins, suppressed]
 
 
 UNDONE = [
     "account suspend acme",
     "account set acme --shared-host --contact 'Anna <a@acme.example>' --domain b.example --no-domain a.example",
     "account set acme --identity-rule 'site=X-Site~^(.+)$!keep' --normalise-line-ends --reseller isp",
+    "account set acme --list-unsubscribe on",
+    "suppress add a@x.example --account acme",
+    "suppress rm gone@x.example --account acme",
     "allow rm 192.0.2.0/24",
     "allow add acme 2001:db8::/48",
     "limit set account acme --rcpts-per-hour 10 --messages-per-hour 0",
@@ -48,11 +52,15 @@ UNDONE = [
 ]
 
 
-def test_every_undo_line_takes_the_change_back(say: Say) -> None:
+def test_every_undo_line_takes_the_change_back(say: Say, folder: Path) -> None:
+    (folder / "mailweir.toml").write_text(
+        (folder / "mailweir.toml").read_text() + '[web]\npublic_url = "https://relay.example"\n'
+    )
     say("reseller add isp")
     say("account add acme --domain a.example --rcpts-per-hour 50 --login web1")
     say("limit set senders acme --rcpts-per-message 20")
     say("allow add acme 192.0.2.0/24")
+    say("suppress add gone@x.example --account acme --until 2100-01-01 --evidence 'not there' --reason hard_bounce")
     before = everything(say)
 
     for line in UNDONE:
@@ -176,3 +184,11 @@ def test_a_change_that_changes_nothing_says_so(say: Say) -> None:
     say("account add acme")
 
     assert say("account set acme") == "found nothing to change in account acme\n"
+
+
+def test_links_need_an_address_to_lead_to(say: Say, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say("account add acme --no-login")
+
+    assert run(shlex.split("account set acme --list-unsubscribe on")) == 2
+    assert "set web.public_url first" in capsys.readouterr().err
+    assert not json.loads(say("account show acme --json"))["list_unsubscribe"]

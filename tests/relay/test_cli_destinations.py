@@ -12,7 +12,7 @@ import pytest
 from relay.cli import run
 from relay.control.cli_destinations import _quiet
 from relay.control.shaping_views import RulesView, RuleView
-from relay.delivery.providers import load_providers
+from relay.delivery.shaping.providers import load_providers
 from relay.envelope import Account
 from relay.settings import Delivery
 from tests.builders import Installation, until

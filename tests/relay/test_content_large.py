@@ -12,9 +12,9 @@ from relay.content.model import load
 from relay.content.model_files import find_model
 from relay.content.protocol import ContentRequest, Signer
 from relay.content.window import Windowed
-from relay.delivery.body_hash import RelaxedBody
-from relay.delivery.dkim import body_hash
-from relay.delivery.dkim_keys import ensure_key
+from relay.delivery.signing.body_hash import RelaxedBody
+from relay.delivery.signing.dkim import body_hash
+from relay.delivery.signing.dkim_keys import ensure_key
 from relay.spool.stored import StoredContent
 
 _WORDS = [b"\r\n", b" ", b"\t", b"  ", b"text", b" \r\n", b"\r\n\r\n", b"\t\t\r\n"]

@@ -24,7 +24,7 @@ from relay.content.protocol import (
     unscored,
 )
 from relay.content.workers import ContentPool
-from relay.delivery.dkim_keys import ensure_key
+from relay.delivery.signing.dkim_keys import ensure_key
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAIL = b"From: a@example.com\r\nSubject: hello\r\n\r\nSee you on Monday\r\n"

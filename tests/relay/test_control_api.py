@@ -35,9 +35,9 @@ from relay.control.views import (
     ReloadOrder,
 )
 from relay.delivery.courier import Courier
-from relay.delivery.egress import Egress
-from relay.delivery.providers import load_providers
-from relay.delivery.shaping import Shaper
+from relay.delivery.egress.egress import Egress
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
 from relay.events import Action, Reception, Record, decode
 from relay.policy.decision import Effect, Proposal, Standing
 from relay.policy.signals import Signals
@@ -463,8 +463,8 @@ def test_every_refusal_is_a_problem_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"value": 1.5}, "between 0 and 1"),
-        ({"value": None}, "between 0 and 1"),
+        ({"value": 4.5}, "between 0 and 4"),
+        ({"value": None}, "between 0 and 4"),
         ({"effect": Effect.RELEASE}, "/release"),
         ({"account": "other"}, "belongs to 'acme'"),
         ({"ends_at": datetime(2026, 11, 25)}, "time zone"),

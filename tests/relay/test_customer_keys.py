@@ -12,8 +12,8 @@ from relay.content.assess import Assessor
 from relay.content.bare import BareContent
 from relay.content.protocol import ContentRequest, ContentResult, CustomerKey, KeyChange, Setup, Signer
 from relay.content.workers import ContentPool
-from relay.delivery.algorithm import Algorithm
-from relay.delivery.dkim_keys import dns_record, generate_key
+from relay.delivery.signing.algorithm import Algorithm
+from relay.delivery.signing.dkim_keys import dns_record, generate_key
 from tests.interop.corpus import real_mail
 from tests.relay.test_content_workers import in_a_loop, template, until, workers
 

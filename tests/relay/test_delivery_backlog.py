@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from relay.delivery.backlog import Backlog, Channel
 from relay.delivery.queues import Parcel, parcels_of
-from relay.delivery.routes import Target
-from relay.delivery.sites import Site
+from relay.delivery.routing.routes import Target
+from relay.delivery.routing.sites import Site
 from relay.spool.store import Flags, SpooledMessage, SpooledRecipient
 
 

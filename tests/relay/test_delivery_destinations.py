@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from relay.clock import SteppedClock
-from relay.delivery.destinations import Destinations
-from relay.delivery.routes import Target
+from relay.delivery.routing.destinations import Destinations
+from relay.delivery.routing.routes import Target
 from relay.reply import PermanentError, RelayError, TransientError
 from relay.settings import Delivery, Route, Settings, SettingsError
 from tests.delivering import delivering, delivery_settings, story

@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from relay.clock import SystemClock
-from relay.delivery.lookup import Lookup
-from relay.delivery.tls_memory import TlsMemory
+from relay.delivery.routing.lookup import Lookup
+from relay.delivery.tls.memory import TlsMemory
 from relay.policy.counters import Counters
 from relay.reply import TransientError
 from relay.settings import Settings, SettingsError
@@ -405,3 +405,29 @@ async def test_a_name_server_elsewhere_is_not_believed(lab: Lab, caplog: pytest.
         assert caplog.text == ""
         await ask()
     assert "delivery.dane = true has no effect" in caplog.text
+
+
+# ---- domains that share hosts ----
+
+
+@pytest.mark.parametrize("order", [("a.example", "plain.example"), ("plain.example", "a.example")])
+@story
+async def test_a_policy_is_its_own_domains_where_many_domains_have_the_same_provider(
+    lab: Lab, order: tuple[str, str]
+) -> None:
+    lab.dns.change(
+        ZONE.replace("mx1.a.example", "aspmx.l.google.com").replace("mx2.a.example", "alt1.aspmx.l.google.com")
+    )
+    lab.web.say(mx="*.l.google.com")
+    lab.present("unknown authority")
+
+    async with delivering(lab.settings()) as room:
+        for domain in order:
+            await room.send(f"ann@{domain}")
+        records = await room.until(2)
+
+    assert {record.recipient: type(record).__name__ for record in records} == {
+        "ann@a.example": "Deferral",
+        "ann@plain.example": "Delivery",
+    }
+    assert {record.destination for record in records} == {"google"}

@@ -199,3 +199,29 @@ async def test_what_a_mail_says_cannot_break_the_digests_lines(tmp_path: Path) -
             mail = digest_mail(due, parts.spool.digest(due), "desk@acme.example", parts.settings, datetime.now(UTC))
 
     assert "from x??@stranger.example" in text_of(mail)
+
+
+@story
+async def test_a_digest_that_cannot_be_stored_keeps_no_other_account_waiting(tmp_path: Path) -> None:
+    clock, sent = SteppedClock(datetime.now(UTC)), Sent()
+
+    async def submit(mail: bytes, to: str, name: str, reseller: str) -> None:
+        if name == "acme":
+            raise OSError("the disk is full")
+        sent.append((mail, to, name, reseller))
+
+    with Sink() as sink:
+        async with delivering(delivery_settings(tmp_path, sink.port)) as parts:
+            parts.account = ACME
+            await bounced(parts, 1, mail_from="victim@stranger.example")
+            await bounced(parts, 1, first=1, mail_from="victim@stranger.example", sender="shop|x-authuser|joe")
+            clock.advance(301)
+            all_of_them = Digests(
+                spool=parts.spool, settings=parts.settings, clock=clock, account_of=lambda name: ACME, submit=submit
+            )
+
+            count = await all_of_them.send_due()
+
+            assert count == 1
+            assert [name for _, _, name, _ in sent] == ["shop"]
+            assert [due.account for due in parts.spool.digests()] == ["acme"]

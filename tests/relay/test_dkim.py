@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from relay.content.assess import Assessor
 from relay.content.protocol import ContentRequest, Signer
-from relay.delivery.dkim import missing_headers, names_in_signatures
-from relay.delivery.dkim_keys import dns_record, ensure_key, load_key
+from relay.delivery.signing.dkim import missing_headers, names_in_signatures
+from relay.delivery.signing.dkim_keys import dns_record, ensure_key, load_key
 
 RECEIVED_UNIX = 1_795_500_000.5
 EXTRA = b"X-Mailweir-Ref: abc123\r\n"

@@ -16,7 +16,7 @@ from relay.control.audit import Act
 from relay.control.domain_keys import DkimKey, Domain, Sight, after_look, new_key
 from relay.control.domain_views import KeyState
 from relay.control.state import State
-from relay.delivery.algorithm import Algorithm
+from relay.delivery.signing.algorithm import Algorithm
 from relay.envelope import Account
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -16,14 +16,14 @@ from relay.control.domain_keys import DkimKey
 from relay.control.domain_views import CheckReport, DomainOrder, DomainView, Finding, KeyState, NewDomain
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
-from relay.delivery.algorithm import Algorithm
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.sources import EgressSource, SourceState
+from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.checks import dkim_problem
 from relay.domains.desk import DomainDesk
 from relay.domains.records import txt_strings
 from relay.domains.wiring import make_desk
 from relay.envelope import Account
-from relay.settings import Delivery, Dnsbl, Lockdown, Node, Settings
+from relay.settings import Delivery, Dnsbl, Lockdown, Node, Settings, Verp
 from relay.tree import Principal, Role, Scope
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START
@@ -63,13 +63,20 @@ def zone() -> Iterator[Zone]:
         yield made
 
 
-def with_room(tmp_path: Path, zone: Zone, work: Callable[[Room], Coroutine[Any, Any, None]]) -> None:
+def with_room(
+    tmp_path: Path,
+    zone: Zone,
+    work: Callable[[Room], Coroutine[Any, Any, None]],
+    verp: str = "",
+    lockdown: Literal["on", "off"] = "on",
+) -> None:
     settings = Settings(
         dir=tmp_path,
         node=Node(hostname="relay.example"),
         delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2),
         dnsbl=Dnsbl(addresses=["192.0.2.7"]),
-        lockdown=Lockdown(mode="on"),
+        lockdown=Lockdown(mode=lockdown),
+        verp=Verp(domain=verp),
     )
 
     async def run_all() -> None:
@@ -331,3 +338,32 @@ def test_the_addresses_are_those_of_the_sources_that_receivers_see(tmp_path: Pat
         assert records[NAME] == "v=spf1 ip4:198.51.100.1 ip6:2001:db8::1 ip4:192.0.2.7 ~all"
 
     with_room(tmp_path, zone, work)
+
+
+def test_a_return_path_may_lead_to_the_relays_own_host_for_bounces(tmp_path: Path, zone: Zone) -> None:
+    async def work(room: Room) -> None:
+        zone.put("bounce.relay.example", "MX", "10 inbox.relay.example.")
+        view = await room.added(return_path_host="bounce.acme.example")
+        [record] = [record for record in view.records if record.name == "bounce.acme.example"]
+        assert record.zone_line == "bounce.acme.example. 300 IN CNAME bounce.relay.example."
+        room.publish(view)
+        await room.check()
+        assert room.state.book.domain("acme", NAME).return_path_verified_at == START
+        zone.put("bounce.relay.example", "MX", "10 inbox.relay.example.", "20 elsewhere.example.")
+        zone.records["bounce.acme.example", "CNAME"] = ["elsewhere.example."]
+        zone.put("elsewhere.example", "MX", "10 other.example.")
+        await room.check()
+        assert room.state.book.domain("acme", NAME).return_path_verified_at is None
+
+    with_room(tmp_path, zone, work, verp="bounce.relay.example")
+
+
+def test_a_domain_without_any_record_is_not_proved_where_lockdown_is_off(tmp_path: Path, zone: Zone) -> None:
+    async def work(room: Room) -> None:
+        await room.added()
+
+        await room.check()
+
+        assert room.state.book.domain("acme", NAME).verified_at is None
+
+    with_room(tmp_path, zone, work, lockdown="off")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.egress import Egress, Source
+from relay.delivery.egress.egress import Egress, Source
+from relay.delivery.egress.rotation import Rotation
+from relay.delivery.egress.sources import DEFAULT_POOLS, EgressSource, SourceState
 from relay.delivery.replies import Category
-from relay.delivery.rotation import Rotation
-from relay.delivery.sources import DEFAULT_POOLS, EgressSource, SourceState
 from relay.reply import Reply
 
 NOW = 1_790_000_000.0
@@ -137,6 +137,18 @@ def test_mail_waits_for_the_first_source_that_comes_back() -> None:
     assert room.choose("fair", "outlook", NOW + HOUR, anything) is None
     assert room.wait("fair", "outlook", NOW + HOUR) == 3 * HOUR
     assert room.choose("fair", "outlook", NOW + 4 * HOUR, anything) == room.members("fair")[0]
+
+
+def test_another_source_counts_while_its_warm_up_has_no_room_but_not_while_it_rests() -> None:
+    room = egress(source(1), source(2, warming=True), good={"ip1": 1, "ip2": 1})
+    while not room.message_wait("ip2", "google", NOW):
+        pass
+
+    assert room.has_other("good", "google", "ip1", NOW)
+    room.heard("ip2", "google", Category.REPUTATION_BLOCK, BLOCK, NOW)
+    assert not room.has_other("good", "google", "ip1", NOW)
+    assert room.has_other("good", "yahoo", "ip1", NOW)
+    assert not egress().has_other("good", "google", "default", NOW)
 
 
 def test_a_source_that_is_put_off_a_lot_has_half_its_weight() -> None:

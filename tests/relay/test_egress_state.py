@@ -16,8 +16,8 @@ from relay.control.audit import Act
 from relay.control.database import default_url
 from relay.control.errors import Conflict, NotFound, StateFailure
 from relay.control.state import State
-from relay.delivery.egress import Egress
-from relay.delivery.sources import EgressSource, SourceState
+from relay.delivery.egress.egress import Egress
+from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.envelope import Account
 from tests.relay.test_control_state import ADMIN, START, with_state
 

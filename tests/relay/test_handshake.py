@@ -1,6 +1,7 @@
 """How long we wait for whom, and how we meet whom."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -8,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from relay.clock import SystemClock
-from relay.delivery.destinations import Host
 from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
-from relay.delivery.routes import Routes
-from relay.delivery.tls_memory import BrokenTls
+from relay.delivery.routing.destinations import Host
+from relay.delivery.routing.routes import Routes
+from relay.delivery.tls.memory import BrokenTls
 from relay.delivery.wire import Deadlines
 from relay.settings import Delivery, Route, Settings
 from tests.delivering import story
@@ -62,10 +63,16 @@ async def test_nobody_waits_long_for_an_address_that_has_a_spare(
 
 
 @story
-async def test_a_silent_greeting_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(5)
+async def test_a_silent_greeting_is_given_up() -> None:
+    ended = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()  # until we have given up
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -76,6 +83,7 @@ async def test_a_silent_greeting_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
     assert caught.value.is_connected
     server.close()
+    await asyncio.wait_for(ended.wait(), 5)
 
 
 @pytest.mark.parametrize(

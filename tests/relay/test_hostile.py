@@ -123,7 +123,7 @@ def install(folder: Path, sink: Sink, more: str = "", model: str = "none", smtp:
     site.write(sink.port, f"{NO_LIMITS}{more}", model=model)
     smtp = f"[smtp]\nerrors_per_minute = 100000\nmax_connections_per_address = 399\n{smtp}\n"
     site.config.write_text(site.config.read_text().replace("[smtp]\n", smtp))
-    site.add_account(Account("acme"), "s")
+    site.add_account(Account("acme", domains=("acme.example",)), "s")
     return site
 
 

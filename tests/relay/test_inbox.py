@@ -449,3 +449,14 @@ def test_an_old_message_goes_out_under_its_own_sender() -> None:
 
     assert paths.read(fresh) == Traced("mw1", 7, 1)
     assert (both, paths.of(Parcel(message, recipients[1:], None))) == ("shop@shop.example",) * 2
+
+
+@story
+async def test_a_return_path_in_several_spellings_is_one_report(tmp_path: Path, sink: Sink) -> None:
+    async with started(tmp_path, sink) as parts:
+        path = await path_of(parts, sink)
+
+        await bounced(parts, path, flipped(path, [3]), flipped(path, [4, 9]))
+
+        await eventually(lambda: len(sink.messages) == 2)
+    assert len(journaled(tmp_path, Inbound)) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import dkim
 import pytest
 
-from relay.delivery.dkim_keys import dns_record
+from relay.delivery.signing.dkim_keys import dns_record
 from tests.builders import until
 from tests.relay.test_hostile import Target, attacked, fill, small_disk
 

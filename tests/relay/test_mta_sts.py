@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.clock import SteppedClock
-from relay.delivery.certificates import Contexts
-from relay.delivery.lookup import Lookup
-from relay.delivery.mta_sts import Mode, Policy, announced_id, parse_policy
-from relay.delivery.mta_sts_cache import MtaSts, Policies
-from relay.delivery.mta_sts_fetch import PolicyFetcher
+from relay.delivery.routing.lookup import Lookup
+from relay.delivery.tls.certificates import Contexts
+from relay.delivery.tls.mta_sts import Mode, Policy, announced_id, parse_policy
+from relay.delivery.tls.mta_sts_cache import MtaSts, Policies
+from relay.delivery.tls.mta_sts_fetch import PolicyFetcher
 from relay.settings import Delivery
 from tests.delivering import eventually, story
 from tests.nameserver import NameServer
@@ -216,7 +216,7 @@ async def test_a_policy_that_cannot_be_had_is_none_and_is_not_asked_for_again_at
 
 @story
 async def test_a_slow_web_server_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.delivery.mta_sts_fetch._FETCH_SECONDS", 0.3)
+    monkeypatch.setattr("relay.delivery.tls.mta_sts_fetch._FETCH_SECONDS", 0.3)
     site.web.delay_seconds = 2
 
     assert await site.mode() == ""

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 
 from relay.control.views import HoldOrder, NewDecision, ReleaseOrder
-from relay.delivery.sources import EgressSource
+from relay.delivery.egress.sources import EgressSource
 from relay.events import Delivery, Reception, decode
 from relay.policy.decision import Effect, Standing, State, fold
 from relay.policy.pools import Leaving, pool_name

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.delivery import aimd
-from relay.delivery.pace import Pace
-from relay.delivery.providers import load_providers
 from relay.delivery.replies import Category, OwnReply, parse_reply
-from relay.delivery.shaping import Shaper
-from relay.delivery.shaping_effects import FOREVER, ShapingEffect, blames_of
+from relay.delivery.shaping import aimd
+from relay.delivery.shaping.effects import FOREVER, ShapingEffect, blames_of
+from relay.delivery.shaping.pace import Pace
+from relay.delivery.shaping.providers import load_providers
+from relay.delivery.shaping.shaper import Shaper
 from relay.reply import Reply
 from relay.settings import Delivery
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.delivery.providers import Providers, load_providers
-from relay.delivery.shaping_rules import Kind, ShapingRule
+from relay.delivery.shaping.providers import Providers, load_providers
+from relay.delivery.shaping.rules import Kind, ShapingRule
 from relay.settings import Delivery, SettingsError
 
 PROVIDERS = load_providers(None, Delivery())

@@ -3,8 +3,10 @@
 import json
 import re
 import smtplib
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import dkim
 import httpx2
 import pytest
 
-from relay.delivery.dkim_keys import dns_record
+from relay.delivery.signing.dkim_keys import dns_record
 from relay.envelope import Account
 from relay.events import Record, Rejection, Unsubscribe, decode
 from relay.front.bearer import bearer_of
@@ -272,3 +274,21 @@ def test_what_was_exported_can_be_imported_again(site: Site, tmp_path: Path) -> 
     assert site.refused("acme", "user4499@many.example").startswith("250")
     site.mailweir("suppress", "import", str(tmp_path / "export.csv"), "--account", "acme")
     assert site.mailweir("suppress", "export", "--account", "acme") == exported
+
+
+def test_clicks_that_never_end_keep_nobody_from_unsubscribing(site: Site) -> None:
+    site.send("shop", ["slow@c.example"])
+    path, calls = site.link("slow@c.example"), []
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n\r\n".encode()
+
+    try:
+        for _ in range(80):
+            calls.append(socket.create_connection(("127.0.0.1", site.installation.web), timeout=10))
+            calls[-1].sendall(head)
+        time.sleep(0.5)
+        answer = site.web.post(path, data=ONE_CLICK)
+    finally:
+        for call in calls:
+            call.close()
+
+    assert answer.status_code == 200

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.delivery.ip_states import IpStates, blames_address
-from relay.delivery.plan import load_plan
+from relay.delivery.egress.ip_states import IpStates, blames_address
+from relay.delivery.egress.plan import load_plan
+from relay.delivery.egress.warmup import WarmUp, per_hour
 from relay.delivery.replies import Category, OwnReply
-from relay.delivery.warmup import WarmUp, per_hour
 from relay.reply import Reply
 
 HOUR, DAY = 3_600.0, 86_400.0
