@@ -33,11 +33,13 @@ from relay.spool.store import Spool, SpoolFull
 _log = logging.getLogger("mailweir.inbox")
 
 _BURST_SECONDS = 60.0
+_OF_ONE_PER_HOUR = 10  # reports about one recipient: who has seen one return path must not flood its sender by it
 _DAY_SECONDS = 86_400.0
 _TEND_SECONDS = 3600.0
 _OWN_PATH, _HELD = "own_path", "sender_held"  # why a report is not forwarded
 
 UNKNOWN = Reply(550, "5.1.1", "no such mailbox")  # one answer for invalid, altered, expired, of another node
+ENOUGH = Reply(450, "4.7.0", "too many reports about one message, slow down")
 HASTY = Reply(450, "4.7.0", "too many reports from your address, slow down")
 LOOP = Reply(554, "5.4.6", "mail loop")
 TAKEN = Reply(250, "2.0.0", "report taken")
@@ -72,6 +74,7 @@ class Returns:
         self._paths, self._reporting, self._state_of, self._metrics = paths, reporting, state_of, metrics
         self._folder = ReportFolder(settings.dir / "inbox", settings.inbox)
         self._pace = Gcra(settings.inbox.reports_per_minute, _BURST_SECONDS)
+        self._pace_of_one = Gcra(_OF_ONE_PER_HOUR / 60, 3600.0)
         mark = rf"^{LOOP_HEADER}[ \t]*:[ \t]*{re.escape(settings.node.hostname)}[ \t]*\r?$"
         self._has_mark = re.compile(mark.encode(), re.IGNORECASE | re.MULTILINE).search
 
@@ -82,12 +85,16 @@ class Returns:
 
     def welcome(self, recipient: str, client_ip: str) -> None:
         """Return when a report may come for this address. Raises RelayError."""
-        if self._about(recipient) is None:
+        about = self._about(recipient)
+        if about is None:
             self._metrics.inbound.labels("unknown").inc()
             raise PermanentError(UNKNOWN)
         if not self._pace.take(client_key(client_ip), self._clock.unix()):
             self._metrics.inbound.labels("slowed").inc()
             raise TransientError(HASTY)
+        if not self._pace_of_one.take(f"{about.origin.number}+{about.position}", self._clock.unix()):
+            self._metrics.inbound.labels("slowed").inc()
+            raise TransientError(ENOUGH)
 
     async def receive(self, submission: Submission) -> Reply:
         """Return the reply to the final dot. Raises RelayError."""

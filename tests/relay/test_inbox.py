@@ -23,6 +23,7 @@ from relay.envelope import Account, AllowedNetwork
 from relay.events import Inbound, Reception, decode
 from relay.node import _prepare, _relay
 from relay.policy.decision import Effect, Proposal
+from relay.reply import RelayError
 from relay.return_paths import ReturnPaths
 from relay.settings import Content, Control, Delivery, Inbox, Node, Settings, Smtp, Verp, Web
 from relay.spool.store import Flags, SpooledMessage, SpooledRecipient
@@ -351,6 +352,20 @@ async def test_a_client_that_sends_too_many_reports_is_slowed(tmp_path: Path, si
 
         codes = [(await bounced(parts, path))[0] for _ in range(6)]
     assert codes == [250, 250, 250, 450, 450, 450]
+
+
+@story
+async def test_one_return_path_floods_nobody_from_however_many_addresses(tmp_path: Path, sink: Sink) -> None:
+    async with started(tmp_path, sink) as parts:
+        first = await path_of(parts, sink)
+        for number in range(40):
+            with contextlib.suppress(RelayError):
+                parts.returns.welcome(first, f"192.0.2.{number}")
+
+        assert (await bounced(parts, first))[0] == 450
+        await send(parts, "y@d.example")
+        await eventually(lambda: len(sink.messages) == 2)
+        assert (await bounced(parts, sink.messages[-1].mail_from))[0] == 250
 
 
 def _raw(parts: Parts, path: str, content: bytes) -> str:
