@@ -82,6 +82,7 @@ def measure(reading: Reading, words: list[str], mail_from: str) -> Features:
     )
 
 
+@lru_cache(maxsize=1_000)  # asked several times for each link
 def host_of(url: str) -> str:
     """Return the host a URL goes to, in lower case; "" where there is none (mailto:, relative, nonsense)."""
     match = _HOST.match(url.strip())

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relay.content.features import host_of, registered_domain
-from relay.content.html import Link
 from relay.content.message import Reading
 from relay.events import Features
 
@@ -119,33 +118,40 @@ def _tokens_of_links(reading: Reading) -> set[str]:
             continue
         domain = registered_domain(host)
         domains.add(domain)
-        tokens |= _tokens_of_link(link, host, domain, own)
+        tokens |= _tokens_of_host(host)
+        tokens |= _tokens_of_path(link.url)
+        if own and domain == own:
+            tokens.add("own domain")
     tokens.add(f"domains {min(len(domains), 8)}")
     return tokens
 
 
-def _tokens_of_link(link: Link, host: str, domain: str, own: str) -> set[str]:
-    authority, _, path = link.url.partition("://")[2].partition("/")
-    extension = _EXTENSION.search(path[:300])
-    tokens = {
-        f"domain {domain}",
-        f"top {domain.rpartition('.')[2]}",
-        f"file {extension[1].lower() if extension else ''}",
-        f"depth {min(path.count('/'), 5)}",
-        f"length {len(link.url).bit_length()}",
-    }
-    tokens.update(f"label {label}" for label in host[: -len(domain)].strip(".").split(".")[:3])
-    tokens.update(f"path {word}" for word in _PATH_WORD.findall(path[:200].lower())[:12])
+@lru_cache(maxsize=20_000)
+def _tokens_of_host(host: str) -> frozenset[str]:
+    domain = registered_domain(host)
+    tokens = [f"domain {domain}", f"top {domain.rpartition('.')[2]}"]
+    tokens += [f"label {label}" for label in host[: -len(domain)].strip(".").split(".")[:3]]
     signs = {
-        "user in host": "@" in authority,
-        "port": ":" in authority,
         "digit in domain": any(map(str.isdigit, domain)),
         "hyphens": domain.count("-") > 1,
         "punycode": "xn--" in host,
         "long domain": len(domain) > _LONG_DOMAIN,
-        "own domain": bool(own) and domain == own,
     }
-    return tokens | {sign for sign, is_so in signs.items() if is_so}
+    return frozenset([*tokens, *(sign for sign, is_so in signs.items() if is_so)])
+
+
+def _tokens_of_path(url: str) -> set[str]:
+    authority, _, path = url.partition("://")[2].partition("/")
+    extension = _EXTENSION.search(path[:300]) if "." in path else None
+    tokens = {f"path {word}" for word in _PATH_WORD.findall(path[:200].lower())[:12]}
+    tokens.add(f"file {extension[1].lower() if extension else ''}")
+    tokens.add(f"depth {min(path.count('/'), 5)}")
+    tokens.add(f"length {len(url).bit_length()}")
+    if "@" in authority:
+        tokens.add("user in host")
+    if ":" in authority:
+        tokens.add("port")
+    return tokens
 
 
 @lru_cache(maxsize=5_000)

