@@ -16,7 +16,7 @@ from relay.content.window import Content
 from relay.events import Features
 
 _SEARCHED_BYTES = 300_000  # a test virus or a form stands at the front of its part
-_TEXT = 8_000  # characters in which phrases are looked for
+_TEXT = 3_000  # characters in which phrases are looked for: lures are short, and 8,000 cost 0.09 ms
 _PROBE_WORDS = 60  # credential tests are bare; a hoster's welcome mail explains more
 # In pieces, so that no virus scanner takes this file for one
 _EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"

@@ -4,10 +4,9 @@ Numbers of segments are never used twice, so an outdated place yields nothing, a
 """
 
 import sqlite3
-import zlib
 
 from relay.spool import index
-from relay.spool.entry import CorruptEntry, SpooledMessage
+from relay.spool.entry import CorruptEntry, SpooledMessage, crc_of
 from relay.spool.large import LargeFiles
 from relay.spool.segments import Place, Segments
 from relay.spool.stored import StoredContent
@@ -71,7 +70,7 @@ class Contents:
 
 
 def _is_whole(content: bytes, message: SpooledMessage) -> bool:
-    return len(content) == message.place.length and zlib.crc32(content) == message.crc
+    return len(content) == message.place.length and crc_of(content) == message.crc
 
 
 def _corrupt(message: SpooledMessage) -> CorruptEntry:

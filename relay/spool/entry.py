@@ -1,5 +1,6 @@
 """What the spool holds, as values."""
 
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag
@@ -8,6 +9,7 @@ from relay.spool.segments import Place
 
 RECIPIENT_COLUMNS = 8  # of index.page, before those of the message
 
+_CRC_PIECE = 5 * 1024
 _MAX_BYTES = 1 << 31  # of one message; a row that says more is broken
 
 
@@ -189,6 +191,18 @@ def recipient_of(row: tuple[object, ...], message: SpooledMessage) -> SpooledRec
     return SpooledRecipient(
         int(str(number)), message, str(address), str(destination), int(str(attempts)), float(str(due)), str(dsn), prefix
     )
+
+
+def crc_of(content: bytes) -> int:
+    """Return the CRC-32 of a content in memory, for the event loop.
+
+    zlib gives the interpreter's lock away for more than 5 KB, and waits for the commit thread to have it again: 57 us
+    a message of 10 KB under load, where the sum itself takes 4.
+    """
+    view, crc = memoryview(content), 0
+    for at in range(0, len(content), _CRC_PIECE):
+        crc = zlib.crc32(view[at : at + _CRC_PIECE], crc)
+    return crc
 
 
 def domain_of(address: str) -> str:

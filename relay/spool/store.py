@@ -31,7 +31,6 @@ the journal are written again from the segment. This module must never interpret
 import asyncio
 import logging
 import sqlite3
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +56,7 @@ from relay.spool.entry import (
     SpooledMessage,
     SpooledRecipient,
     SpoolFull,
+    crc_of,
     domain_of,
     message_of,
     recipient_of,
@@ -189,7 +189,7 @@ class Spool(Answers):
         """
         large = content if isinstance(content, LargeFile) else None
         data = content if isinstance(content, bytes) else b""
-        message.crc = large.crc if large else zlib.crc32(data)
+        message.crc = large.crc if large else crc_of(data)
         message.size_bytes = len(message.prefix) + (large.place.length if large else len(data))
         recipients = [
             SpooledRecipient(message.id + number, message, address, domain_of(address), due_unix=due_unix)
