@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from relay.delivery.egress.rows import decoded, encoded
 from relay.delivery.replies import Category, OwnReply
 from relay.reply import Reply
 
@@ -119,17 +120,10 @@ class IpStates:
 
     def dirty(self) -> list[tuple[str, bytes]]:
         changed, self._dirty = self._dirty, set()
-        return [("|".join(key), _encode(self._rows[key]) if key in self._rows else b"") for key in changed]
+        return encoded(changed, self._rows, _encode)
 
     def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
-        unreadable = 0
-        for key, data in rows:
-            source, _, destination = key.partition("|")
-            try:
-                self._rows[source, destination] = _decode(data)
-            except (msgspec.DecodeError, UnicodeError):
-                unreadable += 1
-        return unreadable
+        return decoded(rows, self._rows, _decode)
 
     def _row(self, source: str, destination: str, now: float) -> _Row:
         key = source, destination

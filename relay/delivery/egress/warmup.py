@@ -13,6 +13,7 @@ import msgspec
 
 from relay.delivery.egress.plan import Plan
 from relay.delivery.egress.progress import Progress, judge, restarted
+from relay.delivery.egress.rows import decoded, encoded
 
 _DAY = 86_400.0
 _EVENLY = 1.5  # x stage / 24 h: the share of a day that one hour may take
@@ -140,17 +141,10 @@ class WarmUp:
 
     def dirty(self) -> list[tuple[str, bytes]]:
         changed, self._dirty = self._dirty, set()
-        return [("|".join(key), _encode(self._rows[key]) if key in self._rows else b"") for key in changed]
+        return encoded(changed, self._rows, _encode)
 
     def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
-        unreadable = 0
-        for key, data in rows:
-            source, _, provider = key.partition("|")
-            try:
-                self._rows[source, provider] = _decode(data)
-            except (msgspec.DecodeError, UnicodeError):
-                unreadable += 1
-        return unreadable
+        return decoded(rows, self._rows, _decode)
 
     def _key(self, source: str, destination: str) -> tuple[str, str]:
         return source, self.plan.provider_of(destination)
