@@ -106,7 +106,7 @@ class Handout:
         return False
 
     def _split(self, parcel: Parcel, channel: Channel) -> None:
-        rest = Parcel(parcel.message, parcel.recipients[1:], None, is_forgotten=parcel.is_forgotten)
+        rest = parcel.part(parcel.recipients[1:])
         parcel.recipients = parcel.recipients[:1]
         self._requeue(rest, channel)
 

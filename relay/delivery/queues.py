@@ -52,6 +52,10 @@ class Parcel:
         """The address for MAIL FROM."""
         return self.token_path or self.message.mail_from
 
+    def part(self, recipients: Sequence[SpooledRecipient]) -> "Parcel":
+        """Return the same mail for some of the recipients only; its content is read anew."""
+        return Parcel(self.message, recipients, None, is_forgotten=self.is_forgotten, has_waited=self.has_waited)
+
     def drop_content(self) -> None:
         """Keep the content no longer; it is in the spool."""
         if isinstance(self.content, StoredContent):

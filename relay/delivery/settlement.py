@@ -84,7 +84,7 @@ def surplus_of(parcel: Parcel) -> Parcel | None:
         return None
     kept = [(recipient, reply) for recipient, reply in pairs if not _is_surplus(reply)]
     parcel.recipients, parcel.replies = [recipient for recipient, _ in kept], [reply for _, reply in kept]
-    return Parcel(parcel.message, surplus, None, is_forgotten=parcel.is_forgotten)
+    return parcel.part(surplus)
 
 
 def _is_surplus(reply: Reply) -> bool:
