@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from relay.policy.decision import Evidence
+import msgspec
+
+from relay.policy.decision import Effect, Evidence
 from relay.settings import Policy
 
 
@@ -31,20 +33,21 @@ HARD_BOUNCE_LINE = 0.10
 COMPLAINT_LINE = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class SignalState:
+class SignalState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A sender's counts with the message at hand: spam of 1 h, hard bounces of 24 h, complaints of 7 d.
+
+    A plain value with all that `alarms` asks for: written whole into the journal, it lets a verdict be computed again.
 
     In `spam_count` a suspect message is half a spam. `certainty` is P(true spam rate >
     policy.spam_line). `bad_messages` are the ids of the latest bad ones. `counted_from_unix`: since when bad ones are
     counted, the first message or the last `forgive`.
     """
 
-    spam_count: float
-    seen: float
-    certainty: float
-    history: int
-    first_seen_unix: float
+    spam_count: float = 0.0
+    seen: float = 0.0
+    certainty: float = 0.0
+    history: int = 0
+    first_seen_unix: float = 0.0
     hard_bounces: int = 0
     day_seen: int = 0
     complaints: int = 0
@@ -55,13 +58,14 @@ class SignalState:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A trigger that fires, with its reason in words and how far back its evidence reaches."""
+    """A trigger that fires, with its reason in words, how far back its evidence reaches, and what it asks for."""
 
     rule: str
     reason: str
     certainty: float
     window_seconds: int
     evidence: Evidence
+    effect: Effect = Effect.HOLD
 
 
 def alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
@@ -153,7 +157,7 @@ def _outcome_alarm(kind: _OutcomeLine, bad: int, seen: int, policy: Policy) -> I
         "window_minutes": kind.days * 24 * 60,
         "line": kind.line,
     }
-    yield Alarm(f"{kind.noun}_rate", reason, certainty, kind.days * 86_400, evidence)
+    yield Alarm(f"{kind.noun}_rate", reason, certainty, kind.days * 86_400, evidence, Effect.BLOCK)
 
 
 def _continued_fraction(x: float, a: float, b: float) -> float:

@@ -3,11 +3,13 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
+from relay.policy.decision import Effect
 from relay.policy.triggers import SignalState, alarms, beta_exceeds, percent, spam_certainty
 from relay.settings import Policy
 
@@ -78,7 +80,7 @@ def test_a_sender_whose_model_errs_5_percent_of_the_time_is_not_paused() -> None
 def test_the_spam_alarm_says_its_reason_and_carries_its_evidence() -> None:
     [alarm] = alarms(signal(spam=6.5, seen=9, bad_messages=("mw1.1", "mw1.2")), POLICY)
 
-    assert alarm.rule == "spam_rate"
+    assert (alarm.rule, alarm.effect) == ("spam_rate", Effect.HOLD)
     assert alarm.reason == (
         "6.5 of 9 messages in the last hour were scored as spam; 99.3 % sure the true rate is above 20 %"
     )
@@ -89,7 +91,7 @@ def test_the_spam_alarm_says_its_reason_and_carries_its_evidence() -> None:
 def test_the_hard_bounce_alarm_fires_above_its_line_only() -> None:
     [alarm] = alarms(signal(hard_bounces=31, day_seen=74), POLICY)
 
-    assert alarm.rule == "hard_bounce_rate"
+    assert (alarm.rule, alarm.effect) == ("hard_bounce_rate", Effect.BLOCK)
     assert alarm.reason == "hard bounces 31 of 74 in 24 h; over 99.9 % sure the true rate is above 10 %"
     assert not list(alarms(signal(hard_bounces=5, day_seen=74), POLICY))
 
@@ -97,7 +99,7 @@ def test_the_hard_bounce_alarm_fires_above_its_line_only() -> None:
 def test_the_complaint_alarm_fires_above_its_line_only() -> None:
     [alarm] = alarms(signal(complaints=8, week_seen=246), POLICY)
 
-    assert alarm.rule == "complaint_rate"
+    assert (alarm.rule, alarm.effect) == ("complaint_rate", Effect.BLOCK)
     assert not list(alarms(signal(complaints=1, week_seen=200), POLICY))
 
 
@@ -112,3 +114,12 @@ def test_outcomes_of_messages_long_gone_do_not_make_a_share_above_one() -> None:
 )
 def test_a_probability_is_never_written_as_certainty(probability: float, text: str) -> None:
     assert percent(probability) == text
+
+
+def test_a_signal_read_back_from_a_record_fires_the_same_alarms() -> None:
+    seen = signal(spam=6.5, seen=9, hard_bounces=31, day_seen=74, bad_messages=("mw1.1",))
+
+    again = msgspec.json.decode(msgspec.json.encode(seen), type=SignalState)
+
+    assert list(alarms(seen, POLICY)) == list(alarms(again, POLICY))
+    assert len(list(alarms(again, POLICY))) == 2

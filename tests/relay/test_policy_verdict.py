@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -291,7 +292,7 @@ SHOWN = Hit("shortener", Action.ACCEPT, "URL", "links through a URL shortener")
 
 
 def test_a_certain_rule_refuses_whatever_the_score_and_the_history() -> None:
-    action, rule, reply = verdict_on(hits=(SHOWN, PARKED_BY_RULE, REFUSED), signal=replace(CALM, history=5000))
+    action, rule, reply = verdict_on(hits=(SHOWN, PARKED_BY_RULE, REFUSED), signal=msgspec.structs.replace(CALM, history=5000))
 
     assert (action, rule) == ("reject", "content_eicar")
     assert reply == (
