@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replaced
 
 from relay.envelope import Account
 from relay.events import Action, Hit
@@ -219,7 +219,7 @@ def test_refused_content_names_sender_rule_and_score() -> None:
 
 
 def test_a_known_senders_mail_is_held_where_a_strangers_is_refused() -> None:
-    known = replace(CALM, history=POLICY.known_after + 1)
+    known = replaced(CALM, history=POLICY.known_after + 1)
 
     assert verdict_on(score=0.999, signal=known)[:2] == ("hold", "content")
     assert verdict_on(score=0.999, signal=known, state=standing(Effect.WATCH, Standing.WATCH))[0] == "reject"
@@ -292,7 +292,7 @@ SHOWN = Hit("shortener", Action.ACCEPT, "URL", "links through a URL shortener")
 
 
 def test_a_certain_rule_refuses_whatever_the_score_and_the_history() -> None:
-    action, rule, reply = verdict_on(hits=(SHOWN, PARKED_BY_RULE, REFUSED), signal=msgspec.structs.replace(CALM, history=5000))
+    action, rule, reply = verdict_on(hits=(SHOWN, PARKED_BY_RULE, REFUSED), signal=replaced(CALM, history=5000))
 
     assert (action, rule) == ("reject", "content_eicar")
     assert reply == (
