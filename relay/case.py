@@ -13,7 +13,7 @@ from relay.content.checkers import NOT_CHECKED, Checked
 from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
-from relay.events import Action, Hit, Rcpt, TraceStep
+from relay.events import Action, Features, Hit, Rcpt, TraceStep
 from relay.feedback import wish_spans
 from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
@@ -27,6 +27,9 @@ from relay.settings import Policy
 from relay.spool.idempotency import Answered
 from relay.spool.store import Flags, SpooledMessage
 
+UNREAD = ContentResult(
+    score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
+)  # of what is refused whatever it says
 MAX_RECEIVED = 100  # RFC 5321 section 6.3: not below 100
 
 _HEADER_BYTES = 512 * 1024  # front/canonical.py lets no longer header in

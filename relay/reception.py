@@ -6,25 +6,20 @@ is given only after spool.store has returned.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from relay.admission import Gate
 from relay.case import (
-    MAX_RECEIVED,
+    UNREAD,
     Arrival,
     Case,
     answer_of,
     author_domain,
     domain_of,
     facts,
-    foreign_domain,
     header_of,
-    hops,
     identified,
-    loop_verdict,
-    pool_of,
-    reasons_of,
     spooled,
 )
 from relay.clock import Clock
@@ -37,18 +32,17 @@ from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
 from relay.delivery.signing.arc_keys import ArcKeys
 from relay.envelope import Account, Submission
-from relay.events import Action, Features, Hit, Reception, Rejection
+from relay.events import Action, Reception, Rejection
 from relay.feedback import FeedbackHeaders
 from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown
+from relay.judging import Judging
 from relay.metrics import Metrics
-from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
-from relay.policy.decision import Decision, Proposal, Standing, State
-from relay.policy.group import Newcomers
+from relay.policy.certain import Certain
+from relay.policy.decision import Decision, Proposal, State
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
-from relay.policy.signals import Signals, SignalState
-from relay.policy.verdict import Inputs, judge, version_of
+from relay.policy.signals import Signals
 from relay.reply import DISK_FULL, Reply, TransientError
 from relay.settings import Settings
 from relay.spool.journal import Journal
@@ -63,10 +57,6 @@ _messages = logging.getLogger("mailweir.messages")  # silent unless log.messages
 
 _PIECE_BYTES = 64 * 1024  # read in between others' mail
 _TRY_LATER = Reply(451, "4.3.0", "internal error, try again later")
-_REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
-_UNREAD = ContentResult(
-    score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
-)
 
 
 class Receiver:
@@ -97,14 +87,14 @@ class Receiver:
         metrics: Metrics,
     ) -> None:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
-        self._content, self._courier, self._gate, self._signals = content, courier, gate, signals
-        self._state_of, self._decide, self._signers = state_of, decide, signers
-        self._arc, self._certain, self._words, self._checkers = arc, certain, words, checkers
+        self._content, self._courier, self._gate = content, courier, gate
+        self._decide, self._signers, self._arc = decide, signers, arc
+        self._words, self._checkers = words, checkers
         self._lockdown, self._reference_key, self._metrics = lockdown, reference_key, metrics
         self._return_domain_of = return_domain_of
         self._feedback = feedback
         self._unnamed = UnnamedMail(settings, journal, metrics)
-        self._newcomers = Newcomers(signals, state_of, settings.policy)
+        self._judging = Judging(settings.policy, gate, signals, certain, state_of, on_counted=self._unnamed.note)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
     def take_up(self, settings: Settings) -> None:
@@ -112,7 +102,7 @@ class Receiver:
         self._settings = settings
         self._feedback.take_up(settings)
         self._unnamed.take_up(settings)
-        self._newcomers.take_up(settings.policy)
+        self._judging.take_up(settings.policy)
         self._lockdown.take_up(settings)
         self._gate.take_up(settings.limits)
 
@@ -149,9 +139,9 @@ class Receiver:
             await asyncio.wait(self._concluding, timeout=seconds)
 
     async def _conclude(self, arrival: Arrival) -> Reply:
-        # No await between here and the end of _judge and the hand-over to the spool: a hold that another message of
+        # No await between here and the end of judge and the hand-over to the spool: a hold that another message of
         # the sender causes meanwhile either is seen here, or parks this one by its later commit.
-        case = self._judge(arrival)
+        case = self._judging.judge(arrival, self._clock.now())
         if self._settings.content.keep_words:
             self._words.note(arrival.message_id, arrival.began, arrival.result.learned)
         try:
@@ -173,9 +163,8 @@ class Receiver:
         self, identity: Identity, submission: Submission, content: bytes, message_id: str, taking: Taking
     ) -> ContentResult:
         sender = identity.sender
-        standing = self._state_of(sender.key).standing
-        if not taking.use.is_allowed or submission.account.is_suspended or standing in _REFUSING:
-            return _UNREAD  # refused whatever it says: a flood costs no content work
+        if self._judging.refuses_unread(submission.account, sender, taking):
+            return UNREAD  # a flood costs no content work
         self._lockdown.prefetch(domain_of(submission.mail_from))  # DNS answers while the content is read
         large = submission.large
         if large is not None:
@@ -204,7 +193,7 @@ class Receiver:
         return result
 
     async def _asked(self, submission: Submission, content: bytes, result: ContentResult) -> Checked:
-        if result is _UNREAD:
+        if result is UNREAD:
             return NOT_CHECKED
         domains = result.features.link_domains
         if submission.large is None:
@@ -214,63 +203,10 @@ class Receiver:
             return await self._checkers.check(stored.pieces(size=_PIECE_BYTES), place.length, domains)
 
     async def _checked(self, sender: SenderId, submission: Submission, result: ContentResult) -> LockdownResult:
-        if result is _UNREAD:
+        if result is UNREAD:
             return NOT_ASKED
         domains = domain_of(submission.mail_from), author_domain(result)
         return await self._lockdown.check(domains, sender.account, sender.key)
-
-    def _judge(self, arrival: Arrival) -> Case:
-        submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
-        now, policy = self._clock.now(), self._settings.policy
-        count, state = hops(arrival), self._state_of(sender.key)
-        group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
-        weighed = self._weighed(arrival, state, now)
-        signal = self._observed(arrival, now.timestamp(), group, weighed.hits, is_loop=count >= MAX_RECEIVED)
-        inputs = Inputs(
-            sender=sender,
-            account=submission.account,
-            state=state,
-            limit=arrival.taking.use,
-            signal=signal,
-            score=result.score,
-            error=result.error,
-            reasons=reasons_of(result, weighed.hits),
-            hits=weighed.hits,
-            unchecked=arrival.checked.unchecked,
-            model=result.model,
-            lockdown=arrival.lockdown,
-            foreign_domain=foreign_domain(arrival),
-            group=self._newcomers.group(group, signal, now.timestamp()),
-        )
-        is_loop = count >= MAX_RECEIVED
-        verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
-        pool = pool_of(arrival, inputs, policy, now)
-        return Case(arrival, inputs, verdict, version_of(policy), pool, weighed.campaign.nearly)
-
-    def _weighed(self, arrival: Arrival, state: State, now: datetime) -> Weighed:
-        result, sender, now_unix = arrival.result, arrival.identity.sender.key, now.timestamp()
-        # what strangers send through forwarders is the same for good reasons
-        fingerprint = "" if arrival.identity.is_forwarded else result.fingerprint
-        forgiven_at = state.reinstated_at if state.is_reinstated(now) else None
-        # seldom are there hits; the rest need not be looked up
-        is_new = bool(result.hits) and forgiven_at is None and self._signals.is_newcomer(sender, now_unix)
-        whose = Whose(sender, is_new, forgiven_at.timestamp() if forgiven_at else 0.0)
-        text = Text(fingerprint, result.features.text_words)
-        return self._certain.complete([*result.hits, *arrival.checked.hits], text, whose, now_unix)
-
-    def _observed(
-        self, arrival: Arrival, now_unix: float, group: str, hits: Sequence[Hit], *, is_loop: bool
-    ) -> SignalState:
-        policy, sender, result = self._settings.policy, arrival.identity.sender.key, arrival.result
-        # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
-        # loop one spam by many
-        if result is _UNREAD or is_loop or not arrival.lockdown.is_passed:
-            known = self._signals.state(sender, now_unix, policy)
-            return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
-        self._unnamed.note(arrival.submission.account, arrival.identity, now_unix)
-        recipients = len(arrival.submission.recipients)
-        score = 1.0 if heaviest(hits, Action.REJECT) else result.score  # certain, whatever the model says
-        return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group)
 
     async def _keep(self, case: Case, decision: Decision | None) -> Reply:
         submission, verdict = case.arrival.submission, case.verdict
@@ -305,7 +241,7 @@ class Receiver:
         if is_held:
             self._metrics.held.labels(verdict.rule).inc()
             _log.info("held message=%s sender=%s rule=%s score=%s", *case.brief)
-        elif not self._newcomers.is_parked(case.inputs.sender.key, case.inputs.group, self._clock.now()):
+        elif not self._judging.is_parked(case, self._clock.now()):
             self._send(recipients, case)
         return verdict.reply
 
@@ -321,7 +257,7 @@ class Receiver:
 
     def _refuse(self, case: Case) -> Reply:
         reply = case.verdict.reply
-        self._gate.give_back(case.arrival.taking, is_abuse=case.verdict.rule.startswith("content"))
+        self._judging.give_back(case)
         self._journal.append(
             Rejection(
                 **self._journal.stamp(),

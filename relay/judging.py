@@ -1,0 +1,113 @@
+"""From what was found in a message to its verdict: the one order of steps, for the relay's doors and for the simulator.
+
+Counts move here (signals, certain rules, what a refusal gives back). Nothing awaits, asks a clock or touches the disk.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from relay.admission import Gate
+from relay.case import MAX_RECEIVED, UNREAD, Arrival, Case, foreign_domain, hops, loop_verdict, pool_of, reasons_of
+from relay.envelope import Account
+from relay.events import Action, Hit
+from relay.front.identity import Identity
+from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
+from relay.policy.decision import Standing, State
+from relay.policy.group import Newcomers
+from relay.policy.ledger import Taking
+from relay.policy.signals import Signals, SignalState
+from relay.policy.verdict import Inputs, judge, version_of
+from relay.settings import Policy
+from relay.tree import SenderId
+
+_REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
+
+
+class Judging:
+    """The policy of one relay, composed."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        gate: Gate,
+        signals: Signals,
+        certain: Certain,
+        state_of: Callable[[str], State],
+        *,
+        on_counted: Callable[[Account, Identity, float], None],
+    ) -> None:
+        """`on_counted` hears of each message that counts for its sender."""
+        self._policy, self._gate, self._signals, self._certain = policy, gate, signals, certain
+        self._state_of, self._on_counted = state_of, on_counted
+        self._newcomers = Newcomers(signals, state_of, policy)
+
+    def take_up(self, policy: Policy) -> None:
+        """Judge by other lines from the next verdict on."""
+        self._policy = policy
+        self._newcomers.take_up(policy)
+
+    def refuses_unread(self, account: Account, sender: SenderId, taking: Taking) -> bool:
+        """Tell whether a message is refused whatever it says, so that nobody need read it."""
+        return not taking.use.is_allowed or account.is_suspended or self._state_of(sender.key).standing in _REFUSING
+
+    def judge(self, arrival: Arrival, now: datetime) -> Case:
+        """Count a message in and judge it."""
+        submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
+        policy = self._policy
+        count, state = hops(arrival), self._state_of(sender.key)
+        group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
+        weighed = self._weighed(arrival, state, now)
+        signal = self._observed(arrival, now.timestamp(), group, weighed.hits, is_loop=count >= MAX_RECEIVED)
+        inputs = Inputs(
+            sender=sender,
+            account=submission.account,
+            state=state,
+            limit=arrival.taking.use,
+            signal=signal,
+            score=result.score,
+            error=result.error,
+            reasons=reasons_of(result, weighed.hits),
+            hits=weighed.hits,
+            unchecked=arrival.checked.unchecked,
+            model=result.model,
+            lockdown=arrival.lockdown,
+            foreign_domain=foreign_domain(arrival),
+            group=self._newcomers.group(group, signal, now.timestamp()),
+        )
+        is_loop = count >= MAX_RECEIVED
+        verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
+        pool = pool_of(arrival, inputs, policy, now)
+        return Case(arrival, inputs, verdict, version_of(policy), pool, weighed.campaign.nearly)
+
+    def is_parked(self, case: Case, now: datetime) -> bool:
+        """Tell whether a hold has come since the verdict: it has parked the message by its later commit."""
+        return self._newcomers.is_parked(case.inputs.sender.key, case.inputs.group, now)
+
+    def give_back(self, case: Case) -> None:
+        """Return what a refused message took from its limits."""
+        self._gate.give_back(case.arrival.taking, is_abuse=case.verdict.rule.startswith("content"))
+
+    def _weighed(self, arrival: Arrival, state: State, now: datetime) -> Weighed:
+        result, sender, now_unix = arrival.result, arrival.identity.sender.key, now.timestamp()
+        # what strangers send through forwarders is the same for good reasons
+        fingerprint = "" if arrival.identity.is_forwarded else result.fingerprint
+        forgiven_at = state.reinstated_at if state.is_reinstated(now) else None
+        # seldom are there hits; the rest need not be looked up
+        is_new = bool(result.hits) and forgiven_at is None and self._signals.is_newcomer(sender, now_unix)
+        whose = Whose(sender, is_new, forgiven_at.timestamp() if forgiven_at else 0.0)
+        text = Text(fingerprint, result.features.text_words)
+        return self._certain.complete([*result.hits, *arrival.checked.hits], text, whose, now_unix)
+
+    def _observed(
+        self, arrival: Arrival, now_unix: float, group: str, hits: Sequence[Hit], *, is_loop: bool
+    ) -> SignalState:
+        policy, sender, result = self._policy, arrival.identity.sender.key, arrival.result
+        # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
+        # loop one spam by many
+        if result is UNREAD or is_loop or not arrival.lockdown.is_passed:
+            known = self._signals.state(sender, now_unix, policy)
+            return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
+        self._on_counted(arrival.submission.account, arrival.identity, now_unix)
+        recipients = len(arrival.submission.recipients)
+        score = 1.0 if heaviest(hits, Action.REJECT) else result.score  # certain, whatever the model says
+        return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group)
