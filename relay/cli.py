@@ -47,6 +47,7 @@ SUMMARIES = {
     "shaping": "Rules on what providers reply: validate.",
     "spool": "The queue on disk: check, list, show, export.",
     "lockdown": "Domain owners' TXT records: check one, write one.",
+    "audit": "Who did what: list it, and verify that no row was changed or taken out.",
     "why": "Say why a decision, message or sender stands as it does.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",

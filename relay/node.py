@@ -14,6 +14,8 @@ from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
 from relay.control import tokens
 from relay.control.api import House, build_app, serve
+from relay.control.audit_desk import AuditDesk
+from relay.control.audit_routes import AuditRoutes
 from relay.control.errors import Invalid
 from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
@@ -149,7 +151,11 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             parts.status, parts.metrics.render, parts.troubles, lambda dry_run: reloader.reload(dry_run=dry_run)
         ),
         tokens=tokens.load(parts.core.settings.dir),
-        more=[*DomainRoutes(parts.domains).table(), *LabelRoutes(parts.commands.labels, parts.models).table()],
+        more=[
+            *DomainRoutes(parts.domains).table(),
+            *LabelRoutes(parts.commands.labels, parts.models).table(),
+            *AuditRoutes(AuditDesk(parts.core.state)).table(),
+        ],
     )
     try:
         async with serve(app, host, port):

@@ -1,14 +1,17 @@
-"""The audit log: who did what, each row chained to the one before it, so that a changed or missing row shows."""
+"""The audit log: who did what, each row chained to the one before it, so that a changed or missing row shows.
+
+A chain cannot show that its end was cut off: who kept a head (node, number and digest of the last row) can tell.
+"""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import Connection, Row, insert, select
 
 from relay.control import schema
-from relay.control.views import AuditDetail, AuditEntry
+from relay.control.audit_views import AuditDetail, AuditEntry, AuditHead
 from relay.tree import Principal
 
 
@@ -50,14 +53,29 @@ def newest(connection: Connection, limit: int, node: str | None = None) -> list[
     return [_entry(row) for row in connection.execute(ordered.limit(limit))]
 
 
-def first_broken(entries: Iterable[AuditEntry]) -> AuditEntry | None:
-    """Find the first row of one node, given from its first in order, that does not fit the row before it."""
-    digest = ""
-    for sequence, entry in enumerate(entries, 1):
+def first_broken(entries: Iterable[AuditEntry], after: AuditHead | None = None) -> AuditEntry | None:
+    """Find the first row of one node, given in order from the one behind `after`, that does not fit the row before."""
+    sequence, digest = (after.sequence, after.digest) if after else (0, "")
+    for entry in entries:
+        sequence += 1
         if entry.sequence != sequence or entry.digest != _sealed(entry, digest).digest:
             return entry
         digest = entry.digest
     return None
+
+
+def heads(connection: Connection) -> list[AuditHead]:
+    """The last row of each node."""
+    names = connection.execute(select(schema.audit.c.node).distinct().order_by(schema.audit.c.node)).scalars()
+    last = (newest(connection, 1, name)[0] for name in names.all())
+    return [AuditHead(node=row.node, sequence=row.sequence, digest=row.digest) for row in last]
+
+
+def following(connection: Connection, node: str, after: int, limit: int) -> Sequence[AuditEntry]:
+    """A node's rows behind number `after`, in order."""
+    table = schema.audit
+    wanted = select(table).where(table.c.node == node, table.c.sequence > after)
+    return [_entry(row) for row in connection.execute(wanted.order_by(table.c.sequence).limit(limit))]
 
 
 def _sealed(entry: AuditEntry, before: str) -> AuditEntry:

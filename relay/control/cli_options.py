@@ -12,7 +12,7 @@ from relay.cli import Context
 if TYPE_CHECKING:
     from relay.control.account_views import Secret
     from relay.control.client import ControlClient
-    from relay.control.domain_calls import DomainCalls
+    from relay.control.desk_calls import DeskCalls
 
 _T = TypeVar("_T")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -43,7 +43,7 @@ def ask(context: Context, question: "Callable[[ControlClient], _T]") -> _T:
         return question(relay)
 
 
-def ask_desk(context: Context, question: "Callable[[DomainCalls], _T]") -> _T:
+def ask_desk(context: Context, question: "Callable[[DeskCalls], _T]") -> _T:
     """Ask the running relay, or its state when none runs."""
     from relay.control.local import at_the_desk
 

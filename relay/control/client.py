@@ -13,12 +13,11 @@ import httpx2
 import msgspec
 
 from relay.control.account_calls import quoted
+from relay.control.desk_calls import DeskCalls
 from relay.control.destination_calls import DestinationCalls
-from relay.control.domain_calls import DomainCalls
 from relay.control.label_calls import LabelCalls
 from relay.control.queue_calls import QueueCalls
 from relay.control.views import (
-    AuditEntry,
     ConfirmOrder,
     DecisionView,
     DropOrder,
@@ -54,7 +53,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DomainCalls, QueueCalls, LabelCalls):
+class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(
@@ -145,9 +144,6 @@ class ControlClient(DestinationCalls, DomainCalls, QueueCalls, LabelCalls):
     def reload(self, order: ReloadOrder) -> Reloaded:
         """Have the settings file read anew. Raises ControlError with what is wrong in it."""
         return self._post("/v1/reload", order, Reloaded)
-
-    def audit(self, limit: int = 200) -> list[AuditEntry]:
-        return self._get("/v1/audit", list[AuditEntry], {"limit": str(limit)})
 
     def outcome(self, outcome: Outcome) -> None:
         self._post("/v1/outcomes", outcome, dict[str, Any])

@@ -10,7 +10,7 @@ import httpx2
 from relay.clock import SystemClock
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, answer_of
 from relay.control.database import default_url
-from relay.control.domain_calls import DomainCalls
+from relay.control.desk_calls import DeskCalls
 from relay.control.lock import AlreadyRunning, acquire
 from relay.settings import Settings
 from relay.tree import Principal, Role
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 _FOLDER_OWNER = Principal("cli", Role.ADMIN)
 
 
-def at_the_desk(settings: Settings, action: Callable[[DomainCalls], _T]) -> _T:
+def at_the_desk(settings: Settings, action: Callable[[DeskCalls], _T]) -> _T:
     """Do `action` through the running relay, or on its state when none runs. Raises ControlError, StateFailure."""
     try:
         with ControlClient.of(settings) as client:
@@ -37,7 +37,7 @@ def at_the_desk(settings: Settings, action: Callable[[DomainCalls], _T]) -> _T:
             raise ControlError(error.status, f"{running} - but {error}") from None
 
 
-class _LocalDesk(DomainCalls):
+class _LocalDesk(DeskCalls):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
@@ -56,6 +56,8 @@ class _LocalDesk(DomainCalls):
         self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None
     ) -> httpx2.Response:
         from relay.control.api import build_desk
+        from relay.control.audit_desk import AuditDesk
+        from relay.control.audit_routes import AuditRoutes
         from relay.control.desk import Desk
         from relay.control.state import State
         from relay.domains.routes import DomainRoutes
@@ -65,7 +67,11 @@ class _LocalDesk(DomainCalls):
         state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
         try:
             domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
-            app = build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, domains.table())
+            app = build_desk(
+                Desk(state, clock, self._in_spool),
+                _FOLDER_OWNER,
+                [*AuditRoutes(AuditDesk(state)).table(), *domains.table()],
+            )
             transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
                 return await client.request(method, path, params=query, content=body)

@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from relay.clock import Clock
 from relay.control import audit, rows, verp_keys
 from relay.control.audit import Act
+from relay.control.audit_views import AuditEntry, AuditHead
 from relay.control.database import Database
 from relay.control.logins import Logins
 from relay.control.outgoing import Outgoing
 from relay.control.standings import Standings
 from relay.control.suppressions import SuppressionList
-from relay.control.views import AuditEntry
 from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
 from relay.policy import decision
@@ -118,6 +118,12 @@ class State(Logins):
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:
         return await self._database.run(lambda connection: audit.newest(connection, limit))
+
+    async def audit_heads(self) -> list[AuditHead]:
+        return await self._database.run(audit.heads)
+
+    async def audit_following(self, node: str, after: int, limit: int) -> Sequence[AuditEntry]:
+        return await self._database.run(lambda connection: audit.following(connection, node, after, limit))
 
     async def verp_keys(self, rotate_after: timedelta) -> list[Key]:
         """The keys of return paths; a new one takes over when the youngest is older than that. Raises StateFailure."""

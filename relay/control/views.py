@@ -11,9 +11,9 @@ from relay.control.account_views import NewAccount as NewAccount
 from relay.control.account_views import NewCredential as NewCredential
 from relay.control.account_views import NewNetwork as NewNetwork
 from relay.control.account_views import Secret as Secret
+from relay.control.audit_views import AuditDetail as AuditDetail
+from relay.control.audit_views import AuditEntry as AuditEntry
 from relay.policy.decision import Effect, Evidence
-
-AuditDetail = dict[str, str | int | float | bool | None]
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,18 +183,3 @@ class DropOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     message_ids: list[str]
     reason: str = "dropped by hand"
     dry_run: bool = False
-
-
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the audit log. `digest` is SHA-256 over the digest of the node's row before it and all of this one."""
-
-    node: str
-    sequence: int
-    logged_at: datetime
-    principal: str
-    role: str
-    command: str
-    account: str
-    target: str
-    detail: AuditDetail = {}
-    digest: str = ""

@@ -1,0 +1,53 @@
+"""Questions about the audit log's chain, asked part by part so that no commit waits long."""
+
+from relay.control import audit
+from relay.control.access import require, require_whole_tree
+from relay.control.audit_views import AuditEntry, AuditHead, ChainPart
+from relay.control.state import State
+from relay.tree import Principal, Role
+
+PART_ROWS = 5_000  # some 0.1 s on the state's thread
+
+
+class AuditDesk:
+    """Reads only; every method takes its Principal first."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def heads(self, principal: Principal) -> list[AuditHead]:
+        """The last row of each node's chain."""
+        _check(principal)
+        return await self._state.audit_heads()
+
+    async def part(self, principal: Principal, after: AuditHead, wanted: str = "") -> ChainPart:
+        """Check the rows of a node behind `after` (sequence 0: from its first). `wanted`: a digest to look for."""
+        _check(principal)
+        rows = await self._state.audit_following(after.node, after.sequence, PART_ROWS)
+        broken = audit.first_broken(rows, after)
+        sound = rows if broken is None else rows[: rows.index(broken)]
+        reached = _head(sound[-1]) if sound else after if after.sequence else None
+        return ChainPart(
+            rows=len(sound),
+            reached=reached,
+            broken=broken,
+            why=_why(broken, reached.sequence if reached else 0) if broken else "",
+            has_more=broken is None and len(rows) == PART_ROWS,
+            met=any(row.digest == wanted for row in sound),
+        )
+
+
+def _check(principal: Principal) -> None:
+    require(principal, Role.ABUSE)
+    require_whole_tree(principal, "verify its audit log")
+
+
+def _head(row: AuditEntry) -> AuditHead:
+    return AuditHead(node=row.node, sequence=row.sequence, digest=row.digest)
+
+
+def _why(broken: AuditEntry, before: int) -> str:
+    if broken.sequence == before + 1:
+        return "it was changed, or is not the row that stood here"
+    gap = f"row {before + 1} is" if broken.sequence == before + 2 else f"rows {before + 1} to {broken.sequence - 1} are"
+    return f"{gap} missing before it"

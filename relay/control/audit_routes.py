@@ -1,0 +1,33 @@
+"""The routes of the control API for the audit log's chain."""
+
+from starlette.requests import Request
+
+from relay.control.audit_desk import AuditDesk
+from relay.control.audit_views import AuditHead
+from relay.control.errors import Invalid
+from relay.control.requests import Routes
+from relay.tree import Principal
+
+
+class AuditRoutes:
+    """One method per route: request in, typed answer out."""
+
+    def __init__(self, desk: AuditDesk) -> None:
+        self._desk = desk
+
+    def table(self) -> Routes:
+        return [
+            ("GET", "/v1/audit/heads", self.heads, 200),
+            ("GET", "/v1/audit/chain", self.chain, 200),
+        ]
+
+    async def heads(self, principal: Principal, request: Request) -> object:
+        return await self._desk.heads(principal)
+
+    async def chain(self, principal: Principal, request: Request) -> object:
+        query = request.query_params
+        after = query.get("after", "0")
+        if not after.isascii() or not after.isdigit():
+            raise Invalid(f"after = {after!r}: give the number of a row, 0 for the beginning")
+        head = AuditHead(node=query.get("node", ""), sequence=int(after), digest=query.get("digest", ""))
+        return await self._desk.part(principal, head, query.get("wanted", ""))

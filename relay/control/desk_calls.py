@@ -1,0 +1,8 @@
+"""The calls that need the state only: the running relay answers them, or the command line by itself without one."""
+
+from relay.control.audit_calls import AuditCalls
+from relay.control.domain_calls import DomainCalls
+
+
+class DeskCalls(DomainCalls, AuditCalls):
+    """What `at_the_desk` hands to its action."""
