@@ -13,6 +13,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 
+from relay.control.account_calls import quoted
 from relay.control.client import base_url
 from relay.settings import Settings
 
@@ -89,6 +90,10 @@ class QueryClient:
     def complaint(self, **complaint: str) -> dict[str, Any]:
         """Report a complaint: message_id or sender, recipient, provider, feedback_type."""
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", "/v1/complaints", complaint)))
+
+    def run_job(self, name: str) -> dict[str, Any]:
+        """Have a job run now and wait for its end: job, error ("" when it went well), detail."""
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/jobs/{quoted(name)}/run")))
 
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
         content = None if body is None else msgspec.json.encode(body)

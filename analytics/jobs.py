@@ -1,5 +1,7 @@
 """The jobs that run by themselves, and what is known of their runs. APScheduler keeps them in memory; what must survive
-a restart, the last success, stands in the table `job`: what is overdue then runs at once.
+a restart, the last success, stands in the table `job`: what is overdue then runs at once, and once.
+
+A job that fails is repeated with growing waits, and from its second failure in a row on an alarm says so, daily.
 """
 
 import logging
@@ -8,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -15,19 +18,35 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.clock import Clock
+from relay.policy.decision import Evidence
 
 _log = logging.getLogger("mailweir.jobs")
 
 # Idle runs of a job that runs twice a second are not worth a row each.
 _IDLE_RECORD_SECONDS = 15.0
 
+# After a failure a job waits at most this long, or its own period where that is shorter; quick jobs a minute.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 60.0, 3_600.0
+_ALARM_FROM = 2  # failures in a row: a single one is a restarting relay
+_ALARM_EVERY = timedelta(days=1)
+
 _JOB = """
-INSERT OR REPLACE INTO job
-SELECT $job, $started_at, $seconds, $status, $error,
-       CASE $status WHEN 'ok' THEN $started_at ELSE (SELECT last_success_at FROM job WHERE job = $job) END,
-       $next_run_at
+INSERT OR REPLACE INTO job BY NAME
+SELECT $job AS job,
+       $started_at AS last_started_at,
+       $seconds AS last_seconds,
+       $status AS last_status,
+       $error AS last_error,
+       CASE $status WHEN 'ok' THEN $started_at ELSE (SELECT last_success_at FROM job WHERE job = $job) END
+           AS last_success_at,
+       $next_run_at AS next_run_at,
+       $failures AS failures,
+       $every_seconds AS every_seconds
 """
+_KNOWN = "SELECT job, last_success_at, failures FROM job"
 _JOB_RUN = "INSERT INTO job_run VALUES ($job, $started_at, $seconds, $status, $error, $detail)"
+
+RaiseAlarm = Callable[[str, str, Evidence], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +59,31 @@ class Job:
     jitter_seconds: float = 0.0
 
 
-class Jobs:
-    """Runs jobs until closed; a job never runs twice at the same time, and missed runs are caught up once."""
+class NoSuchJob(Exception):
+    """There is no job of this name; the text names those there are."""
 
-    def __init__(self, warehouse: Warehouse, clock: Clock, jobs: Sequence[Job]) -> None:
+
+class JobRuns(Exception):
+    """The job runs at this moment."""
+
+
+class Jobs:
+    """Runs jobs until closed; a job never runs twice at the same time, and missed runs are caught up once.
+
+    `raise_alarm` takes condition, text and evidence.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, clock: Clock, jobs: Sequence[Job], raise_alarm: RaiseAlarm | None = None
+    ) -> None:
         self._warehouse, self._clock, self._jobs = warehouse, clock, jobs
+        self._raise_alarm = raise_alarm
         self._recorded: dict[str, float] = {}
-        self._idle = threading.Condition()  # guards the two below
-        self._running, self._is_closed = 0, False
+        self._alarmed: dict[str, datetime] = {}
+        self._idle = threading.Condition()  # guards the three below
+        self._running: set[str] = set()
+        self._is_closed = False
+        self._failures = {row["job"]: row["failures"] for row in self._known()}
         # Its warnings say that a run was skipped because the last one still runs: here the plan, not a fault.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
@@ -55,7 +91,7 @@ class Jobs:
         )
 
     def start(self) -> None:
-        last = self._last_successes()
+        last = {row["job"]: row["last_success_at"] for row in self._known()}
         for job in self._jobs:
             self._scheduler.add_job(
                 self.run,
@@ -76,22 +112,44 @@ class Jobs:
             self._scheduler.shutdown(wait=False)
         with self._idle:
             self._is_closed = True
-            self._idle.wait_for(lambda: self._running == 0)
+            self._idle.wait_for(lambda: not self._running)
 
     def run(self, job: Job) -> None:
-        """Run a job now and record how it went; it may fail, the schedule goes on. Does nothing once closed."""
+        """Run a job now and record how it went; it may fail, the schedule goes on.
+
+        Does nothing once closed, or while the job runs because somebody asked for it.
+        """
+        if self._may_begin(job.name):
+            self._run_alone(job)
+
+    def run_now(self, name: str) -> tuple[str, str]:
+        """Run a job because somebody asks; return its error, "" for none, and what it did.
+
+        Raises NoSuchJob; JobRuns while it runs, or when all is being stopped.
+        """
+        job = next((job for job in self._jobs if job.name == name), None)
+        if job is None:
+            raise NoSuchJob(f"there is no job {name!r}; there are: {', '.join(sorted(one.name for one in self._jobs))}")
+        if not self._may_begin(name):
+            raise JobRuns(f"job {name} runs at this moment; `mailweir jobs ls` says when it is done")
+        return self._run_alone(job)
+
+    def _may_begin(self, name: str) -> bool:
         with self._idle:
-            if self._is_closed:
-                return
-            self._running += 1
+            if self._is_closed or name in self._running:
+                return False
+            self._running.add(name)
+            return True
+
+    def _run_alone(self, job: Job) -> tuple[str, str]:
         try:
-            self._run(job)
+            return self._run(job)
         finally:
             with self._idle:
-                self._running -= 1
+                self._running.discard(job.name)
                 self._idle.notify_all()
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> tuple[str, str]:
         started_at, began = self._clock.now(), time.perf_counter()
         error = detail = ""
         try:
@@ -100,7 +158,26 @@ class Jobs:
             error = str(failure) or type(failure).__name__
             known = type(failure).__module__.startswith(("analytics", "relay"))
             _log.error("job failed job=%s error=%s", job.name, error, exc_info=None if known else failure)
+        self._follow_up(job, error)
         self._record(job, started_at, time.perf_counter() - began, error, detail)
+        return error, detail
+
+    def _follow_up(self, job: Job, error: str) -> None:
+        """After a failure: again soon, and an alarm when it is not the first."""
+        if not error:
+            self._failures[job.name] = 0
+            self._alarmed.pop(job.name, None)
+            return
+        failures = self._failures[job.name] = self._failures.get(job.name, 0) + 1
+        now = self._clock.now()
+        if self._scheduler.get_job(job.name):
+            again_at = now + timedelta(seconds=retry_seconds(job.every_seconds, failures))
+            self._scheduler.modify_job(job.name, next_run_time=again_at)
+        last = self._alarmed.get(job.name)
+        if self._raise_alarm and failures >= _ALARM_FROM and (last is None or now - last >= _ALARM_EVERY):
+            self._alarmed[job.name] = now
+            text = f"job {job.name} failed {failures} times in a row: {error[:300]}"
+            self._raise_alarm("job_failed", text, {"job": job.name, "failures": failures})
 
     def _record(self, job: Job, started_at: datetime, seconds: float, error: str, detail: str) -> None:
         idle = not error and not detail
@@ -116,21 +193,37 @@ class Jobs:
             "status": "failed" if error else "ok",
             "error": error[:1000],
         }
-        next_run_at = scheduled.next_run_time if scheduled else None
+        plan = {
+            "next_run_at": scheduled.next_run_time if scheduled else None,
+            "failures": self._failures[job.name],
+            "every_seconds": job.every_seconds,
+        }
 
         def write(connection: Connection) -> None:
             with transaction(connection):
-                connection.execute(_JOB, run | {"next_run_at": next_run_at})
+                connection.execute(_JOB, run | plan)
                 if not idle:
                     connection.execute(_JOB_RUN, run | {"detail": detail[:1000]})
 
         self._warehouse.write(write).result()
 
-    def _last_successes(self) -> dict[str, datetime]:
-        rows = self._warehouse.table("SELECT job, last_success_at FROM job").to_pylist()
-        return {row["job"]: row["last_success_at"] for row in rows if row["last_success_at"]}
+    def _known(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._warehouse.table(_KNOWN).to_pylist()
+        return rows
 
     def _first_run(self, job: Job, last: datetime | None) -> datetime:
         now = self._clock.now()
         due = last + timedelta(seconds=job.every_seconds) if last else now
         return min(max(now, due), now + timedelta(seconds=job.every_seconds))
+
+
+def retry_seconds(every_seconds: float, failures: int) -> float:
+    """How long a job waits after so many failures in a row: doubling, to an hour; a quick job at most a minute.
+
+    >>> [retry_seconds(86_400, failures) for failures in (1, 2, 3, 9)]
+    [60.0, 120.0, 240.0, 3600.0]
+    >>> [retry_seconds(0.5, failures) for failures in (1, 2, 9)]
+    [0.5, 1.0, 60.0]
+    """
+    longest = min(max(every_seconds, _FIRST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+    return float(min(min(every_seconds, _FIRST_WAIT_SECONDS) * 2 ** min(failures - 1, 30), longest))

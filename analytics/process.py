@@ -24,6 +24,8 @@ from relay.clock import Clock, SystemClock
 from relay.control import tokens
 from relay.control.client import ControlClient
 from relay.control.serving import serve
+from relay.events import AlarmRaised
+from relay.policy.decision import Evidence
 from relay.ports import taken
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
@@ -75,9 +77,13 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         def behind() -> int:
             return len(folder.closed())
 
-        api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind)
+        def raise_alarm(condition: str, text: str, evidence: Evidence) -> None:
+            alarm = AlarmRaised(**journal.stamp(), condition=condition, account="", text=text, evidence=evidence)
+            journal.append(alarm)
+
+        jobs = Jobs(warehouse, clock, _jobs(settings, warehouse, ingest, journal, clock), raise_alarm)
+        api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind, jobs.run_now)
         stack.callback(api.close)
-        jobs = Jobs(warehouse, clock, _jobs(settings, warehouse, ingest, journal, clock))
         jobs.start()
         stack.callback(jobs.close)
         _log.info("started warehouse=%s behind_files=%d", warehouse.path, behind())

@@ -201,7 +201,8 @@ ORDER BY count(*) DESC, destination
 """
 
 _JOBS = """
-SELECT job, last_started_at, last_seconds, last_status, last_error, next_run_at
+SELECT job, last_started_at, last_seconds, last_status, last_error, next_run_at, last_success_at, failures,
+       every_seconds
 FROM job
 ORDER BY job
 """
@@ -238,12 +239,14 @@ GROUP BY ALL
 ORDER BY ALL
 """
 
-# Of each condition and account the last one.
+# Of each condition, account and (where one is meant) job the last one.
 _ALARMS = """
 SELECT logged_at, condition, account, text
 FROM alarm
 WHERE logged_at >= $since AND {scope}
-QUALIFY row_number() OVER (PARTITION BY condition, account ORDER BY logged_at DESC) = 1
+QUALIFY row_number() OVER (
+    PARTITION BY condition, account, evidence ->> '$.job', evidence ->> '$.address' ORDER BY logged_at DESC
+) = 1
 ORDER BY logged_at DESC
 LIMIT 100
 """

@@ -20,11 +20,12 @@ from starlette.routing import Route
 
 from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.complaints import Complaints, NewComplaint
+from analytics.jobs import JobRuns, NoSuchJob
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
 from relay.control.tokens import principal_of
-from relay.tree import Principal, Role
+from relay.tree import Principal, Role, Scope
 
 _log = logging.getLogger("mailweir.query")
 
@@ -47,7 +48,7 @@ class _Refused(Exception):
 
 
 class QueryApi:
-    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion."""
+    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion; `run_job` runs one now."""
 
     def __init__(
         self,
@@ -56,9 +57,10 @@ class QueryApi:
         clock: Clock,
         complaints: Complaints,
         behind: Callable[[], int],
+        run_job: Callable[[str], tuple[str, str]],
     ) -> None:
         self._warehouse, self._tokens, self._clock = warehouse, tokens, clock
-        self._complaints, self._behind = complaints, behind
+        self._complaints, self._behind, self._run_job = complaints, behind, run_job
         self._threads = ThreadPoolExecutor(_THREADS, "query")
 
     def app(self) -> Starlette:
@@ -69,6 +71,7 @@ class QueryApi:
                 Route("/q/{name}", self._guarded(self._named), methods=["POST"]),
                 Route("/sql", self._guarded(self._free), methods=["POST"]),
                 Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
+                Route("/v1/jobs/{name}/run", self._guarded(self._job), methods=["POST"]),
             ],
             exception_handlers={404: _missing, 405: _missing},
         )
@@ -101,6 +104,20 @@ class QueryApi:
             raise _Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
         new = await _body(request, NewComplaint)
         return _json(await self._in_thread(lambda: self._complaints.take(new)), 202)
+
+    async def _job(self, principal: Principal, request: Request) -> Response:
+        if not principal.role.includes(Role.OPERATOR) or principal.scope != Scope():
+            raise _Refused(403, f"{principal.id} may not run jobs: it needs {Role.OPERATOR} and the whole tree")
+        name = request.path_params["name"]
+        try:
+            # not in the threads of the questions: a job may take minutes
+            error, detail = await asyncio.to_thread(self._run_job, name)
+        except NoSuchJob as missing:
+            raise _Refused(404, str(missing)) from None
+        except JobRuns as busy:
+            raise _Refused(409, str(busy)) from None
+        _log.info("job run by hand job=%s principal=%s error=%s", name, principal.id, error)
+        return _json({"job": name, "error": error, "detail": detail})
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

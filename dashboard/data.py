@@ -52,7 +52,9 @@ COLUMNS = {
         "supersedes policy_version model superseded_by"
     ),
     "destinations": "destination delivered deferred bounced p95_seconds last_text",
-    "jobs": "job last_started_at last_seconds last_status last_error next_run_at",
+    "jobs": (
+        "job last_started_at last_seconds last_status last_error next_run_at last_success_at failures every_seconds"
+    ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
     "listings": "address zone status answer checked_at",

@@ -49,6 +49,7 @@ SUMMARIES = {
     "lockdown": "Domain owners' TXT records: check one, write one.",
     "audit": "Who did what: list it, and verify that no row was changed or taken out.",
     "why": "Say why a decision, message or sender stands as it does.",
+    "jobs": "What analytics does by itself: ls, run.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",
     "relay": "Run the relay alone.",

@@ -124,6 +124,7 @@ def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:
                     "last": ago(data.instant(row.last_started_at), now),
                     "took": seconds(row.last_seconds),
                     "next": _next(data.instant(row.next_run_at), now),
+                    "failures": int(row.failures or 0),
                     "error": _text(row.last_error),
                 }
                 for row in jobs.value.itertuples()
@@ -136,6 +137,7 @@ def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:
             "last": "Last run",
             "took": "Took",
             "next": "Next run",
+            "failures": st.column_config.NumberColumn("Failures in a row", format="localized"),
             "error": st.column_config.TextColumn("Error", width="large"),
         },
     )

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from analytics.jobs import Job, Jobs
+from analytics.jobs import Job, JobRuns, Jobs, NoSuchJob, retry_seconds
 from analytics.rollups import expire
-from relay.clock import SystemClock
+from relay.clock import SteppedClock, SystemClock
 from tests.analytics.conftest import Room
 from tests.analytics.records import START, Story
 from tests.builders import until
@@ -21,8 +21,8 @@ def state(room: Room, name: str) -> dict[str, object]:
 
 
 def remember(room: Room, name: str, last_success_at: datetime) -> None:
-    row = [name, last_success_at, 0, "ok", "", last_success_at, None]
-    room.warehouse.write(lambda c: c.execute("INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?)", row)).result()
+    row = [name, last_success_at, 0, "ok", "", last_success_at, None, 0, 60]
+    room.warehouse.write(lambda c: c.execute("INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)).result()
 
 
 def test_failure_is_recorded_and_the_schedule_goes_on(room: Room) -> None:
@@ -75,6 +75,107 @@ def test_overdue_job_runs_at_once_after_a_restart_and_another_waits(room: Room) 
     assert ran["new"].wait(10)
     jobs.close()
     assert not ran["fresh"].is_set()
+
+
+def test_failing_job_is_repeated_soon_and_not_after_its_period(room: Room) -> None:
+    runs: list[str] = []
+
+    def fail_twice() -> str:
+        runs.append("run")
+        if len(runs) <= 2:
+            raise OSError("no room")
+        return "did it"
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("quick", 0.1, fail_twice)])
+    jobs.start()
+    until(lambda: len(runs) >= 3, 10, lambda: "it was not repeated")
+    until(lambda: state(room, "quick")["last_status"] == "ok", 10, lambda: "it did not recover")
+    jobs.close()
+
+    assert state(room, "quick")["failures"] == 0
+    assert [retry_seconds(86_400, failures) for failures in (1, 2, 3, 20)] == [60, 120, 240, 3600]
+    assert [retry_seconds(0.5, failures) for failures in (1, 2, 20)] == [0.5, 1, 60]
+    assert retry_seconds(300, 4) == 300  # never rarer than its period
+
+
+def test_failure_of_a_nightly_job_moves_its_next_run_to_a_minute_from_now(room: Room) -> None:
+    failed = threading.Event()
+
+    def fail() -> str:
+        failed.set()
+        raise OSError("no room")
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("nightly", 86_400, fail)])
+    jobs.start()
+    assert failed.wait(10)
+    until(lambda: room.value("SELECT count(*) FROM job") == 1, 10, lambda: "it was not recorded")
+    jobs.close()
+
+    row = state(room, "nightly")
+    assert row["failures"] == 1
+    assert isinstance(row["next_run_at"], datetime)
+    assert row["next_run_at"] - CLOCK.now() < timedelta(seconds=61)
+
+
+def test_alarm_is_raised_from_the_second_failure_on_once_a_day(room: Room) -> None:
+    clock, alarms, broken = SteppedClock(START), [], [True]
+
+    def work() -> str:
+        if broken[0]:
+            raise OSError("no room")
+        return "did it"
+
+    job = Job("sweep", 3600, work)
+    jobs = Jobs(room.warehouse, clock, [job], lambda *alarm: alarms.append(alarm))
+    counts = []
+    for hours in (0, 1, 1, 1, 24):
+        clock.advance(hours * 3600)
+        jobs.run(job)
+        counts.append(len(alarms))
+    broken[0] = False
+    jobs.run(job)
+    broken[0] = True
+    jobs.run(job)
+
+    assert counts == [0, 1, 1, 1, 2]
+    assert len(alarms) == 2
+    assert alarms[0] == ("job_failed", "job sweep failed 2 times in a row: no room", {"job": "sweep", "failures": 2})
+
+
+def test_failures_in_a_row_survive_a_restart(room: Room) -> None:
+    def fail() -> str:
+        raise OSError("no room")
+
+    job = Job("sweep", 3600, fail)
+    Jobs(room.warehouse, CLOCK, [job]).run(job)
+    alarms: list[object] = []
+
+    Jobs(room.warehouse, CLOCK, [job], lambda *alarm: alarms.append(alarm)).run(job)
+
+    assert (state(room, "sweep")["failures"], len(alarms)) == (2, 1)
+
+
+def test_job_runs_when_somebody_asks_unless_it_runs_already(room: Room) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert may_end.wait(10)
+        return "done"
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("slow", 3600, slow)])
+    answers: list[tuple[str, str]] = []
+    asking = threading.Thread(target=lambda: answers.append(jobs.run_now("slow")))
+    asking.start()
+    assert begun.wait(10)
+    with pytest.raises(JobRuns, match="slow runs at this moment"):
+        jobs.run_now("slow")
+    may_end.set()
+    asking.join(10)
+
+    assert answers == [("", "done")]
+    with pytest.raises(NoSuchJob, match="there are: slow"):
+        jobs.run_now("fast")
 
 
 def test_idle_runs_leave_no_history(room: Room) -> None:

@@ -28,7 +28,9 @@ COLUMNS = {
     "sender_messages": "message_id received_at action rule score mail_from recipients subject script outcome text",
     "reputation": "computed_at score low high band n points_json",
     "destinations": "destination delivered deferred bounced p95_seconds last_text",
-    "jobs": "job last_started_at last_seconds last_status last_error next_run_at",
+    "jobs": (
+        "job last_started_at last_seconds last_status last_error next_run_at last_success_at failures every_seconds"
+    ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
     "listings": "address zone status answer checked_at",

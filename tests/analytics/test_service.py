@@ -188,6 +188,18 @@ def test_client_does_not_take_another_service_for_analytics() -> None:
             client.table("tiles")
 
 
+def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> None:
+    with service.client("admin") as client:
+        until(lambda: client.table("jobs").num_rows == 7, 10, lambda: "jobs did not run")
+        assert client.run_job("rollups") == {"job": "rollups", "error": "", "detail": ""}
+        with pytest.raises(QueryError, match="there is no job 'tea'") as missing:
+            client.run_job("tea")
+    with service.client("dashboard") as client, pytest.raises(QueryError, match="may not run jobs") as refused:
+        client.run_job("rollups")
+
+    assert (missing.value.status, refused.value.status) == (404, 403)
+
+
 def test_jobs_show_their_last_and_next_run(service: Service) -> None:
     with service.client("admin") as client:
         until(lambda: client.table("jobs").num_rows == 7, 10, lambda: "jobs did not run")
