@@ -50,6 +50,8 @@ SUMMARIES = {
     "audit": "Who did what: list it, and verify that no row was changed or taken out.",
     "why": "Say why a decision, message or sender stands as it does.",
     "jobs": "What analytics does by itself: ls, run.",
+    "report": "Mail from outside: say what bounces, complaints and reports are.",
+    "reply": "Replies of other servers: say what they mean.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",
     "relay": "Run the relay alone.",

@@ -60,6 +60,7 @@ class Outcome:
     rule: str
     is_hard: bool
     fix: str = ""
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,198 @@
+"""Bounces: from the status part where there is one, else from the text; then what was said, by the classifier.
+
+Must never take for a bounce what a person wrote, an answer by a machine, or a report that something was delivered.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from html import unescape
+
+from analytics.reports import returned
+from analytics.reports.letter import Letter
+from analytics.reports.lines import Found, is_recipient, read_lines
+from analytics.reports.phrases import phrases
+from analytics.reports.report import Action, BounceReport, Failure, Returned, SuccessReport
+from analytics.reports.status import Entry, read_status, status_in
+from analytics.reports.verdict import coarse, judge
+
+_TAG = re.compile(
+    r"<(?:style|script)\b.{0,20000}?</|<br\s*/?>|</(?:p|div|tr|h\d|li|td)>|<[^<>]{0,2000}>", re.IGNORECASE | re.DOTALL
+)
+_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"'@]{1,64}@[^\s<>()\[\]:;,\"'@]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a mail says in words, what it returns below, and From: and Subject: together."""
+
+    said: str
+    below: str
+    head: str
+
+
+def read_bounce(letter: Letter) -> BounceReport | SuccessReport | None:
+    """Return the bounce, or the report of success, that a mail is; None when it is neither."""
+    if letter.parameter("report-type") in ("feedback-report", "disposition-notification"):
+        return None
+    entries = read_status(letter)
+    text = _text(letter)
+    if entries and _is_report(letter):
+        return _by_status(letter, entries, text)
+    if not _may_be_bounce(letter, text):
+        return None
+    reader, found = _by_headers(letter, text)
+    if not found:
+        reader, found = read_lines(text.said, text.head)
+    about = returned.read_returned(letter, text.below)
+    if not found:
+        found = [Found(address, "", text.said) for address in _recipients_of(about)[:1]]
+        reader = "returned"
+    if not found and not about.message_id:
+        return None
+    failures = tuple(_failure_of(one, text, len(found) == 1) for one in _distinct(found, letter))
+    return BounceReport(failures, about, reader)
+
+
+def _is_report(letter: Letter) -> bool:
+    """A status part counts in a report, or in a mail that a machine sent; not in one that somebody forwarded."""
+    return letter.type == "multipart/report" or phrases("machine").search(letter.header("From")) is not None
+
+
+def _by_status(letter: Letter, entries: list[Entry], text: _Text) -> BounceReport | SuccessReport:
+    about = returned.read_returned(letter, text.below)
+    bad = [entry for entry in entries if _action_of(entry) in (Action.FAILED, Action.DELAYED)]
+    if not bad:
+        return SuccessReport(tuple(entry.original or entry.final for entry in entries), about)
+    _, lines = read_lines(text.said, text.head)
+    said = {one.address.lower(): one for one in lines}
+    failures = [_failure(_completed(entry, said, about, len(bad)), text, len(bad) == 1) for entry in bad]
+    return BounceReport(tuple(failures), about, "dsn")
+
+
+def _action_of(entry: Entry) -> Action:
+    if entry.action is not None and not (entry.action is Action.EXPANDED and entry.status.startswith("5")):
+        return entry.action
+    match entry.status[:1]:
+        case "2":
+            return Action.DELIVERED
+        case "4":
+            return Action.DELAYED
+        case _:
+            return Action.FAILED
+
+
+def _completed(entry: Entry, said: dict[str, Found], about: Returned, count: int) -> Entry:
+    """Fill in from the text, and from the returned message, what the fields left out."""
+    line = said.get(entry.final.lower()) or said.get(entry.original.lower())
+    if line is None and count == len(said) == 1:
+        line = next(iter(said.values()))
+    original, diagnostic = entry.original, entry.diagnostic
+    if line is not None:
+        original = original or line.original
+        if len(diagnostic) < 12 or not re.search(r"[^\W\d]{3}", diagnostic):
+            diagnostic = f"{diagnostic} {line.said}".strip()
+    if not entry.final or "@" not in entry.final:
+        candidates = _recipients_of(about)
+        if count == len(candidates) == 1:
+            original = original or candidates[0]
+    return replace(entry, original=original, diagnostic=diagnostic)
+
+
+def _failure(entry: Entry, text: _Text, is_alone: bool) -> Failure:
+    action = _action_of(entry)
+    recipient = entry.original if "@" in entry.original else entry.final or entry.original
+    outcome = judge(entry.diagnostic, entry.status, action is not Action.DELAYED)
+    if outcome.confidence < 0.9 and is_alone:
+        told = judge(text.said[:2_000], entry.status, action is not Action.DELAYED)
+        outcome = told if told.confidence > outcome.confidence else outcome
+    return Failure(
+        recipient=recipient,
+        final=entry.final if entry.final.lower() != recipient.lower() else "",
+        action=action,
+        status=status_in(entry.diagnostic) if entry.status[2:] in ("", "0.0") else entry.status,
+        diagnostic=" ".join(entry.diagnostic.split())[:1_000],
+        category=outcome.category,
+        coarse=coarse(outcome),
+        rule=outcome.rule,
+        confidence=outcome.confidence,
+        is_hard=outcome.is_hard and action is Action.FAILED,
+    )
+
+
+def _failure_of(found: Found, text: _Text, is_alone: bool) -> Failure:
+    is_late = phrases("delay").search(text.head) is not None or phrases("delay").search(text.said[:600]) is not None
+    entry = Entry(
+        final=found.address,
+        original=found.original,
+        action=Action.DELAYED if is_late else Action.FAILED,
+        status=status_in(found.said),
+        diagnostic=found.said,
+    )
+    return _failure(entry, text, is_alone)
+
+
+def _may_be_bounce(letter: Letter, text: _Text) -> bool:
+    """Two of three must hold, one of them what the text says: a machine sent it, the subject says so, the text does."""
+    sender, subject = letter.header("From") or "<>", letter.header("Subject")
+    if letter.header("List-Id") and not phrases("daemon").search(sender):
+        return False
+    if letter.header("Return-Path").strip() == "<>":
+        sender += " <>"
+    from_machine = phrases("machine").search(sender) is not None or letter.type == "multipart/report"
+    if not from_machine and not phrases("subject").search(subject):
+        return False
+    if letter.header("In-Reply-To") and not from_machine:
+        return False
+    if letter.header("X-Failed-Recipients"):
+        return True
+    return phrases("failed").search(text.said[:4_000]) is not None and (
+        from_machine or phrases("subject").search(subject) is not None
+    )
+
+
+def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
+    """X-Failed-Recipients (Exim, Gmail): the addresses, with what the text says of each."""
+    named = [one for one in _ADDRESS.findall(letter.header("X-Failed-Recipients")) if is_recipient(one)]
+    if not named:
+        return "", []
+    reader, lines = read_lines(text.said, text.head)
+    by_address = {one.address.lower(): one for one in lines}
+    if lines and all(address.lower() in by_address for address in named):
+        return reader, lines
+    if len(lines) == len(named):
+        pairs = zip(named, lines, strict=True)
+        return reader, [Found(address, one.original, one.said) for address, one in pairs]
+    return "header", [by_address.get(one.lower(), Found(one, "", text.said)) for one in named]
+
+
+def _distinct(found: list[Found], letter: Letter) -> list[Found]:
+    """Each address once, and not the one the report went to, unless it is the only one."""
+    own = {address.lower() for address in _ADDRESS.findall(letter.header("To"))}
+    kept = {one.address.lower(): one for one in reversed(found)}
+    others = {address: one for address, one in kept.items() if address not in own}
+    return list(reversed((others or kept).values()))
+
+
+def _recipients_of(about: Returned) -> list[str]:
+    """Whom the returned message names: in its Received lines, in To:."""
+    headers = about.headers
+    named = [
+        address
+        for name, value in headers
+        if name in ("x-original-to", "delivered-to", "to")
+        for address in _ADDRESS.findall(value)
+    ]
+    return [one for one in dict.fromkeys(named) if is_recipient(one)]
+
+
+def _text(letter: Letter) -> _Text:
+    head = f"{letter.header('From')}\n{letter.header('Subject')}"
+    pieces = [part.text(32_768) for part in letter.of_type("text/plain", "x-preamble")[:4]]
+    if not "".join(pieces).strip() or all(len(piece.strip()) < 40 for piece in pieces):
+        pieces += [_words(part.text(32_768)) for part in letter.of_type("text/html")[:1]]
+    said, below = returned.cut("\n".join(pieces))
+    return _Text(said, below, head)
+
+
+def _words(html: str) -> str:
+    return unescape(_TAG.sub(lambda tag: "\n" if tag[0][:2].lower() in ("<b", "</") else " ", html))

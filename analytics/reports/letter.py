@@ -1,0 +1,156 @@
+"""A mail that came in, cut into its parts: all that is looked at before anybody knows what it is.
+
+Only headers are given to the standard library's parser (compat32), parts are cut here: it would parse the returned
+message too, which is most of a report and of no interest, and its time grows with nesting times length. Time and memory
+are linear in the size of the mail, whatever it holds; nothing is raised. Must never look into a message/rfc822 part:
+its parts are those of another mail (a forwarded bounce is no bounce).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.header import decode_header
+from email.message import Message
+from email.parser import BytesHeaderParser
+from email.policy import compat32
+from functools import cached_property
+
+_MAX_HEADER_BYTES = 65_536
+_MAX_VALUE = 2_000  # the parser of parameters is quadratic in their number
+_MAX_DEPTH = 8
+_MAX_PARTS = 200
+_BLANK = re.compile(rb"\r?\n\r?\n|\A\r?\n")
+_PARSER = BytesHeaderParser(policy=compat32)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A leaf of a mail: `type` in lower case, `body` as it came, still encoded for transfer."""
+
+    type: str
+    headers: Message
+    body: bytes
+
+    @cached_property
+    def content(self) -> bytes:
+        """The body without its transfer encoding."""
+        encoding = header(self.headers, "Content-Transfer-Encoding").lower()
+        if encoding not in ("quoted-printable", "base64", "x-uuencode", "uuencode"):
+            return self.body
+        carrier = Message(policy=compat32)
+        carrier["Content-Transfer-Encoding"] = encoding
+        carrier.set_payload(self.body.decode("latin-1"))
+        decoded = carrier.get_payload(decode=True)
+        return decoded if isinstance(decoded, bytes) else self.body
+
+    def text(self, limit: int = 65_536) -> str:
+        """The first `limit` bytes as text with LF line ends; bytes that fit no charset are read as Latin-1."""
+        cut = self.content[:limit]
+        return decoded(cut, str(_parameter(self.headers, "charset"))).replace("\r\n", "\n").replace("\r", "\n")
+
+    @property
+    def filename(self) -> str:
+        return unfolded(_parameter(self.headers, "filename", "Content-Disposition") or _parameter(self.headers, "name"))
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail: its headers and its leaves in order. `type` is that of the whole, in lower case."""
+
+    type: str
+    headers: Message
+    parts: tuple[Part, ...]
+    raw: bytes
+
+    def header(self, name: str) -> str:
+        return header(self.headers, name)
+
+    def parameter(self, name: str) -> str:
+        """A parameter of the Content-Type of the whole, in lower case."""
+        return _parameter(self.headers, name).lower()
+
+    def of_type(self, *types: str) -> list[Part]:
+        return [part for part in self.parts if part.type in types]
+
+
+def open_letter(raw: bytes) -> Letter:
+    """Cut a mail into its parts, an mbox's From line aside."""
+    if raw.startswith((b"From ", b">From ")):
+        raw = raw.partition(b"\n")[2]
+    headers, body = split(raw.lstrip(b"\r\n"))
+    parts = []
+    for part in _leaves(headers, body, 0):
+        parts.append(part)
+        if len(parts) >= _MAX_PARTS:
+            break
+    return Letter(_type(headers), headers, tuple(parts), raw)
+
+
+def split(raw: bytes) -> tuple[Message, bytes]:
+    """Return the headers and the body of a mail or a part."""
+    blank = _BLANK.search(raw)
+    head, body = (raw[: blank.start()], raw[blank.end() :]) if blank else (raw, b"")
+    return _PARSER.parsebytes(head[:_MAX_HEADER_BYTES]), body
+
+
+def header(headers: Message, name: str) -> str:
+    """Return a header's value in one line, decoded; "" without it."""
+    return unfolded(headers.get(name, ""))
+
+
+def unfolded(value: object) -> str:
+    text = " ".join(str(value)[:_MAX_VALUE].split())
+    if "=?" not in text:
+        return text
+    try:
+        return "".join(
+            piece if isinstance(piece, str) else decoded(piece, charset or "ascii")
+            for piece, charset in decode_header(text)
+        )
+    except ValueError:  # binascii.Error and email.errors.HeaderParseError are ones
+        return text
+
+
+def decoded(content: bytes, charset: str) -> str:
+    """Return bytes as text; a charset that is unknown or does not fit is replaced by UTF-8, then Latin-1."""
+    for name in (charset, "utf-8"):
+        try:
+            return content.decode(name)
+        except (LookupError, ValueError):
+            continue
+    return content.decode("latin-1")
+
+
+def _leaves(headers: Message, body: bytes, depth: int) -> Iterator[Part]:
+    kind, boundary = _type(headers), _parameter(headers, "boundary").encode("latin-1", "replace")
+    if not kind.startswith("multipart/") or not boundary or depth >= _MAX_DEPTH:
+        yield Part(kind, headers, body)
+        return
+    pieces = re.split(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r?\n|\Z))", body)
+    if len(pieces) == 1:  # no boundary line: a broken mail, of which the text may still say something
+        yield Part("text/plain", headers, body)
+        return
+    if preamble := pieces[0].strip():
+        yield Part("x-preamble", Message(), preamble)
+    for piece in pieces[1:]:
+        if piece.startswith(b"--"):
+            return
+        inner, content = split(piece.partition(b"\n")[2])
+        yield from _leaves(inner, content, depth + 1)
+
+
+def _type(headers: Message) -> str:
+    value = header(headers, "Content-Type").partition(";")[0].strip().lower()
+    return value if "/" in value else "text/plain"
+
+
+def _parameter(headers: Message, name: str, of: str = "Content-Type") -> str:
+    value = str(headers.get(of, ""))
+    if not value:
+        return ""
+    carrier = Message(policy=compat32)
+    carrier["X"] = value[:_MAX_VALUE].replace("\r", " ").replace("\n", " ")
+    found = carrier.get_param(name, "", header="X")
+    if isinstance(found, tuple):  # RFC 2231
+        return decoded(found[2].encode("latin-1", "replace"), found[0] or "ascii")
+    return str(found).strip()

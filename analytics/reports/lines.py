@@ -1,0 +1,92 @@
+"""Who failed, in reports without a status part: read from the lines people see, by the readers of lines.toml."""
+
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+_MAX_TEXT, _MAX_FOUND = 32_768, 500
+_FLAGS = re.IGNORECASE | re.MULTILINE
+# words that stand where an address does: the relay itself, and who to ask
+_NOT_A_RECIPIENT = re.compile(
+    r"^(?:mailer-daemon|postmaster|postmast|mdaemon|abuse|listserv|no-?reply)@", re.IGNORECASE
+)
+_INLINE = re.compile(
+    r"(?:\bto|\bfor|recipients?|user(?:id)?|mailbox|address(?:es)?|account|\ban?|à|para|aan|do|для|адрес\w*)"
+    r"[ \t\n:=]{1,3}[\"'<(\[]{0,2}"
+    r"([^\s<>()\[\]:;,\"'@]{1,64}@[^\s<>()\[\]:;,\"'@]{1,255}\.[^\s<>()\[\]:;,\"'@.]{2,24})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recipient, the address it was made from ("" when the text names none), and what is said of it."""
+
+    address: str
+    original: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    id: str
+    mark: re.Pattern[str]
+    after: re.Pattern[str] | None
+    until: re.Pattern[str] | None
+    recipient: re.Pattern[str]
+
+
+def read_lines(text: str, head: str) -> tuple[str, list[Found]]:
+    """Return the id of the reader that knew the text, and whom it found; ("", []) when none did.
+
+    head: From: and Subject:, which name many systems. Reads the first 32 KB.
+    """
+    text = text[:_MAX_TEXT]
+    for reader in _readers():
+        if (reader.mark.search(head) or reader.mark.search(text)) and (found := list(_read(reader, text))):
+            return reader.id, found
+    found = [Found(address, "", text) for address in dict.fromkeys(_INLINE.findall(text)) if is_recipient(address)]
+    return ("inline", found[:1]) if found else ("", [])
+
+
+def is_recipient(address: str) -> bool:
+    """Tell whether an address can be one that mail was sent to, rather than one to write to about it."""
+    return "@" in address and not _NOT_A_RECIPIENT.match(address) and not address.endswith((".", "@"))
+
+
+def _read(reader: _Reader, text: str) -> Iterator[Found]:
+    begin = 0
+    if reader.after and (one := reader.after.search(text)):
+        begin = one.end()
+    stop = reader.until.search(text, begin) if reader.until else None
+    end = stop.start() if stop else len(text)
+    hits = [hit for hit in reader.recipient.finditer(text, begin, end) if _has_address(hit)][:_MAX_FOUND]
+    for hit, following in zip(hits, [*[hit.start() for hit in hits[1:]], end], strict=bool(hits)):
+        groups = hit.groupdict()
+        said = " ".join(
+            part for part in (groups.get("r") or "", groups.get("d") or "", text[hit.end() : following]) if part
+        )
+        yield Found(groups["a"] or groups["o"] or "", groups.get("o") or "", said[:2_000])
+
+
+def _has_address(hit: re.Match[str]) -> bool:
+    groups = hit.groupdict()
+    return is_recipient(groups.get("a") or groups.get("o") or "")
+
+
+@cache
+def _readers() -> tuple[_Reader, ...]:
+    source = importlib.resources.files("analytics.reports").joinpath("lines.toml").read_text("utf-8")
+    return tuple(
+        _Reader(
+            id=row["id"],
+            mark=re.compile(row["mark"], _FLAGS),
+            after=re.compile(row["from"], _FLAGS) if "from" in row else None,
+            until=re.compile(row["until"], _FLAGS) if "until" in row else None,
+            recipient=re.compile(row["recipient"], _FLAGS),
+        )
+        for row in tomllib.loads(source)["reader"]
+    )

@@ -1,0 +1,67 @@
+"""The message a report is about, as the report returned it: in a part of its own, or below a line in the text."""
+
+import re
+from email.message import Message
+
+from analytics.reports.letter import Letter, header, split, unfolded
+from analytics.reports.phrases import phrases
+from analytics.reports.report import Returned
+
+_TYPES = (
+    "message/rfc822",
+    "text/rfc822-headers",
+    "message/rfc822-headers",
+    "text/rfc822",
+    "message/global",
+    "message/global-headers",
+    "message/partial",
+)
+# "--- Below this line is a copy of the message." and its kind: after it nothing is said about recipients any more
+_STROKE, _WORDS = r"^[ \t>]*[-=_*|#]{2,}[^\n]{0,40}?(?:%s)[^\n]*$", r"^[ \t>]*(?:%s)[^\n]*$"
+# the same without such a line: where the headers of a mail begin
+_HEAD = re.compile(
+    r"^(?:>[ ]?)?(?:Return-Path|Received|DKIM-Signature|DomainKey-Signature|ARC-[\w-]{1,30}|X-[\w-]{1,40}|Delivered-To"
+    r"|Message-ID|MIME-Version|From):[^\n]*\n(?:(?:>[ ]?)?(?:[ \t]+\S|[\w-]{1,40}:[ \t]))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_QUOTE = re.compile(r"^> ?", re.MULTILINE)
+_MESSAGE_ID = re.compile(
+    r"^[ \t>]*(?:x-)?(?:original-)?message-id:\s*<?([^\s<>]{1,500})>?", re.IGNORECASE | re.MULTILINE
+)
+_MAX_BYTES, _MAX_HEADERS, _MAX_VALUE = 65_536, 200, 1_000
+
+
+def cut(text: str) -> tuple[str, str]:
+    """Return what a report says, and what it returns below."""
+    signs = (phrases("returned_stroke", _STROKE), phrases("returned_words", _WORDS), _HEAD)
+    found = min((one.start() for sign in signs if (one := sign.search(text))), default=len(text))
+    return text[:found], text[found:]
+
+
+def read_returned(letter: Letter, below: str) -> Returned:
+    """Return the headers of the message a report is about. `below`: what stands below its text."""
+    best = Returned()
+    for part in letter.of_type(*_TYPES):
+        best = _better(best, part.content[:_MAX_BYTES].lstrip(b"\r\n"))
+    if not best.message_id and (head := _HEAD.search(below)):
+        best = _better(best, _QUOTE.sub("", below[head.start() :]).encode("utf-8", "replace"))
+    if not best.message_id and (found := _MESSAGE_ID.search(below)):
+        best = Returned(found[1], best.headers)
+    return best
+
+
+def _better(best: Returned, content: bytes) -> Returned:
+    if content.startswith((b"From ", b">From ")):
+        content = content.partition(b"\n")[2]
+    headers, _ = split(content)
+    found = _MESSAGE_ID.search(content.decode("latin-1"))  # also of headers that a server has broken
+    identity = _identity(headers) or (found[1] if found else "")
+    return Returned(identity, _pairs(headers) or best.headers) if identity or not best.headers else best
+
+
+def _identity(headers: Message) -> str:
+    return header(headers, "Message-ID").partition(">")[0].strip("< ")
+
+
+def _pairs(headers: Message) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), unfolded(value)[:_MAX_VALUE]) for name, value in headers.items()[:_MAX_HEADERS])

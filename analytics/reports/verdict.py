@@ -1,0 +1,59 @@
+"""What the words of a report mean: its reply found in the text, then the classifier that delivery uses."""
+
+import re
+from functools import lru_cache
+
+from analytics.reports.status import status_in
+from relay.delivery.replies import Category, Outcome, classify
+from relay.reply import Reply
+
+_REPLY = re.compile(r"(?<![\d.\-/])([45]\d\d)(?:[- ,:]{1,3}|$)(?=[^\d]|[45]\.\d)")
+_REPEATED = re.compile(r"(?<=\s)[45]\d\d-(?=[45]\.\d+\.\d+ |\w)")
+_SPACE = re.compile(r"\s+")
+# the ten words of reports, coarser than the categories
+_COARSE = {
+    Category.INVALID_RECIPIENT: "invalid-recipient",
+    Category.BAD_DOMAIN: "invalid-recipient",
+    Category.INACTIVE_MAILBOX: "invalid-recipient",
+    Category.QUOTA_ISSUES: "mailbox-full",
+    Category.TOO_BIG: "too-big",
+    Category.CONTENT_BLOCK: "spam-content",
+    Category.REPUTATION_BLOCK: "blocked",
+    Category.RATE_LIMITED: "rate-limit",
+    Category.TOO_MANY_RECIPIENTS: "rate-limit",
+    Category.GREYLISTED: "rate-limit",
+    Category.CONFIG_CUSTOMER: "policy-auth",
+    Category.INVALID_SENDER: "policy-auth",
+    Category.AUTHENTICATION_FAILED: "policy-auth",
+    Category.POLICY_RELATED: "policy-auth",
+    Category.PROTOCOL_ERRORS: "other",
+    Category.UNCLASSIFIED: "other",
+}
+
+
+@lru_cache(maxsize=4096)
+def judge(words: str, status: str = "", is_permanent: bool = True) -> Outcome:
+    """Return what the words of a report, or a bare reply line, mean.
+
+    status: the enhanced code given beside them, "" without one; is_permanent: whether the recipient failed for good.
+    """
+    return classify(reply_in(words, status, is_permanent))
+
+
+def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
+    """Return the reply that is quoted in a text: its code, its enhanced code, and all of the text."""
+    words = _SPACE.sub(" ", words).strip()[:2_000]
+    found = _REPLY.search(words)
+    code = int(found[1]) if found else (500 if is_permanent else 400) + 50
+    said = words[found.end() :] if found else words
+    enhanced = status_in(said[:200]) or status_in(words) or status
+    if enhanced[:1] != str(code)[:1]:
+        enhanced = status if status[:1] == str(code)[:1] else enhanced
+    return Reply(code, enhanced, _REPEATED.sub("", words)[:1_000])
+
+
+def coarse(outcome: Outcome) -> str:
+    """Return the one of ten words for an outcome that other tools use too."""
+    if outcome.rule.startswith("no-relay"):
+        return "relay-denied"
+    return _COARSE.get(outcome.category, "network")

@@ -1,0 +1,122 @@
+"""What mails from outside are taken for."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.reports.lines import read_lines
+from analytics.reports.reading import read
+from analytics.reports.report import AutoReply, BounceReport, NormalMail, SuccessReport
+
+READERS = Path(__file__).resolve().parents[2] / "analytics" / "reports" / "lines.toml"
+
+DSN = b"""\
+From: MAILER-DAEMON@mx.example (Mail Delivery System)
+To: shop@shop.example
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+This is the mail system at host mx.example. I'm sorry.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Original-Recipient: rfc822;info@there.example
+Final-Recipient: rfc822;mina@there.example
+Action: ACTION
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <mina@there.example>: user unknown
+
+--b
+Content-Type: message/rfc822
+
+Message-ID: <one@shop.example>
+To: info@there.example
+Subject: hello
+Content-Type: multipart/report; boundary=c
+
+--c
+Content-Type: message/delivery-status
+
+Final-Recipient: rfc822;other@elsewhere.example
+Action: failed
+Status: 5.0.0
+
+--c--
+--b--
+"""
+
+
+def _bounce(raw: bytes) -> BounceReport:
+    report = read(raw)
+    assert isinstance(report, BounceReport)
+    return report
+
+
+def test_a_status_part_gives_recipient_reply_and_message() -> None:
+    report = _bounce(DSN.replace(b"ACTION", b"failed"))
+
+    [failure] = report.failures
+    assert (failure.recipient, failure.final) == ("info@there.example", "mina@there.example")
+    assert (failure.status, failure.coarse, failure.is_hard) == ("5.1.1", "invalid-recipient", True)
+    assert report.returned.message_id == "one@shop.example"
+
+
+def test_a_status_part_inside_the_returned_message_says_nothing() -> None:
+    assert "other@elsewhere.example" not in json.dumps(_bounce(DSN.replace(b"ACTION", b"failed")).fields())
+
+
+def test_a_delay_is_a_bounce_that_is_not_hard() -> None:
+    [failure] = _bounce(DSN.replace(b"ACTION", b"delayed")).failures
+
+    assert failure.action == "delayed"
+    assert not failure.is_hard
+
+
+@pytest.mark.parametrize("action", [b"delivered", b"relayed", b"expanded"])
+def test_a_report_of_success_is_no_bounce(action: bytes) -> None:
+    report = read(DSN.replace(b"ACTION", action).replace(b"Status: 5.1.1", b"Status: 2.0.0"))
+
+    assert isinstance(report, SuccessReport)
+
+
+def test_a_status_part_that_a_person_forwards_is_no_bounce() -> None:
+    forwarded = DSN.replace(b"MAILER-DAEMON@mx.example (Mail Delivery System)", b"Mina <mina@shop.example>")
+    forwarded = forwarded.replace(b"multipart/report; report-type=delivery-status;", b"multipart/mixed;")
+
+    assert isinstance(read(forwarded.replace(b"Undelivered Mail Returned to Sender", b"look")), NormalMail)
+
+
+def test_an_answer_by_a_machine_is_no_bounce() -> None:
+    notice = b"From: mina@shop.example\nSubject: Re: hello\nAuto-Submitted: auto-replied\n\nI am away until Monday.\n"
+
+    assert isinstance(read(notice), AutoReply)
+    assert isinstance(read(notice.replace(b"Auto-Submitted: auto-replied\n", b"")), NormalMail)
+
+
+def _rows() -> list[dict[str, str]]:
+    return tomllib.loads(READERS.read_text())["reader"]
+
+
+@pytest.mark.parametrize("row", _rows(), ids=lambda row: row["id"])
+def test_every_reader_of_lines_reads_its_example(row: dict[str, str]) -> None:
+    reader, found = read_lines(row["example"].strip("\n") + "\n", "")
+
+    assert (row["id"], row["expect"]) == (reader, [one.address for one in found])
+
+
+@given(st.binary(max_size=4000))
+def test_any_bytes_are_some_kind_of_mail(noise: bytes) -> None:
+    for raw in (noise, DSN[:200] + noise, DSN.replace(b"failed", noise[:200]), DSN.replace(b"rfc822;", noise[:40])):
+        assert re.fullmatch(r"[a-z-]+", read(raw).kind)
