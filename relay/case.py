@@ -103,7 +103,7 @@ def hops(arrival: Arrival) -> int:
 def loop_verdict(count: int) -> Verdict:
     """The verdict on a message that has come round MAX_RECEIVED times."""
     step = TraceStep("mail_loop", True, f"{count} Received headers, refused from {MAX_RECEIVED}")
-    return Verdict(Action.REJECT, "mail_loop", _LOOP, [step], None)
+    return Verdict(Action.REJECT, "mail_loop", _LOOP, [step])
 
 
 def pool_of(arrival: Arrival, inputs: Inputs, policy: Policy, now: datetime) -> str:

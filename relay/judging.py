@@ -5,6 +5,7 @@ Counts move here (signals, certain rules, what a refusal gives back). Nothing aw
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from relay.admission import Gate
 from relay.case import MAX_RECEIVED, UNREAD, Arrival, Case, foreign_domain, hops, loop_verdict, pool_of, reasons_of
@@ -12,15 +13,31 @@ from relay.envelope import Account
 from relay.events import Action, Hit
 from relay.front.identity import Identity
 from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
-from relay.policy.decision import Standing, State
+from relay.policy.decision import PARKED, Decision, Standing, State
 from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, judge, version_of
 from relay.settings import Policy
-from relay.tree import SenderId
+from relay.tree import SenderId, newcomers_of
 
 _REFUSING = (Standing.BLOCKED, Standing.SUSPENDED)
+
+
+class Decided(Protocol):
+    """What was decided so far: the relay's state, or a simulation's."""
+
+    def state_of(self, sender: str) -> State:
+        """Where a sender stands now."""
+        ...
+
+    def stopped(self, account: str) -> Sequence[str]:
+        """The senders of an account that were stopped automatically within the last hour."""
+        ...
+
+    def exempt_text(self, account: str, fingerprint: str) -> Decision | None:
+        """The decision in force that forbids to stop a text."""
+        ...
 
 
 class Judging:
@@ -32,14 +49,14 @@ class Judging:
         gate: Gate,
         signals: Signals,
         certain: Certain,
-        state_of: Callable[[str], State],
+        decided: Decided,
         *,
         on_counted: Callable[[Account, Identity, float], None],
     ) -> None:
         """`on_counted` hears of each message that counts for its sender."""
         self._policy, self._gate, self._signals, self._certain = policy, gate, signals, certain
-        self._state_of, self._on_counted = state_of, on_counted
-        self._newcomers = Newcomers(signals, state_of, policy)
+        self._decided, self._state_of, self._on_counted = decided, decided.state_of, on_counted
+        self._newcomers = Newcomers(signals, decided.state_of, policy)
 
     def take_up(self, policy: Policy) -> None:
         """Judge by other lines from the next verdict on."""
@@ -73,6 +90,8 @@ class Judging:
             lockdown=arrival.lockdown,
             foreign_domain=foreign_domain(arrival),
             group=self._newcomers.group(group, signal, now.timestamp()),
+            stopped=self._stopped(sender.account),
+            exempt=state.exempt or self._decided.exempt_text(sender.account, result.fingerprint),
         )
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
@@ -86,6 +105,11 @@ class Judging:
     def give_back(self, case: Case) -> None:
         """Return what a refused message took from its limits."""
         self._gate.give_back(case.arrival.taking, is_abuse=case.verdict.rule.startswith("content"))
+
+    def _stopped(self, account: str) -> Sequence[str]:
+        stopped = self._decided.stopped(account)
+        # when the newcomers are held already there is nowhere to climb
+        return () if not stopped or self._state_of(newcomers_of(account)).standing in PARKED else stopped
 
     def _weighed(self, arrival: Arrival, state: State, now: datetime) -> Weighed:
         result, sender, now_unix = arrival.result, arrival.identity.sender.key, now.timestamp()

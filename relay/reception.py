@@ -6,7 +6,7 @@ is given only after spool.store has returned.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from relay.admission import Gate
@@ -36,10 +36,10 @@ from relay.events import Action, Reception, Rejection
 from relay.feedback import FeedbackHeaders
 from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown
-from relay.judging import Judging
+from relay.judging import Decided, Judging
 from relay.metrics import Metrics
 from relay.policy.certain import Certain
-from relay.policy.decision import Decision, Proposal, State
+from relay.policy.decision import Decision, Proposal
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals
@@ -77,8 +77,8 @@ class Receiver:
         words: WordLog,
         checkers: Checkers,
         lockdown: Lockdown,
-        state_of: Callable[[str], State],
-        decide: Callable[[Proposal], Awaitable[Decision]],
+        decided: Decided,
+        decide: Callable[[Sequence[Proposal]], Awaitable[Decision | None]],
         signers: list[Signer],
         arc: ArcKeys,
         reference_key: bytes,
@@ -94,7 +94,7 @@ class Receiver:
         self._return_domain_of = return_domain_of
         self._feedback = feedback
         self._unnamed = UnnamedMail(settings, journal, metrics)
-        self._judging = Judging(settings.policy, gate, signals, certain, state_of, on_counted=self._unnamed.note)
+        self._judging = Judging(settings.policy, gate, signals, certain, decided, on_counted=self._unnamed.note)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
     def take_up(self, settings: Settings) -> None:
@@ -145,7 +145,7 @@ class Receiver:
         if self._settings.content.keep_words:
             self._words.note(arrival.message_id, arrival.began, arrival.result.learned)
         try:
-            decision = await self._decide(case.verdict.proposal) if case.verdict.proposal else None
+            decision = await self._decide(case.verdict.proposals) if case.verdict.proposals else None
             if case.verdict.action in (Action.ACCEPT, Action.HOLD):
                 return await self._keep(case, decision)
         except (SpoolFull, StateFailure) as error:

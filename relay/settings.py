@@ -145,6 +145,20 @@ class Policy(Section):
     spam_line: float = Field(0.2, gt=0, lt=1, description="pause when the true spam rate is surely above")
     certainty: float = Field(0.99, gt=0.5, lt=1, description="how sure")
     hold_minutes: int = Field(24 * 60, ge=1, description="an automatic hold ends by itself after")
+    block_minutes: int = Field(60, ge=1, description="a temporary block ends by itself after")
+    throttle_minutes: int = Field(6 * 60, ge=1, description="an automatic throttle ends by itself after")
+    throttle_factor: float = Field(0.25, gt=0, le=1, description="of its limits is what a throttled sender keeps")
+    watch_minutes: int = Field(24 * 60, ge=1, description="a warning ends by itself after")
+    blocks_until_suspended: int = Field(
+        3, ge=1, description="the so many-th temporary block in 7 days suspends the sender until a person releases it"
+    )
+    clean_messages: int = Field(
+        20, ge=1, description="so many messages within an hour, none of them spam, end an automatic hold early"
+    )
+    spam_warn_line: float = Field(0.05, gt=0, lt=1, description="a hold ends early when the rate is probably below")
+    climb_senders: int = Field(
+        3, ge=2, description="senders of an account stopped within an hour hold its new and unknown senders too"
+    )
 
 
 class Delivery(Section):

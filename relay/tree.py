@@ -7,6 +7,7 @@ NEWCOMERS = "newcomers"  # the kind of the key that all new senders of an accoun
 NEWCOMER_SPAM_RATE, NEWCOMERS_HELD = "newcomer_spam_rate", "newcomers_held"
 GROUP_RULES = (NEWCOMER_SPAM_RATE, NEWCOMERS_HELD)  # what parks a message under that key instead of its sender's
 _GROUP_END = f"|{NEWCOMERS}|"
+TEXT = "text"  # the kind of the key under which a text of an account, not a sender, is exempt
 
 
 class Role(StrEnum):
@@ -61,6 +62,16 @@ class SenderId:
 def newcomers_of(account: str) -> str:
     """The key under which an account's new senders are counted and held together: `account|newcomers|`."""
     return f"{account}|{NEWCOMERS}|"
+
+
+def text_of(account: str, fingerprint: str) -> str:
+    """The key of a text, for a decision about all who send it: `account|text|fingerprint`."""
+    return f"{account}|{TEXT}|{fingerprint}"
+
+
+def is_text(sender: str) -> bool:
+    """Tell whether a key means a text, not a sender."""
+    return sender.split("|", 2)[1:2] == [TEXT]
 
 
 def is_group(sender: str) -> bool:

@@ -139,7 +139,7 @@ def wire(core: Core) -> Parts:
         words=core.words,
         checkers=Checkers(settings, clock),
         lockdown=Lockdown(settings, clock),
-        state_of=state.state_of,
+        decided=state,
         decide=commands.apply,
         signers=core.signers,
         arc=ArcKeys(settings.delivery, clock, core.signers[0] if core.signers else None),

@@ -15,6 +15,7 @@ ROLE_OF_EFFECT = {
     Effect.BLOCK: Role.ABUSE,
     Effect.RELEASE: Role.ABUSE,
     Effect.CONFIRM: Role.ABUSE,
+    Effect.EXEMPT: Role.ABUSE,
     Effect.SUSPEND: Role.OPERATOR,
     Effect.MULTIPLY: Role.OPERATOR,
 }

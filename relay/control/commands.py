@@ -31,7 +31,7 @@ from relay.control.views import (
     Stopped,
 )
 from relay.events import DecisionLogged, Dropped, Held, Released
-from relay.policy.decision import PARKED, STANDING_OF, Decision, Effect, Proposal
+from relay.policy.decision import PARKED, PARKING, STANDING_OF, Decision, Effect, Proposal
 from relay.policy.signals import Signals
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from relay.delivery.egress.egress import Egress
 
 _MOST = 4  # times the limit, spec 2.3
-# What is spooled already is parked too: spec 2.5
-_PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})
 
 
 class Commands:
@@ -70,10 +68,10 @@ class Commands:
         )
         self.on_decided: Callable[[Effect], None] = lambda _effect: None
 
-    async def apply(self, proposal: Proposal) -> Decision:
-        """Enact what the relay itself decided. In force in memory before the first await."""
-        decision, _ = await self._enact(proposal, None)
-        return decision
+    async def apply(self, proposals: Sequence[Proposal]) -> Decision:
+        """Enact what the relay itself decided; return the first. All in force in memory before the first await."""
+        decided, _ = await self._enact(proposals, None)
+        return decided[0]
 
     async def hold(self, principal: Principal, sender: str, order: HoldOrder) -> Stopped:
         """Hold a sender by hand."""
@@ -112,8 +110,8 @@ class Commands:
         )
         if new.dry_run:
             return Stopped(decision=self.questions.view(Decision("dry", 0, proposal)), dry_run=True)
-        decision, parked = await self._enact(proposal, principal)
-        return Stopped(decision=self.questions.view(decision), messages=parked)
+        decided, parked = await self._enact([proposal], principal)
+        return Stopped(decision=self.questions.view(decided[0]), messages=parked)
 
     async def confirm(self, principal: Principal, decision_id: str, order: ConfirmOrder) -> DecisionView:
         """Let a decision stay in force until somebody releases it. Confirming twice changes nothing."""
@@ -186,18 +184,24 @@ class Commands:
         held = len(self._spool.held(None, account, -1))
         return self._spool.messages_of(account) - held, held
 
-    async def _enact(self, proposal: Proposal, principal: Principal | None) -> tuple[Decision, int]:
-        is_parking = proposal.effect in _PARKING and proposal.starts_at <= self._clock.now()
-        if is_parking:
-            self._signals.set_apart(proposal.sender)
-        decided = await self._state.decide_all([proposal], principal)
+    async def _enact(self, proposals: Sequence[Proposal], principal: Principal | None) -> tuple[list[Decision], int]:
+        """Decide, and park what is spooled already; return the decisions and how many messages were parked."""
+        now = self._clock.now()
+        for proposal in proposals:
+            if proposal.effect in PARKING and proposal.starts_at <= now:
+                self._signals.set_apart(proposal.sender)
+                if proposal.effect is not Effect.HOLD:
+                    self._signals.pay_outcomes(proposal.sender)
+        decided = await self._state.decide_all(proposals, principal)
         self._log(decided)
-        if not is_parking:
-            return decided[0], 0
-        parked = await self._park(proposal)
-        for message in parked:
-            self._journal.append(Held(**self._journal.stamp(), **_attribution(message), decision_id=decided[0].id))
-        return decided[0], len(parked)
+        count = 0
+        for row in decided:
+            if row.proposal.effect in PARKING and row.proposal.starts_at <= now:
+                parked = await self._park(row.proposal)
+                count += len(parked)
+                for message in parked:
+                    self._journal.append(Held(**self._journal.stamp(), **_attribution(message), decision_id=row.id))
+        return decided, count
 
     async def _park(self, proposal: Proposal) -> list[HeldMessage]:
         """Park what is spooled already, of the sender or of the account's newcomers."""
@@ -301,6 +305,8 @@ class Commands:
             raise Invalid(f"effect = {new.effect}: ask /release or /confirm of the decision or sender instead")
         if new.effect is Effect.MULTIPLY and not (new.value is not None and 0 <= new.value <= _MOST):
             raise Invalid(f"value = {new.value}: the multiplier of a limit lies between 0 and {_MOST}")
+        if new.effect is Effect.EXEMPT and new.ends_at is None:
+            raise Invalid("ends_at is missing: an exemption says until when, so that nobody forgets it")
         for name, instant in (("starts_at", new.starts_at), ("ends_at", new.ends_at)):
             if instant is not None and instant.tzinfo is None:
                 raise Invalid(f"{name} = {instant.isoformat()}: say the time zone, like {instant.isoformat()}Z")

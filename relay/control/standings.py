@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from relay.policy.decision import UNDECIDED, Decision, Effect, State, fold
+from relay.policy.decision import STOPPING, UNDECIDED, Decision, Effect, State, fold
+from relay.tree import is_group, is_text
 
 # They work through the row they supersede.
 _ANSWERS = (Effect.RELEASE, Effect.CONFIRM)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_STOPPED_FOR = timedelta(hours=1)  # spec 2.5
+_REFOLDED = timedelta(minutes=10)  # a multiplier on its way back moves in steps, old blocks are forgotten in steps
+_LIKE_BANDS = 2  # of four, that texts share which are the same for an exemption
 
 
 class Standings:
@@ -20,6 +24,8 @@ class Standings:
         self._ended_by: dict[tuple[str, Effect], Decision] = {}
         self._cache: dict[str, tuple[datetime, datetime, State]] = {}
         self._maybe_open: dict[str, Decision] = {}  # all that are open, and some that have ended since
+        self._stops: dict[str, list[Decision]] = {}  # the relay's own, by account; those of the last hour, and older
+        self._exempt_texts: dict[str, list[Decision]] = {}  # by account
         for decision in decisions:
             self.add(decision)
 
@@ -29,6 +35,10 @@ class Standings:
         self._by_sender.setdefault(proposal.sender, []).append(decision)
         if proposal.supersedes:
             self._ended_by.setdefault((proposal.supersedes, proposal.effect), decision)
+        if proposal.effect in STOPPING and proposal.is_automatic and not is_group(proposal.sender):
+            self._stops.setdefault(proposal.account, []).append(decision)
+        if proposal.effect is Effect.EXEMPT and is_text(proposal.sender):
+            self._exempt_texts.setdefault(proposal.account, []).append(decision)
         self._cache.pop(proposal.sender, None)
 
     def remove_all(self, decisions: Iterable[Decision]) -> None:
@@ -49,8 +59,30 @@ class Standings:
             return cached[2]
         lasting = [self.lasting(row) for row in rows]
         state = fold(lasting, now)
-        self._cache[sender] = (now, _next_boundary(lasting, now), state)
+        boundary = _next_boundary(lasting, now)
+        if state.multiplier != 1 or state.blocks:
+            boundary = min(boundary, now + _REFOLDED)
+        self._cache[sender] = (now, boundary, state)
         return state
+
+    def stopped(self, account: str, now: datetime) -> list[str]:
+        """The senders of an account that the relay stopped within the last hour and nobody has released."""
+        rows = self._stops.get(account)
+        if not rows:
+            return []
+        since = now - _STOPPED_FOR
+        rows[:] = [row for row in rows if row.proposal.starts_at > since]
+        if not rows:
+            del self._stops[account]
+        return [row.proposal.sender for row in rows if self.released_by(row) is None]
+
+    def exempt_text(self, account: str, fingerprint: str, now: datetime) -> Decision | None:
+        """The decision in force that forbids to stop this text, or one that is nearly the same."""
+        rows = self._exempt_texts.get(account) if fingerprint else None
+        if not rows:
+            return None
+        like = (row for row in rows if _is_like(row.proposal.sender.rsplit("|", 1)[1], fingerprint))
+        return next((row for row in like if self.in_force(row, now)), None)
 
     def get(self, decision_id: str) -> Decision | None:
         return self._by_id.get(decision_id)
@@ -116,9 +148,19 @@ class Standings:
         del self._by_id[decision.id]
         self._maybe_open.pop(decision.id, None)
         self._by_sender[proposal.sender].remove(decision)
+        for rows in (self._stops.get(proposal.account), self._exempt_texts.get(proposal.account)):
+            if rows and decision in rows:
+                rows.remove(decision)
         if self._ended_by.get((proposal.supersedes, proposal.effect)) is decision:
             del self._ended_by[proposal.supersedes, proposal.effect]
         self._cache.pop(proposal.sender, None)
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Tell whether two fingerprints (content/fingerprint.py) are of the same or nearly the same text."""
+    if one[:16] == other[:16]:
+        return True
+    return sum(one[at : at + 8] == other[at : at + 8] for at in (17, 25, 33, 41)) >= _LIKE_BANDS
 
 
 def _next_boundary(rows: Iterable[Decision], now: datetime) -> datetime:

@@ -62,6 +62,14 @@ class State(Logins):
             return decision.UNDECIDED
         return standings.state_of(sender, now or self._clock.now())
 
+    def stopped(self, account: str) -> list[str]:
+        """The senders of an account that the relay stopped within the last hour."""
+        return self.standings.stopped(account, self._clock.now())
+
+    def exempt_text(self, account: str, fingerprint: str) -> Decision | None:
+        """The decision in force that forbids to stop a text of an account."""
+        return self.standings.exempt_text(account, fingerprint, self._clock.now())
+
     def decisions(
         self, *, sender: str | None = None, account: str | None = None, open_only: bool = False, limit: int | None = 200
     ) -> list[Decision]:

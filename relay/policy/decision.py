@@ -45,6 +45,7 @@ class Standing(StrEnum):
 
 PARKED = (Standing.HELD, Standing.BLOCKED, Standing.SUSPENDED)  # whose spooled mail does not move
 
+PARKING = frozenset({Effect.HOLD, Effect.BLOCK, Effect.SUSPEND})  # what is spooled is parked too (spec 2.5)
 STOPPING = (Effect.HOLD, Effect.BLOCK)  # they end by themselves, and are followed by a time of watching
 AUTOMATIC = "relay"  # the author of what the relay decides by itself
 
@@ -111,8 +112,7 @@ class State:
 
     `reinstated_at`: when a person last released it. `watched_from`: when a stop ended by itself, within the last
     AFTERMATH; `decision` is that stop then, unless a worse one is in force. `blocks` counts temporary blocks of
-    RELAPSES. `exempt`: a person forbade automatic stops. `outcomes_from`: what bounced or was complained about before
-    has been paid for by a stop.
+    RELAPSES. `exempt`: a person forbade automatic stops.
     """
 
     standing: Standing
@@ -123,7 +123,6 @@ class State:
     watched_from: datetime | None = None
     blocks: int = 0
     exempt: Decision | None = None
-    outcomes_from: datetime | None = None
 
     def is_reinstated(self, now: datetime) -> bool:
         """Tell whether a person released the sender within the last 24 h."""
@@ -154,7 +153,6 @@ def fold(decisions: Iterable[Decision], now: datetime) -> State:
         watched_from=ended_at,
         blocks=rows.blocks(),
         exempt=next((row for row in reversed(rows.in_force) if row.proposal.effect is Effect.EXEMPT), None),
-        outcomes_from=max((ended for row, ended in rows.ended if row.proposal.effect is Effect.BLOCK), default=None),
     )
 
 
@@ -202,12 +200,12 @@ class _Rows:
         """The last hold or block that time, or clean traffic, ended within AFTERMATH, unless a person has spoken."""
         since = max((row.proposal.starts_at for row in self.releases), default=self.now - AFTERMATH)
         since = max(since, self.now - AFTERMATH)
-        found: tuple[Decision | None, datetime | None] = None, None
-        for row, ended_at in self.ended:
-            if row.proposal.effect in STOPPING and row.id not in self.by_person and ended_at > since:
-                if found[1] is None or ended_at >= found[1]:
-                    found = row, ended_at
-        return found
+        stops = [
+            (row, ended_at)
+            for row, ended_at in self.ended
+            if row.proposal.effect in STOPPING and row.id not in self.by_person and ended_at > since
+        ]
+        return max(stops, key=lambda stop: stop[1], default=(None, None))
 
     def blocks(self) -> int:
         """Temporary blocks of the last RELAPSES that nobody took back."""
@@ -241,4 +239,5 @@ class _Rows:
         age = self.now - since
         if age >= AFTERMATH:
             return 1.0
-        return round(1.0 - (1.0 - factor) * 0.5 ** (age / RETURN_HALF_LIFE), 3)
+        rest: float = 0.5 ** (age / RETURN_HALF_LIFE)
+        return round(1.0 - (1.0 - factor) * rest, 3)

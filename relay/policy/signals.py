@@ -136,6 +136,13 @@ class Signals:
             known.is_apart = True
             self._dirty.add(sender)
 
+    def pay_outcomes(self, sender: str) -> None:
+        """Forget bounces and complaints for which the sender is stopped now: it must not be stopped for them again."""
+        known = self._senders.get(sender)
+        if known is not None and known.days:
+            del known.days[:]
+            self._dirty.add(sender)
+
     def forgive(self, sender: str, now_unix: float) -> None:
         """Forget what is held against a sender; its history and age stay."""
         known = self._senders.get(sender)

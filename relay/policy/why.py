@@ -16,6 +16,7 @@ _WHAT = {
     Effect.RELEASE: "released",
     Effect.CONFIRM: "confirmed as an abuser",
     Effect.MULTIPLY: "limited",
+    Effect.EXEMPT: "exempt from automatic stops",
 }
 
 
@@ -26,7 +27,11 @@ def sentence(decision: Decision, now: datetime) -> str:
 
 def facts(decision: Decision, now: datetime) -> str:
     """Say the same without the command that undoes it: for the sender, who could not run it."""
-    row = decision.proposal
+    return facts_of(decision.proposal, now, f", decision {decision.id} by {decision.proposal.author}")
+
+
+def facts_of(row: Proposal, now: datetime, which: str = "") -> str:
+    """Say it of a decision that is about to be made."""
     what = _WHAT[row.effect] if row.value is None else f"{_WHAT[row.effect]} to x {row.value:g}"
     is_over = row.ends_at is not None and row.ends_at <= now
     if is_group(row.sender):
@@ -36,7 +41,7 @@ def facts(decision: Decision, now: datetime) -> str:
     return (
         f"{who} {tense} {what} since {when(row.starts_at)}{_until(row)}, "
         f"because {row.reason}{_sure(row.reason, row.certainty)} "
-        f"(rule {row.rule}, decision {decision.id} by {row.author}). Nobody else is touched."
+        f"(rule {row.rule}{which}). Nobody else is touched."
     )
 
 

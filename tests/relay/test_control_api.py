@@ -243,7 +243,7 @@ def test_an_automatic_decision_is_in_force_at_once_and_parks(tmp_path: Path) -> 
         message = await room.put()
         proposal = Proposal("relay", "acme", SENDER, Effect.HOLD, "spam_rate", "7 of 7 spam", START)
 
-        applying = asyncio.ensure_future(room.commands.apply(proposal))
+        applying = asyncio.ensure_future(room.commands.apply([proposal]))
         await asyncio.sleep(0)
         assert room.state.state_of(SENDER, room.clock.now()).standing is Standing.HELD
         decision = await applying

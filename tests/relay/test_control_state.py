@@ -99,6 +99,8 @@ def test_a_hold_ends_by_itself_and_a_confirmed_one_does_not(tmp_path: Path) -> N
 
         assert state.state_of(SENDER, clock.now()).standing is Standing.HELD
         clock.advance(3600)
+        assert state.state_of(SENDER, clock.now()).standing is Standing.WATCH
+        clock.advance(86_400)
         assert state.state_of(SENDER, clock.now()).standing is Standing.OK
         assert state.state_of(other.proposal.sender, clock.now()).standing is Standing.HELD
 
@@ -109,7 +111,7 @@ def test_a_clock_that_goes_back_does_not_leave_an_old_answer(tmp_path: Path) -> 
     async def work(state: State, clock: SteppedClock) -> None:
         await state.decide(proposal(minutes=60))
 
-        assert state.state_of(SENDER, START + timedelta(hours=2)).standing is Standing.OK
+        assert state.state_of(SENDER, START + timedelta(hours=2)).standing is Standing.WATCH
         assert state.state_of(SENDER, START).standing is Standing.HELD
 
     with_state(tmp_path, work)

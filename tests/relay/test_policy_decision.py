@@ -34,11 +34,11 @@ def test_a_row_counts_from_its_start_until_its_end() -> None:
 
     standings = [fold(rows, NOON + minutes * HOUR / 60).standing for minutes in (-1, 0, 59, 60)]
 
-    assert standings == [Standing.OK, Standing.HELD, Standing.HELD, Standing.OK]
+    assert standings == [Standing.OK, Standing.HELD, Standing.HELD, Standing.WATCH]
 
 
 def test_a_row_without_end_lasts_until_it_is_released() -> None:
-    held, release = row(1, Effect.HOLD), row(2, Effect.RELEASE, NOON + HOUR, supersedes="mw1-d1")
+    held, release = row(1, Effect.HOLD), row(2, Effect.RELEASE, NOON + HOUR, author="dana", supersedes="mw1-d1")
 
     assert fold([held], NOON + 1_000 * HOUR).standing is Standing.HELD
     assert fold([held, release], NOON + HOUR) == State(Standing.OK, reinstated_at=NOON + HOUR)
@@ -46,7 +46,7 @@ def test_a_row_without_end_lasts_until_it_is_released() -> None:
 
 def test_a_confirmed_row_lasts_beyond_its_end_until_it_is_released() -> None:
     rows = [row(1, Effect.HOLD, ends_at=NOON + HOUR), row(2, Effect.CONFIRM, NOON, supersedes="mw1-d1")]
-    release = row(3, Effect.RELEASE, NOON + 2 * HOUR, supersedes="mw1-d1")
+    release = row(3, Effect.RELEASE, NOON + 2 * HOUR, author="dana", supersedes="mw1-d1")
 
     assert fold(rows, NOON + 100 * HOUR).standing is Standing.HELD
     assert fold([*rows, release], NOON + 2 * HOUR).standing is Standing.OK

@@ -194,20 +194,20 @@ def test_the_alarm_holds_the_group_and_says_why() -> None:
     verdict = on(Group(GROUP, CLEAN, SURE))
 
     assert (verdict.action.value, verdict.rule) == ("hold", "newcomer_spam_rate")
-    assert verdict.proposal is not None
-    assert (verdict.proposal.sender, verdict.proposal.account) == (GROUP, "shop")
-    assert verdict.proposal.reason == (
+    (proposal,) = verdict.proposals
+    assert (proposal.sender, proposal.account) == (GROUP, "shop")
+    assert proposal.reason == (
         "9 of 9 messages of new senders in the last hour were scored as spam, from 3 senders; "
         "99.9 % sure the true rate is above 20 %"
     )
-    assert verdict.proposal.evidence["senders"] == ["shop|x|a", "shop|x|b", "shop|x|c"]
+    assert proposal.evidence["senders"] == ["shop|x|a", "shop|x|b", "shop|x|c"]
 
 
 def test_a_new_senders_own_trigger_comes_first() -> None:
     for state in (CLEAN, held()):
         verdict = on(Group(GROUP, state, SURE), signal=spamming())
-        assert verdict.proposal is not None
-        assert verdict.proposal.sender == BOB.key
+        (proposal,) = verdict.proposals
+        assert proposal.sender == BOB.key
 
 
 def test_while_the_group_is_held_new_senders_are_and_others_are_not() -> None:

@@ -65,7 +65,8 @@ def verdict_on(**changes: Any) -> tuple[str, str, str]:
 def test_a_usual_message_is_accepted_and_every_step_has_left_its_line() -> None:
     verdict = judge(USUAL, POLICY, NOW, "mw1.42")
 
-    assert (verdict.action, str(verdict.reply), verdict.proposal) == (Action.ACCEPT, "250 2.0.0 queued as mw1.42", None)
+    assert (verdict.action, str(verdict.reply)) == (Action.ACCEPT, "250 2.0.0 queued as mw1.42")
+    assert not verdict.proposals
     assert [step.rule for step in verdict.trace] == [name for name, _ in STEPS]
     assert [step.decided for step in verdict.trace] == [False] * (len(STEPS) - 1) + [True]
     assert "3 of 200 recipients used in 60 min" in [step.detail for step in verdict.trace]
@@ -160,8 +161,7 @@ def test_a_held_sender_cannot_fill_the_disk() -> None:
 def test_a_trigger_holds_the_message_and_proposes_to_hold_its_sender_alone() -> None:
     verdict = judge(replace(USUAL, signal=spamming(), score=0.95), POLICY, NOW, "mw1.42")
 
-    proposal = verdict.proposal
-    assert proposal is not None
+    (proposal,) = verdict.proposals
     assert (verdict.action, verdict.rule, str(verdict.reply)) == (
         Action.HOLD,
         "spam_rate",
