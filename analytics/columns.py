@@ -49,9 +49,15 @@ def columns_of(record: type[msgspec.Struct]) -> dict[str, str]:
     return {field.encode_name: sql_type(field.type) for field in msgspec.structs.fields(record)}
 
 
+# The verdict's inputs are read from the journal's archive alone, which is kept as long: a replay needs them, and no
+# question does.
+UNKEPT = frozenset({"inputs"})
+
 RECORDS: tuple[type[events.Record], ...] = typing.get_args(events.AnyRecord)
 KINDS = tuple(str(record.__struct_config__.tag) for record in RECORDS)
 FEATURES = columns_of(events.Features)
 
 # What read_json is told: every field of every record; a field's type is the same in all of them.
-JOURNAL_COLUMNS = {"kind": "VARCHAR"} | {name: kind for record in RECORDS for name, kind in columns_of(record).items()}
+JOURNAL_COLUMNS = {"kind": "VARCHAR"} | {
+    name: kind for record in RECORDS for name, kind in columns_of(record).items() if name not in UNKEPT
+}

@@ -13,7 +13,7 @@ from relay.content.checkers import NOT_CHECKED, Checked
 from relay.content.protocol import ContentResult
 from relay.delivery.headers import received_line
 from relay.envelope import Submission
-from relay.events import Action, Features, Hit, Rcpt, TraceStep
+from relay.events import Features, Hit, Rcpt
 from relay.feedback import wish_spans
 from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
@@ -21,8 +21,8 @@ from relay.policy.decision import Decision
 from relay.policy.ledger import Taking
 from relay.policy.lockdown import LockdownResult
 from relay.policy.pools import Leaving, pool_name
+from relay.policy.recorded import packed
 from relay.policy.verdict import Inputs, Verdict
-from relay.reply import Reply
 from relay.settings import Policy
 from relay.spool.idempotency import Answered
 from relay.spool.store import Flags, SpooledMessage
@@ -30,11 +30,8 @@ from relay.spool.store import Flags, SpooledMessage
 UNREAD = ContentResult(
     score=None, model="", reasons=[], features=Features(), prefix=b"", subject="", header_from="", header_message_id=""
 )  # of what is refused whatever it says
-MAX_RECEIVED = 100  # RFC 5321 section 6.3: not below 100
-
 _HEADER_BYTES = 512 * 1024  # front/canonical.py lets no longer header in
 _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE).findall
-_LOOP = Reply(554, "5.4.6", "too many Received headers: mail loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,9 @@ class Case:
     verdict: Verdict
     policy_version: str
     pool: str
+    judged_at: datetime
     same_text_senders: int = 0
+    hops: int = 0  # of a loop
 
     @property
     def brief(self) -> tuple[str, str, str, float | None]:
@@ -98,12 +97,6 @@ def hops(arrival: Arrival) -> int:
         end = content.find(b"\r\n\r\n", 0, _HEADER_BYTES)
         return len(_received_fields(content, 0, end if end >= 0 else _HEADER_BYTES))
     return arrival.result.features.received_headers
-
-
-def loop_verdict(count: int) -> Verdict:
-    """The verdict on a message that has come round MAX_RECEIVED times."""
-    step = TraceStep("mail_loop", True, f"{count} Received headers, refused from {MAX_RECEIVED}")
-    return Verdict(Action.REJECT, "mail_loop", _LOOP, [step])
 
 
 def pool_of(arrival: Arrival, inputs: Inputs, policy: Policy, now: datetime) -> str:
@@ -218,6 +211,7 @@ def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any
         "policy_version": case.policy_version,
         "decision_id": in_force.id if in_force else "",
         "demo": demo,
+        "inputs": packed(inputs, case.judged_at, case.hops),
     }
 
 

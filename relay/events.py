@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 SCHEMA = 1
+NOT_JUDGED = msgspec.Raw(b"null")  # a refusal before the verdict
 
 
 class Action(StrEnum):
@@ -116,6 +117,7 @@ class Attributed(Record, frozen=True, kw_only=True):
 class Judged(Attributed, frozen=True, kw_only=True):
     """The verdict's whole input, and the verdict.
 
+    `inputs` is the part of it that no other field has, as policy/recorded.py writes and reads it.
     `fingerprint`: of the text shown, see content/fingerprint.py; `same_text_senders` sent nearly the same lately.
     """
 
@@ -152,6 +154,7 @@ class Judged(Attributed, frozen=True, kw_only=True):
     policy_version: str = ""
     decision_id: str = ""
     demo: bool = False
+    inputs: msgspec.Raw = NOT_JUDGED
 
 
 class Reception(Judged, frozen=True, kw_only=True, tag="Reception"):

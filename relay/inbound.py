@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from relay.case import MAX_RECEIVED
 from relay.clock import Clock
 from relay.control.state import State
 from relay.delivery.verp import VALID_DAYS
@@ -21,6 +20,7 @@ from relay.front.guard import Gcra, client_key
 from relay.metrics import Metrics
 from relay.policy.decision import PARKED
 from relay.policy.decision import State as Standing
+from relay.policy.loops import MAX_RECEIVED
 from relay.reply import DISK_FULL, PermanentError, Reply, TransientError
 from relay.reporting import LOOP_HEADER, Reporting
 from relay.return_paths import ReturnPaths

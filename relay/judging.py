@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from relay.admission import Gate
-from relay.case import MAX_RECEIVED, UNREAD, Arrival, Case, foreign_domain, hops, loop_verdict, pool_of, reasons_of
+from relay.case import UNREAD, Arrival, Case, foreign_domain, hops, pool_of, reasons_of
 from relay.envelope import Account
 from relay.events import Action, Hit
 from relay.front.identity import Identity
@@ -16,6 +16,7 @@ from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
 from relay.policy.decision import PARKED, Decision, Standing, State
 from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
+from relay.policy.loops import MAX_RECEIVED, loop_verdict
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, judge, version_of
 from relay.settings import Policy
@@ -96,7 +97,8 @@ class Judging:
         is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
         pool = pool_of(arrival, inputs, policy, now)
-        return Case(arrival, inputs, verdict, version_of(policy), pool, weighed.campaign.nearly)
+        nearly = weighed.campaign.nearly
+        return Case(arrival, inputs, verdict, version_of(policy), pool, now, nearly, count if is_loop else 0)
 
     def is_parked(self, case: Case, now: datetime) -> bool:
         """Tell whether a hold has come since the verdict: it has parked the message by its later commit."""
