@@ -206,6 +206,7 @@ class Commands:
     async def _park(self, proposal: Proposal) -> list[HeldMessage]:
         """Park what is spooled already, of the sender or of the account's newcomers."""
         if not is_group(proposal.sender):
+            self._courier.forget(proposal.sender)  # before the commit: what is in flight goes on meanwhile
             parked = await self._spool.hold_sender(proposal.sender)
             self._courier.forget(proposal.sender)
             return parked

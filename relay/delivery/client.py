@@ -297,6 +297,9 @@ class Connection(Wire):
         assert parcel is not None
         assert parcel.content is not None
         assert self._transport is not None
+        if parcel.is_forgotten:  # its sender was stopped meanwhile: without content the hop has nothing of it
+            self._break(None)
+            return
         content = parcel.content
         self._expected.append(self._on_dot)
         self._sent_at = self._loop.time()
@@ -320,6 +323,9 @@ class Connection(Wire):
     def _pump(self) -> None:
         for _ in range(_PIECES_A_TURN):
             if self._stream is None or self._is_paused:
+                return
+            if self._current is not None and self._current.is_forgotten:
+                self._break(None)
                 return
             try:
                 piece = next(self._stream, None)

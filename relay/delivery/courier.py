@@ -189,7 +189,8 @@ class Courier:
             self._pager.note(recipient, recipient.due_unix)
 
     def forget(self, sender: str) -> None:
-        """Take a sender's waiting mail out of memory, once spool.hold_sender has parked it; what is in flight ends."""
+        """Take a sender's waiting mail out of memory, as spool.hold_sender parks it; what is in flight is broken off,
+        unless the next hop has all of it."""
         sorted_out = self._sorting.forget(sender)
         self._memory.parcels -= len(sorted_out)
         for parcel in sorted_out:

@@ -139,7 +139,7 @@ class Bookkeeper:
             self.on_left(recipient)
 
     def forget(self, sender: str) -> None:
-        """What of this sender is in flight may end, but is not queued again."""
+        """What of this sender is in flight ends before its final dot, and is not queued again."""
         for parcel in self._in_flight.values():
             if parcel.message.sender == sender:
                 parcel.is_forgotten = True

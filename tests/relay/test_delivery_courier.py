@@ -290,6 +290,28 @@ async def test_a_held_senders_mail_stays_and_leaves_after_release(sink: Sink, tm
 
 
 @story
+async def test_a_delivery_before_its_final_dot_is_broken_off_when_its_sender_is_held(
+    sink: Sink, tmp_path: Path
+) -> None:
+    sender = "acme|x-authuser|spammer"
+    sink.manner.delay_seconds = 0.15  # before each reply: MAIL, RCPT and DATA are under way for a while
+    async with delivering(delivery_settings(tmp_path, sink.port)) as room:
+        await room.send("ann@example.net", sender=sender)
+        await eventually(lambda: sink.sessions == 1)
+        await room.spool.hold_sender(sender)
+        room.courier.forget(sender)
+        await eventually(lambda: sink.open_sessions == 0)
+
+        assert (sink.addresses(), room.records()) == ([], [])
+        sink.manner.delay_seconds = 0
+        await room.spool.release(sender=sender)
+        room.courier.wake()
+        await room.until(1, "Delivery")
+
+    assert sink.addresses() == ["ann@example.net"]
+
+
+@story
 async def test_mail_released_while_it_is_in_flight_is_not_sent_twice(sink: Sink, tmp_path: Path) -> None:
     sender = "acme|x-authuser|joe"
     async with delivering(delivery_settings(tmp_path, sink.port)) as room:
