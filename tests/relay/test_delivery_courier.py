@@ -298,6 +298,7 @@ async def test_a_delivery_before_its_final_dot_is_broken_off_when_its_sender_is_
     async with delivering(delivery_settings(tmp_path, sink.port)) as room:
         await room.send("ann@example.net", sender=sender)
         await eventually(lambda: sink.sessions == 1)
+        await eventually(lambda: room.courier.stats()[0].waiting == 0)  # a connection has it in hand
         await room.spool.hold_sender(sender)
         room.courier.forget(sender)
         await eventually(lambda: sink.open_sessions == 0)
