@@ -17,6 +17,7 @@ from relay.policy.decision import PARKED, Decision, Standing, State
 from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
 from relay.policy.loops import MAX_RECEIVED, loop_verdict
+from relay.policy.signal import Traits
 from relay.policy.signals import Signals, SignalState
 from relay.policy.verdict import Inputs, judge, version_of
 from relay.settings import Policy
@@ -136,4 +137,5 @@ class Judging:
         self._on_counted(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
         score = 1.0 if heaviest(hits, Action.REJECT) else result.score  # certain, whatever the model says
-        return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group)
+        traits = Traits(result.fingerprint)
+        return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group, traits)

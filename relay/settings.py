@@ -143,6 +143,7 @@ class Policy(Section):
     reject_score: float = Field(0.99, ge=0, le=1, description="from here on it is refused, or held for a known sender")
     known_after: int = Field(1000, ge=0, description="messages of history that make a sender known")
     spam_line: float = Field(0.2, gt=0, lt=1, description="pause when the true spam rate is surely above")
+    burst_line: float = Field(12.0, gt=0, description="sum of log odds that is a burst of spam: five sure ones")
     certainty: float = Field(0.99, gt=0.5, lt=1, description="how sure")
     hold_minutes: int = Field(24 * 60, ge=1, description="an automatic hold ends by itself after")
     block_minutes: int = Field(60, ge=1, description="a temporary block ends by itself after")

@@ -22,13 +22,17 @@ from relay.policy.counts import (
     MINUTE_SLOTS,
     MINUTE_WIDTH,
     Counts,
+    Seen,
+    absolve,
     count,
+    count_as,
     forget,
     slot_of,
     state_of,
 )
 from relay.policy.newcomers import NEWCOMER_SECONDS, NEWCOMER_SENDERS, GroupSignal
-from relay.policy.triggers import SignalState as SignalState
+from relay.policy.signal import SignalState as SignalState
+from relay.policy.signal import Traits
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
 from relay.tree import newcomers_of
@@ -38,6 +42,7 @@ log = logging.getLogger("mailweir.policy")
 BAD_SENDERS = 32  # newcomers with bad messages, kept by group; NEWCOMER_SENDERS decide
 
 _CALM = GroupSignal()
+_PLAIN = Traits()
 
 OutcomeKind = Literal["hard_bounce", "complaint"]
 
@@ -63,6 +68,7 @@ class Signals:
         message_id: str = "",
         recipients: int = 1,
         group: str = "",
+        traits: Traits = _PLAIN,
     ) -> SignalState:
         """Count one message, before its verdict. A message without a score says nothing about spam.
 
@@ -75,10 +81,10 @@ class Signals:
         is_new = bool(group) and now_unix - known.first_seen_unix < NEWCOMER_SECONDS
         known.is_member |= is_new
         if score is not None:
-            bad = 1.0 if score >= policy.hold_score else 0.5 if score >= policy.suspect_score else 0.0
-            count(known, now_unix, bad, message_id)
+            seen = Seen(score, message_id, traits.fingerprint)
+            bad = count(known, now_unix, seen, policy)
             if is_new and not known.is_apart:
-                self._count_newcomer(group, sender, now_unix, bad, message_id)
+                self._count_newcomer(group, sender, now_unix, seen, bad, policy)
         return state_of(known, now_unix, policy)
 
     def outcome(self, sender: str, kind: OutcomeKind, now_unix: float) -> None:
@@ -155,8 +161,26 @@ class Signals:
         known.counted_from_unix = now_unix
         del known.minutes[:]
         del known.days[:]
-        known.bad_messages = ()
+        known.trouble = None
         self._dirty.add(sender)
+
+    def absolve(self, sender: str, message_ids: Iterable[str], now_unix: float) -> None:
+        """Take single messages that a person released as no spam out of the bad counts, and their texts with them.
+
+        Of a sender LATEST bad messages can be absolved; older ones have mostly left the window.
+        """
+        known, ids = self._senders.get(sender), frozenset(message_ids)
+        if known is None or not ids:
+            return
+        absolve(known, ids)
+        self._dirty.add(sender)
+        name = newcomers_of(sender.split("|", 1)[0])
+        group = self._senders.get(name)
+        if group is not None and group.trouble is not None:
+            absolve(group, ids)
+            if not any(bad.minute > now_unix // 60 - MINUTE_SLOTS for bad in (known.trouble or group.trouble).latest):
+                group.bad_senders.pop(sender, None)
+            self._dirty.add(name)
 
     def dirty(self) -> list[tuple[str, bytes]]:
         """Return the rows changed since the last call, as bytes for `load`."""
@@ -182,9 +206,9 @@ class Signals:
             self._senders.popitem(last=False)
         return corrupt
 
-    def _count_newcomer(self, group: str, sender: str, now_unix: float, bad: float, message_id: str) -> None:
+    def _count_newcomer(self, group: str, sender: str, now_unix: float, seen: Seen, bad: float, policy: Policy) -> None:
         known = self._known(group, now_unix)
-        count(known, now_unix, bad, message_id)
+        count_as(known, now_unix, seen, bad, policy)
         if bad:
             known.bad_senders.pop(sender, None)  # the latest stands last
             known.bad_senders[sender] = int(now_unix // MINUTE_SECONDS)
@@ -207,7 +231,8 @@ class Signals:
                     rest = group.minutes[row + column] - known.minutes[own[minute] + column]
                     group.minutes[row + column] = max(rest, 0.0)
         group.bad_senders.pop(sender, None)
-        group.bad_messages = tuple(message for message in group.bad_messages if message not in known.bad_messages)
+        if group.trouble and known.trouble:
+            group.trouble.absolve([bad.message_id for bad in known.trouble.latest])
         self._dirty.add(name)
 
     def _known(self, sender: str, now_unix: float) -> Counts:
