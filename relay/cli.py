@@ -42,7 +42,7 @@ SUMMARIES = {
     "held": "Held mail: list, release, drop.",
     "queue": "Mail that waits: look, try now, give up, pause.",
     "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",
-    "sender": "One end sender: show, hold, release.",
+    "sender": "One end sender: show, watch, throttle, hold, block, suspend, exempt, release.",
     "dest": "Destinations: ls, show, suspend, resume, override.",
     "shaping": "Rules on what providers reply: validate.",
     "spool": "The queue on disk: check, list, show, export.",

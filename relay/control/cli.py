@@ -1,15 +1,12 @@
-"""The commands `held`, `sender` and `why`: the control API for people in a terminal."""
+"""The commands `held` and `why`: the control API for people in a terminal."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from relay.cli import Context
-from relay.control.cli_options import as_json_option, ask, dry_run_option
-
-if TYPE_CHECKING:
-    from relay.control.views import ReleaseOrder
+from relay.control.cli_options import as_json_option, ask, dry_run_option, release_order
 
 # Modules that cost time (HTTP, tables, settings) are imported where they are used: `held --help` needs none.
 
@@ -49,7 +46,7 @@ def held_release(context: Context, /, **options: Any) -> None:
 
     if bool(options["sender"]) == bool(options["messages"]):
         raise click.UsageError("give --sender or --message")
-    order = _release_order(options, sender=options["sender"], message_ids=list(options["messages"]))
+    order = release_order(options, sender=options["sender"], message_ids=list(options["messages"]))
     result = ask(context, lambda relay: relay.release_held(order))
     show.as_json(result) if options["as_json"] else show.freed(result)
 
@@ -73,65 +70,6 @@ def held_drop(context: Context, messages: tuple[str, ...], reason: str, as_json:
         click.echo(f"{'would drop' if dry_run else 'dropped'} {result.messages} messages")
 
 
-@click.group()
-def sender() -> None:
-    """One end sender: show, hold, release.
-
-    A sender is written account|kind|value; quote it in the shell.
-    """
-
-
-@sender.command("show")
-@click.argument("sender")
-@as_json_option
-@click.pass_obj
-def sender_show(context: Context, sender: str, as_json: bool) -> None:
-    """Show where a sender stands, and all decisions about it."""
-    from relay.control import show
-
-    view = ask(context, lambda relay: relay.sender(sender))
-    show.as_json(view) if as_json else show.sender(view)
-
-
-@sender.command("hold")
-@click.argument("sender")
-@click.option("--reason", default="held by hand", help="Shown wherever the decision is.")
-@click.option("--minutes", type=float, help="Ends by itself after; default: never.")
-@as_json_option
-@dry_run_option
-@click.pass_obj
-def sender_hold(
-    context: Context, sender: str, reason: str, minutes: float | None, as_json: bool, dry_run: bool
-) -> None:
-    """Park everything a sender sends, and what is still queued."""
-    from relay.control import show
-    from relay.control.views import HoldOrder
-
-    order = HoldOrder(reason=reason, minutes=minutes, dry_run=dry_run)
-    result = ask(context, lambda relay: relay.hold_sender(sender, order))
-    if as_json:
-        show.as_json(result)
-    else:
-        click.echo(show.clean(("Would do: " if dry_run else "") + result.decision.sentence))
-        click.echo(f"{result.messages} undelivered messages parked")
-
-
-@sender.command("release")
-@click.argument("sender")
-@click.option("--not-spam", is_flag=True, help="It was a mistake: forgive the sender, teach the model.")
-@click.option("--note", default="", help="Why, for the audit log.")
-@as_json_option
-@dry_run_option
-@click.pass_obj
-def sender_release(context: Context, /, sender: str, **options: Any) -> None:
-    """End every decision about a sender and free its held mail."""
-    from relay.control import show
-
-    order = _release_order(options)
-    result = ask(context, lambda relay: relay.release_sender(sender, order))
-    show.as_json(result) if options["as_json"] else show.freed(result)
-
-
 @click.command()
 @click.argument("what", metavar="DECISION|MESSAGE|SENDER")
 @as_json_option
@@ -147,14 +85,3 @@ def why(context: Context, what: str, as_json: bool) -> None:
         explain.sender(settings, what, as_json=as_json)
     else:
         explain.message(settings, what, as_json=as_json)
-
-
-def _release_order(options: dict[str, Any], **more: Any) -> "ReleaseOrder":
-    from relay.control.views import ReleaseOrder
-
-    return ReleaseOrder(
-        verdict="not_spam" if options["not_spam"] else "release",
-        note=options["note"],
-        dry_run=options["dry_run"],
-        **more,
-    )

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from relay.control.account_views import Secret
     from relay.control.client import ControlClient
     from relay.control.desk_calls import DeskCalls
+    from relay.control.views import ReleaseOrder
 
 _T = TypeVar("_T")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -79,3 +80,15 @@ def secret_lines(secret: "Secret") -> list[str]:
         lines.append(f"password: {secret.password}    (shown this once; not stored in clear)")
         lines.append(f"HTTP key: {secret.bearer}")
     return lines
+
+
+def release_order(options: dict[str, Any], **more: Any) -> "ReleaseOrder":
+    """What the options of a release ask for."""
+    from relay.control.views import ReleaseOrder
+
+    return ReleaseOrder(
+        verdict="not_spam" if options["not_spam"] else "release",
+        note=options["note"],
+        dry_run=options["dry_run"],
+        **more,
+    )

@@ -133,11 +133,15 @@ class Commands:
         return await self.release_sender(principal, row.proposal.sender, order)
 
     async def release_sender(self, principal: Principal, sender: str, order: ReleaseOrder) -> Freed:
-        """End every decision in force about a sender and free its held mail. Releasing twice changes nothing."""
+        """End every decision in force against a sender and free its held mail. Releasing twice changes nothing.
+
+        An exemption, which is in the sender's favour, ends only when nothing else is in force.
+        """
         require(principal, ROLE_OF_EFFECT[Effect.RELEASE])
         self.questions.account_of(principal, sender)
         standings, now = self._state.standings, self._clock.now()
-        ended = [row for row in standings.of(sender) if standings.in_force(row, now)]
+        in_force = [row for row in standings.of(sender) if standings.in_force(row, now)]
+        ended = [row for row in in_force if row.proposal.effect is not Effect.EXEMPT] or in_force
         if any(row.proposal.effect is Effect.SUSPEND for row in ended):
             require(principal, ROLE_OF_EFFECT[Effect.SUSPEND])
         if order.dry_run:

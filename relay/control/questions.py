@@ -10,7 +10,7 @@ from relay.control.access import require, require_sight, sees
 from relay.control.errors import NotFound
 from relay.control.state import State
 from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
-from relay.policy.decision import STANDING_OF, Decision
+from relay.policy.decision import AFTERMATH, STANDING_OF, Decision
 from relay.policy.why import facts, sentence, undo
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import GROUP_RULES, Principal, Role, newcomers_of
@@ -73,6 +73,9 @@ class Questions:
             standing=state.standing.value,
             multiplier=state.multiplier,
             reinstated_at=state.reinstated_at,
+            watched_until=state.watched_from + AFTERMATH if state.watched_from else None,
+            blocks=state.blocks,
+            exempt=self._view(state.exempt, 0) if state.exempt else None,
             decision=self._view(state.decision, held) if state.decision else None,
             decisions=[self._view(row, held) for row in self._state.decisions(sender=sender)],
             held=held,

@@ -83,6 +83,12 @@ def decisions(views: Sequence[DecisionView]) -> None:
 
 def sender(view: SenderView) -> None:
     click.echo(f"{clean(view.sender)}: {view.standing}, {view.held} held, limit x {view.multiplier:g}")
+    if view.watched_until:
+        click.echo(f"watched until {clean(view.watched_until)} UTC, stopped for longer if it relapses")
+    if view.blocks:
+        click.echo(f"blocked {view.blocks} times in 7 days")
+    if view.exempt:
+        click.echo(clean(view.exempt.sentence))
     decisions(view.decisions)
 
 

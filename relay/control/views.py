@@ -121,7 +121,10 @@ class HeldView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SenderView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a sender stands, and all decisions about it, youngest first."""
+    """Where a sender stands, and all decisions about it, youngest first.
+
+    `watched_until`: after a stop that ended by itself. `blocks`: temporary ones of the last 7 days.
+    """
 
     sender: str
     account: str
@@ -129,6 +132,9 @@ class SenderView(msgspec.Struct, frozen=True, kw_only=True):
     standing: str
     multiplier: float
     reinstated_at: datetime | None
+    watched_until: datetime | None = None
+    blocks: int = 0
+    exempt: DecisionView | None = None
     decision: DecisionView | None
     decisions: list[DecisionView]
     held: int

@@ -85,6 +85,33 @@ def test_a_sender_is_held_asked_about_and_released(
     assert answer(say("held", "ls", "--json")) == []
 
 
+def test_a_sender_is_blocked_throttled_and_exempt_by_hand(
+    relay: Installation, sink: Sink, say: Callable[..., tuple[int, str]]
+) -> None:
+    send = ("send-test", "ann@b.example", "--from", "desk@acme.example")
+    assert say(*send)[0] == 0
+
+    assert "Would do" in say("sender", "block", SENDER, "--dry-run")[1]
+    assert say(*send)[0] == 0
+    assert "is blocked since" in say("sender", "block", SENDER, "--reason", "phishing seen")[1]
+    code, told = say(*send)
+    assert (code, "450 4.7.1 [TSA]" in told, "phishing seen" in told) == (1, True, True), told
+    assert "blocked 1 times in 7 days" in say("sender", "show", SENDER)[1]
+
+    code, told = say("sender", "exempt", SENDER, "--reason", "a newsletter we know")
+    assert (code, "--for" in told) == (2, True)
+    assert say("sender", "exempt", SENDER, "--reason", "a newsletter we know", "--for", "7d")[0] == 0
+    assert "450" in say(*send)[1]  # an exemption frees nobody whom a person has blocked
+    assert say("sender", "release", SENDER)[0] == 0
+    assert say(*send)[0] == 0
+    assert "exempt from automatic stops" in say("sender", "show", SENDER)[1]
+
+    view = answer(say("sender", "throttle", SENDER, "--factor", "0.5", "--json"))["decision"]
+    assert (view["effect"], view["value"]) == ("throttle", 0.5)
+    shown = answer(say("sender", "show", SENDER, "--json"))
+    assert (shown["standing"], shown["multiplier"], shown["blocks"]) == ("throttled", 0.5, 0)
+
+
 def test_send_test_leaves_no_login_behind(relay: Installation, say: Callable[..., tuple[int, str]]) -> None:
     code, told = say("send-test", "reject-550-5.1.1@b.example")
 
