@@ -17,7 +17,7 @@ def report() -> None:
 def parse(raw: bool) -> None:
     """Read file names on stdin, one a line; print one JSON object a line: what each file is.
 
-    What cannot be read is an object too, of kind "refused" with a reason, so that lines and files stay in step.
+    What cannot be read is an object too, of kind "invalid" with a reason, so that lines and files stay in step.
     """
     from analytics.reports.reading import read
     from analytics.reports.report import Refused

@@ -123,7 +123,7 @@ class Refused:
 
     claims: str
     reason: str
-    kind: ClassVar[str] = "refused"
+    kind: ClassVar[str] = "invalid"
 
     def fields(self) -> dict[str, Any]:
         return {"claims": self.claims, "reason": self.reason}
