@@ -9,6 +9,7 @@ its parts are those of another mail (a forwarded bounce is no bounce).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -107,7 +108,7 @@ def unfolded(value: object) -> str:
             piece if isinstance(piece, str) else decoded(piece, charset or "ascii")
             for piece, charset in decode_header(text)
         )
-    except ValueError:  # binascii.Error and email.errors.HeaderParseError are ones
+    except (ValueError, MessageError):  # base64 that is none
         return text
 
 

@@ -5,6 +5,7 @@ that knows the mail answers.
 """
 
 from collections.abc import Callable, Sequence
+from email.errors import MessageError
 
 from analytics.reports.aggregates import is_bare, read_attached, read_files
 from analytics.reports.answers import read_auto_reply
@@ -39,6 +40,11 @@ def read_each(raw: bytes) -> Sequence[Report]:
         for reader in _READERS:
             if (report := reader(letter)) is not None:
                 return [report]
-    except (ValueError, LookupError, RecursionError) as error:  # hostile bytes must not stop whoever reads a pile
+    except (
+        ValueError,
+        LookupError,
+        RecursionError,
+        MessageError,
+    ) as error:  # hostile bytes must not stop whoever reads a pile
         return [Refused("mail", f"unreadable: {type(error).__name__}")]
     return [NormalMail()]

@@ -13,3 +13,7 @@ def test_no_mutation_of_a_report_raises() -> None:
     kinds = {report.kind for _, raw in reports(400, 7, originals) for report in read_each(raw) if report.fields()}
 
     assert kinds >= {"dmarc-aggregate", "invalid", "feedback"}
+
+
+def test_an_encoded_word_of_broken_base64_is_left_as_it_stands() -> None:
+    assert [report.kind for report in read_each(b"Subject: =?utf-8?b?abcde?=\r\n\r\nHello\r\n")] == ["other"]
