@@ -37,8 +37,7 @@ from relay.spool.words import WordLog
 _log = logging.getLogger("mailweir.node")
 _messages = logging.getLogger("mailweir.messages")
 
-_SENDERS = 100_000  # whose signals are in memory
-_SIGNALS_KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
+_SENDERS = 100_000  # whose signals are in memory, the others in the file
 _LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
 _SHAPING_KEPT_SECONDS = 10 * 365 * 86_400.0  # an operator's suspension has no other end than his own word
 _WARMUP_KEPT_SECONDS = 400 * 86_400.0  # a plan may wait longer than its source may be idle
@@ -102,7 +101,7 @@ async def start_core(
         settings,
         clock,
         stack,
-        Table("signal", signals, _SIGNALS_KEPT_SECONDS, _SENDERS),
+        *signals.tables(),
         Table("usage", ledger, KEPT_SECONDS),
         Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),

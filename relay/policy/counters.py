@@ -1,14 +1,15 @@
 """The counters' file: named tables of rows, written each second so that kill -9 costs at most a second of counts.
 
 SQLite with synchronous NORMAL: losing a second of counts is allowed, losing the file is not. Must never be read on the
-hot path: memory decides, the file only remembers.
+hot path: memory decides, the file only remembers. One exception: a sender that left memory comes back by its key.
 """
 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ _log = logging.getLogger("mailweir.policy")
 
 FLUSH_SECONDS = 1.0
 
+_FORGET_SECONDS = 86_400.0
+_READER_CACHE_KB = 16_384
 _Rows = list[tuple[str, bytes]]
 
 
@@ -38,12 +41,14 @@ class Table:
     """One table and whose rows it keeps. Rows not written for `keep_seconds` are not read back, but deleted.
 
     `newest`: only so many are read back, the latest last; None: all of them, in no order.
+    `on_lookup`: gets the function that finds a row by its key, written or not: for what does not fit into memory.
     """
 
     name: str
     source: Source
     keep_seconds: float
     newest: int | None = None
+    on_lookup: "Callable[[Callable[[str], bytes | None]], None] | None" = None
 
 
 class Counters:
@@ -53,6 +58,8 @@ class Counters:
         self._path, self._tables, self._clock = path, tables, clock
         self._task: asyncio.Task[None] | None = None
         self._unwritten: dict[str, dict[str, bytes]] = {table.name: {} for table in tables}
+        self._writing: dict[str, dict[str, bytes]] = {}
+        self._reader: sqlite3.Connection | None = None
 
     async def start(self) -> None:
         """Read back what an earlier run knew. A file that cannot be read is set aside: counts are not worth a stop."""
@@ -66,6 +73,9 @@ class Counters:
             found = await asyncio.to_thread(_read, self._path, self._tables, now)
         for table in self._tables:
             table.source.load(found[table.name])
+            if table.on_lookup is not None:
+                table.on_lookup(partial(self._lookup, table))
+        self._reader = _reader(self._path)
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -75,16 +85,35 @@ class Counters:
             await self._flush()
         except sqlite3.Error as error:  # a full disk must not make a stop fail
             _log.error("counters not written error=%s", error)
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def _lookup(self, table: Table, key: str) -> bytes | None:
+        """Return a row, None when there is none: what waits to be written is newer than the file."""
+        for rows in (self._unwritten, self._writing):
+            if (row := rows.get(table.name, {}).get(key)) is not None:
+                return row or None
+        if self._reader is None:
+            return None
+        query = f"SELECT row FROM {table.name} WHERE key = ? AND written_unix >= ?"  # noqa: S608 - names are ours
+        try:
+            # fetchall: a statement that is not read to its end keeps the write-ahead log from being reset
+            found = self._reader.execute(query, (key, self._clock.unix() - table.keep_seconds)).fetchall()
+        except sqlite3.Error as error:  # who is not found begins anew: mail goes on
+            _log.error("counters not read table=%s error=%s", table.name, error)
+            return None
+        return found[0][0] if found else None
 
     async def _run(self) -> None:
-        is_old_there = True
+        forgets_at = 0.0
         while True:
             await self._clock.sleep(FLUSH_SECONDS)
             try:
                 await self._flush()
-                if is_old_there:
-                    await asyncio.to_thread(_forget, self._path, self._tables, self._clock.unix())
-                    is_old_there = False
+                if (now := self._clock.unix()) >= forgets_at:
+                    await asyncio.to_thread(_forget, self._path, self._tables, now)
+                    forgets_at = now + _FORGET_SECONDS
             except sqlite3.Error as error:  # a full disk: the counts stay in memory, the next flush has the newest
                 _log.error("counters not written error=%s", error)
 
@@ -93,12 +122,23 @@ class Counters:
             self._unwritten[table.name].update(table.source.dirty())
         if any(self._unwritten.values()):
             rows, self._unwritten = self._unwritten, {table.name: {} for table in self._tables}
+            self._writing = rows
             try:
                 await asyncio.to_thread(_write, self._path, rows, self._clock.unix())
             except sqlite3.Error:
                 # what was counted meanwhile is newer
                 self._unwritten = {name: rows[name] | newer for name, newer in self._unwritten.items()}
                 raise
+            finally:
+                self._writing = {}
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Return a connection that reads only; a writer never makes it wait (WAL)."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0.05)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KB}")
+    return connection
 
 
 def _connect(path: Path, names: Iterable[str]) -> sqlite3.Connection:
@@ -125,6 +165,8 @@ def _read(path: Path, tables: Sequence[Table], now_unix: float) -> dict[str, _Ro
 
 
 def _read_table(connection: sqlite3.Connection, table: Table, now_unix: float) -> _Rows:
+    if table.newest == 0:
+        return []
     query = f"SELECT key, row FROM {table.name} WHERE written_unix >= ?"  # noqa: S608 - names are ours
     oldest = now_unix - table.keep_seconds
     if table.newest is None:
@@ -134,7 +176,7 @@ def _read_table(connection: sqlite3.Connection, table: Table, now_unix: float) -
 
 
 def _forget(path: Path, tables: Sequence[Table], now_unix: float) -> None:
-    """Delete what was not read back: nobody would ever delete it later."""
+    """Delete what is too old to be read back: nobody else ever would."""
     connection = _connect(path, [table.name for table in tables])
     try:
         for table in tables:

@@ -3,17 +3,14 @@
 What senders of less than a day send counts for the newcomers of their account too, under a key of their own (see
 newcomers.py); a sender set apart takes its share out of it again.
 
-Bounded: the sender not heard of for longest leaves memory first. Rows for counters.sqlite come from `dirty`, once a
-second, and go back in by `load`. Must never decide anything: see triggers.py and verdict.py.
+Bounded: see senders.py. Rows for counters.sqlite come from `dirty`, once a second, and come back one by one by
+`recall`. Must never decide anything: see triggers.py and verdict.py.
 """
 
-import logging
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
-import msgspec
-
+from relay.policy.counters import Table
 from relay.policy.counts import (
     DAY_SECONDS,
     DAY_SLOTS,
@@ -30,15 +27,16 @@ from relay.policy.counts import (
     slot_of,
     state_of,
 )
+from relay.policy.members import MEMBER_SECONDS, Members
 from relay.policy.newcomers import NEWCOMER_SECONDS, NEWCOMER_SENDERS, GroupSignal
+from relay.policy.senders import Senders
 from relay.policy.signal import SignalState as SignalState
 from relay.policy.signal import Traits
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
 from relay.tree import newcomers_of
 
-log = logging.getLogger("mailweir.policy")
-
+KEPT_SECONDS = 90 * 86_400.0  # as long as analytics keeps messages
 BAD_SENDERS = 32  # newcomers with bad messages, kept by group; NEWCOMER_SENDERS decide
 
 _CALM = GroupSignal()
@@ -48,16 +46,25 @@ OutcomeKind = Literal["hard_bounce", "complaint"]
 
 
 class Signals:
-    """The counts of every end sender, in memory, at most `capacity` of them."""
+    """The counts of every end sender; at most `capacity` of them in memory. `members`: the new ones, by name."""
 
     def __init__(self, capacity: int = 100_000) -> None:
-        self._senders: OrderedDict[str, Counts] = OrderedDict()
-        self._dirty: set[str] = set()
-        self._leaving: dict[str, bytes] = {}
-        self._capacity = capacity
+        self._senders = Senders(capacity)
+        self.members = Members()
 
     def __len__(self) -> int:
         return len(self._senders)
+
+    def tables(self) -> tuple[Table, ...]:
+        """What of it is kept in counters.sqlite: senders are read when they are heard of, the rest at start."""
+        return (
+            Table("signal", self, KEPT_SECONDS, newest=0, on_lookup=self.recall_by),
+            Table("newcomer", self.members, MEMBER_SECONDS),
+        )
+
+    def recall_by(self, lookup: Callable[[str], bytes | None]) -> None:
+        """Have senders that are not in memory looked for in the file."""
+        self._senders.recall = lookup
 
     def observe(
         self,
@@ -74,12 +81,14 @@ class Signals:
 
         `group` is the key for which it counts too while its sender is new; "" when it must not.
         """
-        known = self._known(sender, now_unix)
+        known = self._senders.open(sender, now_unix)
         known.history += 1
         slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
         known.days[-3] += recipients
         is_new = bool(group) and now_unix - known.first_seen_unix < NEWCOMER_SECONDS
-        known.is_member |= is_new
+        if is_new and not known.is_member:
+            known.is_member = True
+            self.members.note(sender, known.first_seen_unix, now_unix)
         if score is not None:
             seen = Seen(score, message_id, traits.fingerprint)
             bad = count(known, now_unix, seen, policy)
@@ -89,35 +98,27 @@ class Signals:
 
     def outcome(self, sender: str, kind: OutcomeKind, now_unix: float) -> None:
         """Count one hard-bounced recipient, or one complaint."""
-        known = self._known(sender, now_unix)
+        known = self._senders.open(sender, now_unix)
         slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
         known.days[-2 if kind == "hard_bounce" else -1] += 1.0
 
     def state(self, sender: str, now_unix: float, policy: Policy) -> SignalState | None:
         """Look at a sender without counting anything; None when nothing is known of it."""
-        known = self._senders.get(sender)
+        known = self._senders.find(sender)
         return None if known is None else state_of(known, now_unix, policy)
 
     def is_newcomer(self, sender: str, now_unix: float) -> bool:
         """Tell whether a sender was first seen less than 24 h ago, or never."""
-        known = self._senders.get(sender)
+        known = self._senders.find(sender)
         return known is None or now_unix - known.first_seen_unix < NEWCOMER_SECONDS
 
     def newcomers(self, account: str, now_unix: float) -> list[str]:
-        """Name an account's new senders, those set apart too. Looks at all: for the rare decision only.
-
-        And those of a minute more: a message that was judged as a newcomer's just before must not be left over.
-        """
-        begin, since = f"{account}|", now_unix - NEWCOMER_SECONDS - MINUTE_SECONDS
-        return [
-            name
-            for name, known in self._senders.items()
-            if known.is_member and known.first_seen_unix > since and name.startswith(begin)
-        ]
+        """Name an account's new senders, those set apart too, but none that was forgiven since."""
+        return self.members.of(account, now_unix)
 
     def group(self, group: str, now_unix: float, policy: Policy) -> GroupSignal:
         """Look at what an account's newcomers sent together."""
-        known = self._senders.get(group)
+        known = self._senders.find(group)
         if known is None or not known.bad_senders:
             return _CALM
         last = int(now_unix // MINUTE_SECONDS) - MINUTE_SLOTS
@@ -136,78 +137,67 @@ class Signals:
 
     def set_apart(self, sender: str) -> None:
         """Take a sender's share out of its account's newcomers, until it is forgiven: it is held for itself."""
-        known = self._senders.get(sender)
+        known = self._senders.find(sender)
         if known is not None and not known.is_apart:
             self._leave(sender, known)
             known.is_apart = True
-            self._dirty.add(sender)
+            self._senders.changed(sender)
 
     def pay_outcomes(self, sender: str) -> None:
         """Forget bounces and complaints for which the sender is stopped now: it must not be stopped for them again."""
-        known = self._senders.get(sender)
+        known = self._senders.find(sender)
         if known is not None and known.days:
             del known.days[:]
-            self._dirty.add(sender)
+            self._senders.changed(sender)
 
     def forgive(self, sender: str, now_unix: float) -> None:
         """Forget what is held against a sender; its history and age stay."""
-        known = self._senders.get(sender)
+        known = self._senders.find(sender)
         if known is None:
             return
         if not known.is_apart:
             self._leave(sender, known)
         known.is_member = known.is_apart = False
+        self.members.drop(sender)
         known.bad_senders = {}
         known.counted_from_unix = now_unix
         del known.minutes[:]
         del known.days[:]
         known.trouble = None
-        self._dirty.add(sender)
+        self._senders.changed(sender)
 
     def absolve(self, sender: str, message_ids: Iterable[str], now_unix: float) -> None:
         """Take single messages that a person released as no spam out of the bad counts, and their texts with them.
 
         Of a sender LATEST bad messages can be absolved; older ones have mostly left the window.
         """
-        known, ids = self._senders.get(sender), frozenset(message_ids)
+        known, ids = self._senders.find(sender), frozenset(message_ids)
         if known is None or not ids:
             return
         absolve(known, ids)
-        self._dirty.add(sender)
+        self._senders.changed(sender)
         name = newcomers_of(sender.split("|", 1)[0])
-        group = self._senders.get(name)
+        group = self._senders.find(name)
         if group is not None and group.trouble is not None:
             absolve(group, ids)
             if not any(bad.minute > now_unix // 60 - MINUTE_SLOTS for bad in (known.trouble or group.trouble).latest):
                 group.bad_senders.pop(sender, None)
-            self._dirty.add(name)
+            self._senders.changed(name)
 
     def dirty(self) -> list[tuple[str, bytes]]:
         """Return the rows changed since the last call, as bytes for `load`."""
-        rows = [*self._leaving.items(), *((name, self._senders[name].encoded()) for name in self._dirty)]
-        self._leaving.clear()
-        self._dirty.clear()
-        return rows
+        return self._senders.dirty()
 
     def dump(self) -> list[tuple[str, bytes]]:
         """Return every row in memory, the sender not heard of for longest first."""
-        return [(name, known.encoded()) for name, known in self._senders.items()]
+        return self._senders.dump()
 
     def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
         """Take rows back in, the latest last, and return how many were unreadable and left out (and logged)."""
-        corrupt = 0
-        for name, row in rows:
-            try:
-                self._senders[name] = Counts.decoded(row)
-            except (msgspec.DecodeError, UnicodeError) as error:
-                corrupt += 1
-                log.warning("signals row unreadable sender=%r error=%s", name, error)
-        while len(self._senders) > self._capacity:
-            self._senders.popitem(last=False)
-        return corrupt
+        return self._senders.load(rows)
 
     def _count_newcomer(self, group: str, sender: str, now_unix: float, seen: Seen, bad: float, policy: Policy) -> None:
-        known = self._known(group, now_unix)
+        known = self._senders.open(group, now_unix)
         count_as(known, now_unix, seen, bad, policy)
         if bad:
             known.bad_senders.pop(sender, None)  # the latest stands last
@@ -218,7 +208,7 @@ class Signals:
     def _leave(self, sender: str, known: Counts) -> None:
         """Take back what a member counted for its group since the group was last forgiven."""
         name = newcomers_of(sender.split("|", 1)[0])
-        group = self._senders.get(name)
+        group = self._senders.find(name)
         if group is None or not known.is_member:
             return
         first = group.counted_from_unix // MINUTE_SECONDS
@@ -233,22 +223,4 @@ class Signals:
         group.bad_senders.pop(sender, None)
         if group.trouble and known.trouble:
             group.trouble.absolve([bad.message_id for bad in known.trouble.latest])
-        self._dirty.add(name)
-
-    def _known(self, sender: str, now_unix: float) -> Counts:
-        known = self._senders.get(sender)
-        if known is not None:
-            self._senders.move_to_end(sender)
-        else:
-            leaving = self._leaving.pop(sender, None)
-            known = self._senders[sender] = Counts.decoded(leaving) if leaving else Counts(now_unix)
-            if len(self._senders) > self._capacity:
-                self._evict()
-        self._dirty.add(sender)
-        return known
-
-    def _evict(self) -> None:
-        name, known = self._senders.popitem(last=False)
-        if name in self._dirty:
-            self._dirty.discard(name)
-            self._leaving[name] = known.encoded()
+        self._senders.changed(name)
