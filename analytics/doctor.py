@@ -65,6 +65,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _ports(settings, relay.level is Level.OK, analytics.level is Level.OK)
     yield from _journal(settings, analytics.level is Level.OK)
     yield from _dns(settings)
+    yield from _notices(settings)
     if analytics.level is not Level.FAIL:
         yield from _alarms(settings)
 
@@ -163,6 +164,21 @@ def _alarms(settings: Settings) -> Iterator[Finding]:
     for row in rows:
         text = f"alarm: {row['logged_at']:%Y-%m-%d %H:%M} UTC, {row['text']}"
         yield Finding(Level.WARN, text, fixes.get(row["condition"], "see the relay's log"))
+
+
+def _notices(settings: Settings) -> Iterator[Finding]:
+    """Whom a stopped sender is told to."""
+    if settings.demo or not settings.notices.on:
+        yield Finding(Level.OK, "notices: none are sent, by the settings")
+        return
+    if settings.node.abuse_contact:
+        yield Finding(Level.OK, f"notices: the abuse desk is {settings.node.abuse_contact}")
+    else:
+        fix = "set node.abuse_contact to the address of your abuse desk"
+        yield Finding(Level.WARN, "notices: no abuse desk is told when a sender is stopped", fix)
+    if settings.policy.self_release and not (settings.web.public_url and settings.web.listen):
+        fix = "set web.public_url, or policy.self_release = false"
+        yield Finding(Level.WARN, "notices: they carry no release link, for lack of a public address", fix)
 
 
 def _start(name: str) -> str:

@@ -83,6 +83,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         parts.digests.start()
         stack.push_async_callback(parts.digests.stop)
+        await parts.notices.start()
+        stack.push_async_callback(parts.notices.stop)
         tending = asyncio.create_task(parts.returns.tend(parts.core.state))
         stack.callback(tending.cancel)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.metrics import Metrics
+from relay.policy.decision import Decision
 from relay.spool.store import SpooledRecipient
 
 if TYPE_CHECKING:
@@ -43,7 +44,15 @@ def count(parts: "Parts") -> None:
     parts.courier.on_tls_failure(lambda policy: metrics.tls_failures.labels(policy).inc())
     parts.doors.on_unwelcome = lambda reason: metrics.connections_refused.labels(reason).inc()
     parts.messages.on_answer = lambda status: metrics.http_requests.labels(str(status)).inc()
-    parts.commands.on_decided = lambda effect: metrics.decisions.labels(effect.value).inc()
+    parts.commands.on_decided = _decision_counter(parts)
+
+
+def _decision_counter(parts: "Parts") -> Callable[[Decision], None]:
+    def heard(decision: Decision) -> None:
+        parts.metrics.decisions.labels(decision.proposal.effect.value).inc()
+        parts.notices.heard(decision)
+
+    return heard
 
 
 def show_gauges(parts: "Parts") -> None:

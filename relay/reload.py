@@ -26,9 +26,10 @@ from relay.wiring import Parts
 
 _log = logging.getLogger("mailweir.reload")
 
-_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log"})
+_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log", "notices"})
 _KEYS = frozenset(
     {
+        "node.abuse_contact",
         "content.model",
         "content.rules",
         "content.keep_words",
@@ -59,7 +60,7 @@ _KEYS = frozenset(
         "delivery.providers",
     }
 )
-_ELSEWHERE = frozenset({"analytics", "dnsbl", "dashboard"})  # read by other programs, each at its own start
+_ELSEWHERE = frozenset({"analytics", "dnsbl", "dashboard", "webhooks"})  # read by other programs, each at its own start
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Reloader:
         parts.core.shaper.take_up(providers)
         parts.courier.take_up(settings)
         parts.digests.take_up(settings)
+        parts.notices.take_up(settings)
         log.show_messages(settings.log.messages)
 
 

@@ -17,7 +17,7 @@ from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import SenderId
 
 LOOP_HEADER = "X-Mailweir-Loop"
-_OURS, _FORWARDED = "report", "bounce_forward"
+_OURS, _NOTICE, _FORWARDED = "report", "notice", "bounce_forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class _Notice:
     reseller: str
     flags: Flags
     came: Submission | None = None
+    subject: str = "Delivery report"
+    rule: str = _OURS
 
 
 class Reporting:
@@ -46,6 +48,10 @@ class Reporting:
     async def submit_digest(self, mail: bytes, to: str, account: str, reseller: str) -> None:
         """Return when the digest of an account is stored. Raises SpoolFull."""
         await self._store(_Notice(mail, to, account, reseller, _flags_of(mail)))
+
+    async def submit_notice(self, mail: bytes, to: str, account: str, reseller: str) -> None:
+        """Return when a notice of decisions is stored; account "": it is about several. Raises SpoolFull."""
+        await self._store(_Notice(mail, to, account, reseller, _flags_of(mail), subject="Notice", rule=_NOTICE))
 
     async def forward(self, came: Submission, origin: Origin) -> str:
         """Return the id of the message that takes a report to the original envelope sender, once it is stored.
@@ -78,8 +84,8 @@ class Reporting:
             received_at=self._clock.now(),
             flags=notice.flags,
             prefix=prefix,
-            subject="Delivery report",
-            rule=_FORWARDED if notice.came else _OURS,
+            subject=notice.subject,
+            rule=_FORWARDED if notice.came else notice.rule,
         )
 
     def _reception(self, message: SpooledMessage, notice: _Notice) -> Reception:

@@ -13,7 +13,18 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.settings_errors import explain
-from relay.settings_sections import Analytics, Checkers, Control, Dashboard, Dnsbl, Headers, Section, Web
+from relay.settings_sections import (
+    Analytics,
+    Checkers,
+    Control,
+    Dashboard,
+    Dnsbl,
+    Headers,
+    Notices,
+    Section,
+    Web,
+    Webhooks,
+)
 
 __all__ = ["Analytics", "Control", "Dashboard", "Dnsbl", "Headers", "Web"]  # beside all that is defined here
 
@@ -32,6 +43,12 @@ class Node(Section):
 
     name: str = Field("mw1", pattern=r"^[a-z0-9]{1,16}$", description="stands in every record and message id")
     hostname: str = Field("mailweir.localhost", description="EHLO name, Received and Message-ID")
+    abuse_contact: str = Field(
+        "",
+        pattern=r"^$|^[!#-;=?-~]{1,64}@[A-Za-z0-9.-]{1,255}$",
+        description="address of your abuse desk: is told of decisions, and customers write to it; "
+        "empty: the desk is told nothing, customers write to postmaster@hostname",
+    )
 
 
 class Smtp(Section):
@@ -159,6 +176,9 @@ class Policy(Section):
     spam_warn_line: float = Field(0.05, gt=0, lt=1, description="a hold ends early when the rate is probably below")
     climb_senders: int = Field(
         3, ge=2, description="senders of an account stopped within an hour hold its new and unknown senders too"
+    )
+    self_release: bool = Field(
+        True, description="an account's contact may release a sender by the link in its notice (docs/notices.md)"
     )
 
 
@@ -301,6 +321,8 @@ class Settings(BaseSettings):
     checkers: Checkers = Checkers()
     dnsbl: Dnsbl = Dnsbl()
     dashboard: Dashboard = Dashboard()
+    notices: Notices = Notices()
+    webhooks: Webhooks = Webhooks()
 
     @field_validator("dir")
     @classmethod

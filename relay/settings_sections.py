@@ -40,6 +40,27 @@ class Web(Section):
     )
 
 
+class Notices(Section):
+    """Mails that tell an account's contact and the abuse desk of decisions (docs/notices.md)."""
+
+    on: bool = Field(True, description="send them; never in demo mode")
+    interval_minutes: float = Field(60, gt=0, description="one of the same condition and sender in so long")
+    bundle_minutes: float = Field(5, ge=0, description="one mail to the same people in so long, with all that happened")
+
+
+class Webhooks(Section):
+    """Calls of customers' and your own programs when something happens; sent by analytics (docs/webhooks.md)."""
+
+    interval_minutes: float = Field(
+        60, ge=0, description="one call of the same condition and sender in so long, by endpoint"
+    )
+    timeout_seconds: float = Field(10, gt=0, le=60, description="an endpoint may take to answer")
+    private_networks: list[IPvAnyNetwork] = Field(
+        [],
+        description="networks off the public internet that an endpoint may be in, loopback too; else it is not called",
+    )
+
+
 class Control(Section):
     listen: str = Field("127.0.0.1:8025", description="control API, /metrics, /healthz")
 

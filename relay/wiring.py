@@ -36,12 +36,17 @@ from relay.front.server import Doors
 from relay.front.tls import ensure_certificate
 from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
+from relay.front.web_release import ReleasePages
 from relay.inbound import Returns
 from relay.metrics import Metrics
+from relay.notice_items import Items, contact_address
+from relay.notices import Notices
 from relay.observed import count, outcome_counter, show_gauges
 from relay.reception import Receiver
 from relay.refusals import Refusals
+from relay.release_links import ReleaseLinks
 from relay.reporting import Reporting
+from relay.self_release import SelfRelease
 from relay.unsubscribing import Unsubscribing
 
 _log = logging.getLogger("mailweir.node")
@@ -59,6 +64,7 @@ class Parts:
     started_at: datetime
     courier: Courier
     digests: Digests
+    notices: Notices
     receiver: Receiver
     doors: Doors
     inbox: Doors
@@ -117,14 +123,10 @@ def wire(core: Core) -> Parts:
         ways=Ways(core.shaper, core.egress, core.paths.of, core.tls),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
-    digests = Digests(
-        spool=core.spool,
-        settings=settings,
-        clock=clock,
-        account_of=state.account_of_name,
-        submit=reporting.submit_digest,
-    )
+    digests = _digests(core, reporting)
     commands = _commands(core, courier)
+    releases = _releases(core, commands)
+    notices = _notices(core, releases, reporting)
     gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
     receiver = Receiver(
         settings=settings,
@@ -153,9 +155,9 @@ def wire(core: Core) -> Parts:
     returns = Returns(
         settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
     )
-    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics)
+    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
-    parts = Parts(core, clock.now(), courier, digests, receiver, *way_in, metrics, commands, domains, models)
+    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, metrics, commands, domains, models)
     show_gauges(parts)
     count(parts)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again
@@ -175,12 +177,49 @@ def _commands(core: Core, courier: Courier) -> Commands:
     )
 
 
-def _web(core: Core, way: Doorway, feedback: FeedbackHeaders, metrics: Metrics) -> tuple[Messages, PublicWeb]:
+def _releases(core: Core, commands: Commands) -> SelfRelease:
+    return SelfRelease(
+        state=core.state,
+        spool=core.spool,
+        clock=core.clock,
+        links=ReleaseLinks(core.secret),
+        settings=lambda: core.settings,
+        release=commands.release_sender,
+        is_malware=core.certain.is_malware,
+    )
+
+
+def _digests(core: Core, reporting: Reporting) -> Digests:
+    return Digests(
+        spool=core.spool,
+        settings=core.settings,
+        clock=core.clock,
+        account_of=core.state.account_of_name,
+        submit=reporting.submit_digest,
+    )
+
+
+def _notices(core: Core, releases: SelfRelease, reporting: Reporting) -> Notices:
+    return Notices(
+        state=core.state,
+        spool=core.spool,
+        settings=core.settings,
+        clock=core.clock,
+        items=Items(core.state, core.spool, releases, core.settings),
+        submit=reporting.submit_notice,
+    )
+
+
+def _web(
+    core: Core, way: Doorway, feedback: FeedbackHeaders, metrics: Metrics, releases: SelfRelease
+) -> tuple[Messages, PublicWeb]:
     web = core.settings.web
     messages = Messages(way, web, core.spool.answered)
     unsubscribing = Unsubscribing(core.state, core.journal, metrics, feedback.tokens, core.clock)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     routes += unsubscribing.pages(web.trusted_proxies).routes()
+    pages = ReleasePages(releases, lambda: contact_address(core.settings), core.clock, web.trusted_proxies)
+    routes += pages.routes()
     return messages, PublicWeb(core.settings, routes, way.tls if web.tls else None)
 
 

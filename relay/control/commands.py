@@ -66,7 +66,7 @@ class Commands:
         self.queue = QueueDesk(
             state=state, spool=spool, courier=courier, clock=clock, account_of=self.questions.account_of
         )
-        self.on_decided: Callable[[Effect], None] = lambda _effect: None
+        self.on_decided: Callable[[Decision], None] = lambda _decision: None  # after its commit
 
     async def apply(self, proposals: Sequence[Proposal]) -> Decision:
         """Enact what the relay itself decided; return the first. All in force in memory before the first await."""
@@ -273,7 +273,7 @@ class Commands:
     def _log(self, decided: Sequence[Decision]) -> None:
         for row in decided:
             proposal = row.proposal
-            self.on_decided(proposal.effect)
+            self.on_decided(row)
             self._journal.append(
                 DecisionLogged(
                     **self._journal.stamp(),

@@ -5,8 +5,6 @@ GET changes nothing: scanners fetch every link of a mail. The pages need no scri
 """
 
 import asyncio
-import base64
-import hashlib
 import html
 import logging
 import re
@@ -22,10 +20,10 @@ from relay.control.errors import StateFailure
 from relay.feedback import Wish
 from relay.front.guard import Gcra, client_key
 from relay.front.web_login import Networks, client_address
+from relay.front.web_page import page, posted
 
 _log = logging.getLogger("mailweir.front")
 
-_BODY_BYTES = 8192
 _BODY_SECONDS = 10.0
 _AT_ONCE = 64  # each waits for one commit of the state; more would only queue there
 _STRAY_PER_MINUTE = 30.0  # of links that are none of ours, per address: nobody guesses 128 bits, but nobody need try
@@ -34,19 +32,6 @@ _STRAY_BURST_SECONDS = 60.0
 _one_click = re.compile(rb'List-Unsubscribe(?:=|"(?:\r\n[^\r\n]+)*\r\n\r\n)One-Click').search
 _CONFIRMED = b"confirm=yes"
 
-_STYLE = (
-    "body{font:18px/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em;color:#222;background:#fff}"
-    "button{font:inherit;padding:.5em 1.2em;border:0;border-radius:.3em;background:#0b57d0;color:#fff;cursor:pointer}"
-)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-    "Cache-Control": "no-store",
-}
 _BUTTON = '<form method="post"><button name="confirm" value="yes">Stop these mails</button></form>'
 
 # Tells of a wish, by which way it came and from which address. Raises StateFailure: nothing was noted.
@@ -88,13 +73,13 @@ class UnsubscribePages:
             return self._stray(request)
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                body = await _body(request)
+                body = await posted(request)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # for nobody
         except TimeoutError:
-            return _page(HTTPStatus.REQUEST_TIMEOUT, "Too slow", "The click did not come through. Please try again.")
+            return page(HTTPStatus.REQUEST_TIMEOUT, "Too slow", "The click did not come through. Please try again.")
         if body is None:
-            return _page(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too much", "This was more than a click.")
+            return page(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too much", "This was more than a click.")
         if self._inside >= _AT_ONCE:
             return _later()
         self._inside += 1
@@ -112,30 +97,20 @@ class UnsubscribePages:
             return self._asked(wish, HTTPStatus.BAD_REQUEST)
         await self._note(wish, "one-click" if is_one_click else "page", client_address(request, self._proxies))
         text = f"{_told(wish)} gets no more of these mails from {html.escape(self._author_of(wish.account))}."
-        return _page(HTTPStatus.OK, "You are unsubscribed", text)
+        return page(HTTPStatus.OK, "You are unsubscribed", text)
 
     def _asked(self, wish: Wish, status: HTTPStatus) -> Response:
         author = html.escape(self._author_of(wish.account))
-        return _page(status, "Unsubscribe", f"Stop mails from {author} to {_told(wish)}?</p>{_BUTTON}<p>")
+        return page(status, "Unsubscribe", f"Stop mails from {author} to {_told(wish)}?</p>{_BUTTON}<p>")
 
     def _stray(self, request: Request) -> Response:
         address = client_address(request, self._proxies)
         if address and not self._strays.take(client_key(address), self._clock.unix()):
-            response = _page(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Please try again in a minute.")
+            response = page(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Please try again in a minute.")
             response.headers["Retry-After"] = "60"
             return response
         text = "This link is not complete, or not one of ours. Please take it from the mail once more."
-        return _page(HTTPStatus.NOT_FOUND, "No such link", text)
-
-
-async def _body(request: Request) -> bytes | None:
-    """What was posted; None: too much."""
-    body = b""
-    async for block in request.stream():
-        body += block
-        if len(body) > _BODY_BYTES:
-            return None
-    return body
+        return page(HTTPStatus.NOT_FOUND, "No such link", text)
 
 
 def _told(wish: Wish) -> str:
@@ -145,17 +120,6 @@ def _told(wish: Wish) -> str:
 
 
 def _later() -> Response:
-    response = _page(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Not now", "This could not be noted. Please try again in a minute."
-    )
+    response = page(HTTPStatus.SERVICE_UNAVAILABLE, "Not now", "This could not be noted. Please try again in a minute.")
     response.headers["Retry-After"] = "30"
     return response
-
-
-def _page(status: HTTPStatus, title: str, text: str) -> Response:
-    content = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>{title}</h1><p>{text}</p></body></html>"
-    )
-    return Response(content.encode("utf-8", "replace"), status, _HEADERS, media_type="text/html")

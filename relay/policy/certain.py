@@ -48,8 +48,13 @@ class Certain:
         """Judge by other rules from the next message on."""
         self._repeating = {rule.id: rule for rule in book.rule if rule.after > 1}
         self._shared = [rule for rule in book.rule if rule.senders]
+        self._malware = {f"content_{rule.id}" for rule in book.rule if rule.code == "MW"} | {"content_clamd"}
         self._least = min((rule.senders for rule in self._shared), default=SENDERS)
         self.campaigns.take_up(60.0 * max((rule.minutes for rule in self._shared), default=10))
+
+    def is_malware(self, rule: str) -> bool:
+        """Tell whether a verdict's rule parks what may be malware."""
+        return rule in self._malware
 
     def complete(self, found: Sequence[Hit], text: Text, whose: Whose, now_unix: float) -> Weighed:
         """Count a message in; return its hits, each with what it does now, and who else sends its text."""

@@ -65,6 +65,7 @@ from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.large import LargeFile, LargeFiles
 from relay.spool.marks import Marks
+from relay.spool.notices import NoticeRows
 from relay.spool.origins import Origins
 from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, rejournal
 from relay.spool.segments import Segments
@@ -128,6 +129,7 @@ class Spool(Answers):
         self._survey = Survey(path)
         self.backlog = Backlog(path, node, self._call)
         self.origins = Origins(self._reader, self._call)
+        self.notices = NoticeRows(self._reader, self._call)
         self._marks = Marks()
         self._flush_scheduled = False
 

@@ -53,6 +53,18 @@ def test_running_installation_is_well(installation: Installation) -> None:
     assert {finding.text.split(":")[0] for finding in findings} >= {"relay", "analytics", "disk", "journal"}
 
 
+def test_an_unset_abuse_desk_is_a_warning_and_a_set_one_is_not(installation: Installation) -> None:
+    before = levels(installation, "notices")
+    config = installation.config.read_text()
+    config = config.replace("[node]\n", '[node]\nabuse_contact = "abuse@relay.example"\n')
+    installation.config.write_text(config.replace("[web]\n", '[web]\npublic_url = "https://mail.example"\n'))
+
+    after = levels(installation, "notices")
+
+    assert before == [Level.WARN, Level.WARN]
+    assert after == [Level.OK]
+
+
 def test_an_alarm_of_the_last_day_is_a_warning_with_its_words(installation: Installation) -> None:
     installation.add_account(Account("acme", shared_host=True))
     journal = Journal(installation.settings.journal_dir, "test", "mw1", SystemClock())

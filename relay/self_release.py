@@ -1,0 +1,112 @@
+"""The customer's own way out: the link in a notice, what it shows, and the release that follows a confirmed click.
+
+The release is a decision of `link:<contact>` like anybody's, audited; mail leaves as after any release.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from relay.addressee import contact_of
+from relay.clock import Clock
+from relay.control.state import State
+from relay.control.views import Freed, ReleaseOrder
+from relay.policy.decision import Decision
+from relay.policy.self_release import AUTHOR, Hindrance, hindrance, is_stop
+from relay.release_links import LASTS_SECONDS, ReleaseLinks, read_token
+from relay.settings import Settings
+from relay.spool.store import HeldMessage, Spool
+from relay.tree import Principal, Role, Scope
+
+_log = logging.getLogger("mailweir.control")
+
+_Release = Callable[[Principal, str, ReleaseOrder], Awaitable[Freed]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a genuine link is about: its decision, who holds it, what hinders it (None: nothing), what waits."""
+
+    decision: Decision
+    holder: str
+    hindrance: Hindrance | None
+    held: tuple[HeldMessage, ...]
+
+
+class SelfRelease:
+    """Makes links and honours them. `is_malware` tells of the rule that parked a message."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        spool: Spool,
+        clock: Clock,
+        links: ReleaseLinks,
+        settings: Callable[[], Settings],
+        release: _Release,
+        is_malware: Callable[[str], bool],
+    ) -> None:
+        self._state, self._spool, self._clock, self._links = state, spool, clock, links
+        self._settings, self._release, self._is_malware = settings, release, is_malware
+
+    def url(self, decision: Decision) -> str:
+        """Return the link that releases a decision's sender; "" when its contact may not, or no page is public."""
+        base, holder = self._settings().web.public_url.rstrip("/"), self._holder(decision)
+        if not base or not holder or self._hindrance(decision) is not None:
+            return ""
+        return f"{base}/r/{self._links.token(decision.id, holder, self._clock.unix() + LASTS_SECONDS)}"
+
+    def hindered(self, decision: Decision) -> Hindrance | None:
+        """Return what keeps a decision's contact from releasing its sender."""
+        return self._hindrance(decision)
+
+    def offer(self, token: str) -> Offer | None:
+        """Return what a link is about; None for one that is not ours, too old, or of a contact who was replaced."""
+        ticket = read_token(token)
+        if ticket is None or ticket.expires_unix < self._clock.unix():
+            return None
+        decision = self._state.decision(ticket.decision_id)
+        if decision is None or not is_stop(decision):
+            return None
+        holder = self._holder(decision)
+        if not holder or not self._links.is_genuine(ticket, holder):
+            return None
+        return Offer(decision, holder, self._hindrance(decision), self._held(decision))
+
+    async def release(self, token: str, client_ip: str) -> tuple[Offer | None, Freed | None]:
+        """Release the sender; return the offer as it was, and what came of it (None: refused). Raises StateFailure.
+
+        Of two clicks at once one finds that it is over: the decision is in force in memory before the first await.
+        """
+        offer = self.offer(token)
+        if offer is None or offer.hindrance is not None:
+            return offer, None
+        proposal = offer.decision.proposal
+        principal = Principal(f"{AUTHOR}{offer.holder}", Role.ABUSE, Scope(account=proposal.account))
+        order = ReleaseOrder(note=f"released by the link of decision {offer.decision.id}, from {client_ip}")
+        freed = await self._release(principal, proposal.sender, order)
+        _log.info("released by link sender=%s decision=%s by=%s", proposal.sender, offer.decision.id, offer.holder)
+        return offer, freed
+
+    def _holder(self, decision: Decision) -> str:
+        account = self._state.accounts.get(decision.proposal.account)
+        return contact_of(account) if account else ""
+
+    def _held(self, decision: Decision) -> tuple[HeldMessage, ...]:
+        return tuple(self._spool.held(decision.proposal.sender, None, -1))
+
+    def _hindrance(self, decision: Decision) -> Hindrance | None:
+        account = self._state.accounts.get(decision.proposal.account)
+        if not self._settings().policy.self_release:
+            return Hindrance.OFF
+        if account is None or account.is_suspended:
+            return Hindrance.SUSPENDED
+        standings, now = self._state.standings, self._clock.now()
+        rows = standings.of(decision.proposal.sender)
+        in_force = [row for row in rows if standings.in_force(row, now)]
+        is_confirmed = any(standings.confirmed_by(row) for row in in_force)
+        found = hindrance(decision, in_force, rows, is_confirmed=is_confirmed)
+        if found is None and any(self._is_malware(message.rule) for message in self._held(decision)):
+            return Hindrance.MALWARE
+        return found
