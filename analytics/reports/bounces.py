@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from html import unescape
 
 from analytics.reports import returned
-from analytics.reports.letter import Letter
+from analytics.reports.letter import Letter, Part
 from analytics.reports.lines import Found, is_recipient, read_lines
 from analytics.reports.phrases import phrases
 from analytics.reports.report import Action, BounceReport, Failure, Returned, SuccessReport
-from analytics.reports.status import Entry, read_status, status_in
+from analytics.reports.status import Entry, is_fields, read_status, status_in
 from analytics.reports.verdict import coarse, judge
 
 _TAG = re.compile(
@@ -32,10 +32,10 @@ class _Text:
 
 def read_bounce(letter: Letter) -> BounceReport | SuccessReport | None:
     """Return the bounce, or the report of success, that a mail is; None when it is neither."""
-    if letter.parameter("report-type") in ("feedback-report", "disposition-notification"):
+    text = _text(letter)
+    if letter.parameter("report-type") == "feedback-report" or _is_receipt(letter, text):
         return None
     entries = read_status(letter)
-    text = _text(letter)
     if entries and _is_report(letter):
         return _by_status(letter, entries, text)
     if not _may_be_bounce(letter, text):
@@ -56,6 +56,11 @@ def read_bounce(letter: Letter) -> BounceReport | SuccessReport | None:
 def _is_report(letter: Letter) -> bool:
     """A status part counts in a report, or in a mail that a machine sent; not in one that somebody forwarded."""
     return letter.type == "multipart/report" or phrases("machine").search(letter.header("From")) is not None
+
+
+def _is_receipt(letter: Letter, text: _Text) -> bool:
+    """Receipts (RFC 8098) say that somebody read a mail; some servers refuse mail with one."""
+    return bool(letter.of_type("message/disposition-notification")) and "reject" not in text.said[:1_000].lower()
 
 
 def _by_status(letter: Letter, entries: list[Entry], text: _Text) -> BounceReport | SuccessReport:
@@ -141,13 +146,11 @@ def _may_be_bounce(letter: Letter, text: _Text) -> bool:
     from_machine = phrases("machine").search(sender) is not None or letter.type == "multipart/report"
     if not from_machine and not phrases("subject").search(subject):
         return False
-    if letter.header("In-Reply-To") and not from_machine:
+    if letter.header("In-Reply-To") and subject.lower().startswith("re:") and not from_machine:
         return False
     if letter.header("X-Failed-Recipients"):
         return True
-    return phrases("failed").search(text.said[:4_000]) is not None and (
-        from_machine or phrases("subject").search(subject) is not None
-    )
+    return phrases("failed").search(text.said[:4_000]) is not None
 
 
 def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
@@ -187,11 +190,17 @@ def _recipients_of(about: Returned) -> list[str]:
 
 def _text(letter: Letter) -> _Text:
     head = f"{letter.header('From')}\n{letter.header('Subject')}"
-    pieces = [part.text(32_768) for part in letter.of_type("text/plain", "x-preamble")[:4]]
-    if not "".join(pieces).strip() or all(len(piece.strip()) < 40 for piece in pieces):
+    plain = [part for part in letter.parts if part.type == "text/plain" or _is_words(part)]
+    pieces = [part.text(32_768) for part in plain[:4]]
+    if all(len(piece.strip()) < 40 for piece in pieces):
         pieces += [_words(part.text(32_768)) for part in letter.of_type("text/html")[:1]]
     said, below = returned.cut("\n".join(pieces))
     return _Text(said, below, head)
+
+
+def _is_words(part: Part) -> bool:
+    """InterMail labels its words as a status part too."""
+    return part.type == "message/delivery-status" and not is_fields(part.content)
 
 
 def _words(html: str) -> str:

@@ -65,6 +65,22 @@ def classify() -> None:
         )
 
 
+@reply.command()
+@click.argument("lines", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Where the table goes.")
+def train(lines: tuple[Path, ...], out: Path) -> None:
+    """Train the text model of replies from its examples and from LINES (JSON Lines: text, category, licence)."""
+    from analytics.reports.reply_training import examples, lines_of
+    from analytics.reports.reply_training import train as table_of
+
+    learnt = examples()
+    for path in lines:
+        learnt += lines_of(path)
+    table = table_of(learnt)
+    out.write_text(json.dumps(table, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n", "utf-8")
+    click.echo(f"{len(learnt)} replies, {len(table['categories'])} categories, {len(table['weights'])} words: {out}")
+
+
 def _show(found: object) -> None:
     from analytics.reports.report import Report
 

@@ -3,7 +3,6 @@
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,6 +12,7 @@ _FLAGS = re.IGNORECASE | re.MULTILINE
 _NOT_A_RECIPIENT = re.compile(
     r"^(?:mailer-daemon|postmaster|postmast|mdaemon|abuse|listserv|no-?reply)@", re.IGNORECASE
 )
+_ENDED = re.compile(r"[ \t]+$", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:\bto|\bfor|recipients?|user(?:id)?|mailbox|address(?:es)?|account|\ban?|à|para|aan|do|для|адрес\w*)"
     r"[ \t\n:=]{1,3}[\"'<(\[]{0,2}"
@@ -37,6 +37,7 @@ class _Reader:
     after: re.Pattern[str] | None
     until: re.Pattern[str] | None
     recipient: re.Pattern[str]
+    domain: str
 
 
 def read_lines(text: str, head: str) -> tuple[str, list[Found]]:
@@ -44,9 +45,9 @@ def read_lines(text: str, head: str) -> tuple[str, list[Found]]:
 
     head: From: and Subject:, which name many systems. Reads the first 32 KB.
     """
-    text = text[:_MAX_TEXT]
+    text = _ENDED.sub("", text[:_MAX_TEXT])
     for reader in _readers():
-        if (reader.mark.search(head) or reader.mark.search(text)) and (found := list(_read(reader, text))):
+        if (reader.mark.search(head) or reader.mark.search(text)) and (found := _read(reader, text)):
             return reader.id, found
     found = [Found(address, "", text) for address in dict.fromkeys(_INLINE.findall(text)) if is_recipient(address)]
     return ("inline", found[:1]) if found else ("", [])
@@ -57,24 +58,34 @@ def is_recipient(address: str) -> bool:
     return "@" in address and not _NOT_A_RECIPIENT.match(address) and not address.endswith((".", "@"))
 
 
-def _read(reader: _Reader, text: str) -> Iterator[Found]:
+def _read(reader: _Reader, text: str) -> list[Found]:
     begin = 0
     if reader.after and (one := reader.after.search(text)):
         begin = one.end()
     stop = reader.until.search(text, begin) if reader.until else None
     end = stop.start() if stop else len(text)
-    hits = [hit for hit in reader.recipient.finditer(text, begin, end) if _has_address(hit)][:_MAX_FOUND]
+    hits = [hit for hit in reader.recipient.finditer(text, begin, end) if _has_address(hit, reader)][:_MAX_FOUND]
+    found: dict[str, Found] = {}
     for hit, following in zip(hits, [*[hit.start() for hit in hits[1:]], end], strict=bool(hits)):
         groups = hit.groupdict()
         said = " ".join(
             part for part in (groups.get("r") or "", groups.get("d") or "", text[hit.end() : following]) if part
         )
-        yield Found(groups["a"] or groups["o"] or "", groups.get("o") or "", said[:2_000])
+        address, original = _address(groups, reader), groups.get("o") or ""
+        before = found.get(address.lower())  # systems say an address again, before the reply about it
+        if before is not None:
+            original, said = before.original or original, f"{before.said} {hit[0]} {said}"
+        found[address.lower()] = Found(before.address if before else address, original, said[:2_000])
+    return list(found.values())
 
 
-def _has_address(hit: re.Match[str]) -> bool:
-    groups = hit.groupdict()
-    return is_recipient(groups.get("a") or groups.get("o") or "")
+def _has_address(hit: re.Match[str], reader: _Reader) -> bool:
+    return is_recipient(_address(hit.groupdict(), reader))
+
+
+def _address(groups: dict[str, str | None], reader: _Reader) -> str:
+    address = groups["a"] or groups.get("o") or ""
+    return f"{address}@{reader.domain}" if address and reader.domain and "@" not in address else address
 
 
 @cache
@@ -87,6 +98,7 @@ def _readers() -> tuple[_Reader, ...]:
             after=re.compile(row["from"], _FLAGS) if "from" in row else None,
             until=re.compile(row["until"], _FLAGS) if "until" in row else None,
             recipient=re.compile(row["recipient"], _FLAGS),
+            domain=row.get("domain", ""),
         )
         for row in tomllib.loads(source)["reader"]
     )

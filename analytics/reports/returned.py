@@ -28,6 +28,7 @@ _QUOTE = re.compile(r"^> ?", re.MULTILINE)
 _MESSAGE_ID = re.compile(
     r"^[ \t>]*(?:x-)?(?:original-)?message-id:\s*<?([^\s<>]{1,500})>?", re.IGNORECASE | re.MULTILINE
 )
+_IN_BRACKETS = re.compile(r"<([^\s<>]{1,500})>")
 _MAX_BYTES, _MAX_HEADERS, _MAX_VALUE = 65_536, 200, 1_000
 
 
@@ -47,7 +48,14 @@ def read_returned(letter: Letter, below: str) -> Returned:
         best = _better(best, _QUOTE.sub("", below[head.start() :]).encode("utf-8", "replace"))
     if not best.message_id and (found := _MESSAGE_ID.search(below)):
         best = Returned(found[1], best.headers)
+    if not best.message_id and (named := _IN_BRACKETS.findall(_answered(letter))):
+        best = Returned(named[-1], best.headers)
     return best
+
+
+def _answered(letter: Letter) -> str:
+    """Exim, Gmail and Exchange name the message in the report's own headers, like an answer to it."""
+    return letter.header("In-Reply-To") or letter.header("References")
 
 
 def _better(best: Returned, content: bytes) -> Returned:

@@ -7,7 +7,9 @@ part labelled text/plain.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from email.message import Message
 
 from analytics.reports.letter import Letter, decoded, header, split
 from analytics.reports.report import Action
@@ -15,6 +17,8 @@ from analytics.reports.report import Action
 _TYPES = ("message/delivery-status", "message/global-delivery-status", "text/delivery-status")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _BLOCKS = re.compile(rb"\n[ \t]*\n")
+_FIRST = re.compile(rb"^(?:reporting-mta|(?:final|original)-recipient|arrival-date):", re.IGNORECASE | re.MULTILINE)
+_FINAL = re.compile(rb"^final-recipient:", re.IGNORECASE | re.MULTILINE)
 _BY_TYPE = re.compile(r"^\s*[\w.-]{1,40}\s*;\s*")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _MAX_BYTES, _MAX_ENTRIES = 262_144, 1_000
@@ -36,8 +40,9 @@ def read_status(letter: Letter) -> list[Entry]:
     entries: list[Entry] = []
     for part in letter.parts:
         if part.type in _TYPES or (part.type == "text/plain" and _is_mislabelled(letter, part.body)):
-            for block in _BLOCKS.split(part.content[:_MAX_BYTES].replace(b"\r\n", b"\n"))[: 2 * _MAX_ENTRIES]:
-                _add(entries, _entry(block.strip(b"\n")))
+            content = part.content[:_MAX_BYTES].replace(b"\r\n", b"\n")
+            for block in _blocks(content if part.type in _TYPES else _fields_in(content)):
+                _add(entries, _entry(block))
     return [entry for entry in entries if entry.final or entry.original][:_MAX_ENTRIES]
 
 
@@ -46,8 +51,9 @@ def address_of(value: str) -> str:
     value = _BY_TYPE.sub("", value).strip()
     if "<" in value and "@" in (inner := value.rpartition("<")[2].partition(">")[0]):
         value = inner
-    value = value.partition(" (")[0].strip().strip("<>;,'\"").removeprefix("mailto:")
-    return value.split()[0] if value else ""
+    value = value.partition(" (")[0].strip().strip("<>;,'").removeprefix("mailto:")
+    value = value.split()[0] if value else ""
+    return "" if value.startswith("@") or value.endswith(("@", "...")) else value
 
 
 def status_in(text: str) -> str:
@@ -56,9 +62,32 @@ def status_in(text: str) -> str:
     return found[1] if found else ""
 
 
+def is_fields(content: bytes) -> bool:
+    """Tell whether a status part is one, rather than words under its label."""
+    return _FIRST.search(content[:4096]) is not None
+
+
 def _is_mislabelled(letter: Letter, body: bytes) -> bool:
-    head = body[:4096].lower()
-    return letter.type == "multipart/report" and b"final-recipient:" in head and b"\naction:" in head
+    """A status part labelled as text, or in a mail whose own header has lost that it has parts."""
+    if letter.type not in ("multipart/report", "text/plain"):
+        return False
+    head = body[:8192].lower()
+    return b"\nfinal-recipient:" in head and b"\naction:" in head
+
+
+def _fields_in(text: bytes) -> bytes:
+    """The status part of a mail that has lost its parts: from its first field to the next boundary."""
+    first = _FIRST.search(text)
+    return re.split(rb"\n--", text[first.start() :], maxsplit=1)[0] if first else b""
+
+
+def _blocks(content: bytes) -> Iterator[bytes]:
+    """Groups of fields; a second recipient begins another, blank line or not."""
+    for block in _BLOCKS.split(content)[: 2 * _MAX_ENTRIES]:
+        finals = [one.start() for one in _FINAL.finditer(block)]
+        starts = [0, *finals[1:]] if len(finals) > 1 else [0]
+        for begin, end in zip(starts, [*starts[1:], len(block)], strict=True):
+            yield block[begin:end].strip(b"\n")
 
 
 def _add(entries: list[Entry], entry: Entry) -> None:
@@ -79,15 +108,20 @@ def _entry(block: bytes) -> Entry:
     headers, _ = split(block)
     # a block of text that is no fields at all has none of these
     diagnostics = [decoded(_bytes(value), "utf-8") for value in headers.get_all("Diagnostic-Code", [])]
-    final, original = (header(headers, name) for name in ("Final-Recipient", "Original-Recipient"))
+    final, original = (_plain(headers, name) for name in ("Final-Recipient", "Original-Recipient"))
     action = header(headers, "Action").lower().partition(" ")[0].strip(";(")
     return Entry(
-        final=address_of(final) or address_of(header(headers, "X-Actual-Recipient")),
+        final=address_of(final) or address_of(_plain(headers, "X-Actual-Recipient")),
         original=_XTEXT.sub(lambda found: chr(int(found[1], 16)), address_of(original)),
         action=Action(action) if action in tuple(Action) else None,
         status=status_in(header(headers, "Status")),
         diagnostic=_BY_TYPE.sub("", " ".join(max(diagnostics, key=_weight, default="").split())),
     )
+
+
+def _plain(headers: Message, name: str) -> str:
+    """An address stands as it is: what looks like an encoded word is its local part."""
+    return " ".join(str(headers.get(name, ""))[:2_000].split())
 
 
 def _weight(diagnostic: str) -> tuple[bool, int]:

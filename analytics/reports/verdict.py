@@ -1,6 +1,7 @@
 """What the words of a report mean: its reply found in the text, then the classifier that delivery uses."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 
 from analytics.reports.status import status_in
@@ -9,6 +10,11 @@ from relay.reply import Reply
 
 _REPLY = re.compile(r"(?<![\d.\-/])([45]\d\d)(?:[- ,:]{1,3}|$)(?=[^\d]|[45]\.\d)")
 _REPEATED = re.compile(r"(?<=\s)[45]\d\d-(?=[45]\.\d+\.\d+ |\w)")
+# said in answer to MAIL FROM: "does not exist" is the sender's domain then
+_ABOUT_SENDER = re.compile(
+    r"(?:after|reply to|response to) (?:mail\b|helo|ehlo)|(?:sender|my name) was rejected", re.IGNORECASE
+)
+_OF_RECIPIENT = (Category.INVALID_RECIPIENT, Category.BAD_DOMAIN, Category.INACTIVE_MAILBOX)
 _SPACE = re.compile(r"\s+")
 # the ten words of reports, coarser than the categories
 _COARSE = {
@@ -37,7 +43,10 @@ def judge(words: str, status: str = "", is_permanent: bool = True) -> Outcome:
 
     status: the enhanced code given beside them, "" without one; is_permanent: whether the recipient failed for good.
     """
-    return classify(reply_in(words, status, is_permanent))
+    outcome = classify(reply_in(words, status, is_permanent))
+    if outcome.category in _OF_RECIPIENT and _ABOUT_SENDER.search(words):
+        return replace(outcome, category=Category.INVALID_SENDER, is_hard=False)
+    return outcome
 
 
 def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
@@ -56,4 +65,6 @@ def coarse(outcome: Outcome) -> str:
     """Return the one of ten words for an outcome that other tools use too."""
     if outcome.rule.startswith("no-relay"):
         return "relay-denied"
+    if outcome.rule.startswith("local-"):
+        return "other"
     return _COARSE.get(outcome.category, "network")
