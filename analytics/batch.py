@@ -125,6 +125,7 @@ _OUTCOME = _TRY | {
     "is_hard": "coalesce(is_hard, false)",
 }
 _COMPLAINT = {name: f"coalesce({name}, '')" for name in ("message_id", "account", "reseller", "sender")}
+_LISTING = {"entity_kind": "coalesce(entity_kind, 'ip')", "confirmed": "coalesce(confirmed, false)"}
 
 # table -> (count in the span, which records, computed columns); every other column is the field of the same name.
 _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -140,7 +141,7 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "decision": ("decisions", "kind = 'Decision'", _TRY),
     "complaint": ("complaints", "kind = 'Complaint'", _COMPLAINT),
     "auth_failure": ("others", "kind = 'AuthFailure'", {}),
-    "listing": ("others", "kind = 'Listing'", {}),
+    "listing": ("others", "kind = 'Listing'", _LISTING),
     "alarm": ("others", "kind = 'Alarm'", _TRY),
     "inbound": ("others", "kind = 'Inbound'", _TRY),
     "unsubscribe": ("others", "kind = 'Unsubscribe'", _TRY),

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from analytics import rollups
 from analytics.complaints import Complaints
 from analytics.ingest import Ingest
-from analytics.jobs import Job, Jobs
+from analytics.jobs import Job, Jobs, RaiseAlarm
 from analytics.journals import JournalFolder
 from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
-from analytics.listings import check_job
+from analytics.listings.quarantine import Quarantine
+from analytics.listings.rounds import Rounds
+from analytics.listings.subjects import Addresses
 from analytics.reputation.multiplier import publish
 from analytics.reputation.run import compute
 from analytics.service import QueryApi
@@ -34,6 +36,7 @@ _log = logging.getLogger("mailweir.analytics")
 
 ROLLUP_SECONDS = 60.0
 WORDS_SECONDS = 60.0
+LISTINGS_SECONDS = 60.0
 RETRAINING_SECONDS = 600.0
 _NIGHT = 86_400.0
 _RELAY_TIMEOUT_SECONDS = 5.0
@@ -81,7 +84,9 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
             alarm = AlarmRaised(**journal.stamp(), condition=condition, account="", text=text, evidence=evidence)
             journal.append(alarm)
 
-        jobs = Jobs(warehouse, clock, _jobs(settings, warehouse, ingest, journal, clock), raise_alarm)
+        work = _jobs(settings, warehouse, ingest, journal, clock)
+        work += _listings(settings, warehouse, journal, clock, raise_alarm)
+        jobs = Jobs(warehouse, clock, work, raise_alarm)
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind, jobs.run_now)
         stack.callback(api.close)
         jobs.start()
@@ -122,7 +127,7 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         return f"{merged} days, {words.expire(today, *days, known.column('message_id').to_pylist())} files changed"
 
     retraining = Retraining(settings, warehouse, journal, clock, lambda: _relay(settings))
-    jobs = [
+    return [
         Job("retraining", RETRAINING_SECONDS, retraining.run),
         Job("words", WORDS_SECONDS, gather),
         Job("words_retention", _NIGHT, keep_words),
@@ -131,10 +136,31 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         Job("reputation", settings.analytics.reputation_seconds, reputation),
         Job("retention", _NIGHT, retention),
     ]
-    if settings.dnsbl.zones and settings.dnsbl.addresses:
-        every = settings.dnsbl.every_minutes * 60
-        jobs.append(Job("dnsbl", every, check_job(settings.dnsbl, journal, clock), jitter_seconds=every / 10))
-    return jobs
+
+
+def _listings(
+    settings: Settings, warehouse: Warehouse, journal: Journal, clock: Clock, raise_alarm: RaiseAlarm
+) -> list[Job]:
+    """None unless lists are named. It looks each minute at what is due: domains are asked about at first sight."""
+    dnsbl = settings.dnsbl
+    if not (dnsbl.zones or dnsbl.domain_zones):
+        return []
+
+    def relay() -> ControlClient:
+        return _relay(settings)
+
+    try:
+        rounds = Rounds(dnsbl, warehouse, journal, clock, Addresses(dnsbl.addresses, relay))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"dnsbl.table: {error}") from None
+    quarantine = Quarantine(warehouse, relay, raise_alarm, is_on=dnsbl.quarantine)
+
+    def look() -> str:
+        said, now = rounds.run(), clock.now()
+        changed = quarantine.follow(rounds.in_force(), rounds.clean(now), now)
+        return f"{said}, {changed} changed" if changed else said
+
+    return [Job("listings", LISTINGS_SECONDS, look, jitter_seconds=LISTINGS_SECONDS / 10)]
 
 
 def _relay(settings: Settings) -> ControlClient:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 
 
@@ -224,13 +225,6 @@ GROUP BY name
 ORDER BY set_aside_at DESC
 """
 
-_LISTINGS = """
-SELECT address, zone, status, answer, checked_at
-FROM listing
-QUALIFY row_number() OVER (PARTITION BY address, zone ORDER BY checked_at DESC) = 1
-ORDER BY address, zone
-"""
-
 _HOURS = """
 SELECT isodow(minute) AS dow, hour(minute) AS hour, sum(accepted + held + rejected + throttled) AS messages
 FROM rollup_minute
@@ -270,7 +264,9 @@ QUERIES: Mapping[str, Query] = {
     "jobs": Query(_JOBS),
     "ingest": Query(_INGEST),
     "corrupt": Query(_CORRUPT),
-    "listings": Query(_LISTINGS),
+    "listings": Query(LISTINGS, {"entity_kind": "", "limit": 1000}),
+    "culprits": Query(CULPRITS, {"address": REQUIRED, "moment": "", "destination": "", "limit": 10}),
+    "ip_events": Query(IP_EVENTS, {"limit": 100}, days=7),
     "alarms": Query(_ALARMS),
     "hours_of_week": Query(_HOURS, days=28),
 }

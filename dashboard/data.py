@@ -57,7 +57,7 @@ COLUMNS = {
     ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
-    "listings": "address zone status answer checked_at",
+    "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
 }
 
 

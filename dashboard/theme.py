@@ -78,6 +78,8 @@ LOOKS: dict[str, Look] = {
     "missed": Look("Missed", "event_busy", "orange"),
     "listed": Look("Listed", "report", "red"),
     "clean": Look("Clean", "check_circle", "green"),
+    "parked": Look("Parked", "dangerous", "gray"),
+    "healthy": Look("Healthy", "check_circle", "green"),
 }
 
 

@@ -343,13 +343,23 @@ class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
 
 
 class Listing(Record, frozen=True, kw_only=True, tag="Listing"):
-    """What a DNS list says of one of our addresses: listed, clean or unknown. Written by analytics."""
+    """What a DNS list says, in `status`: listed, clean, refused, parked or unknown. Written by analytics.
+
+    `entity_kind`: ip or domain, whose name `address` is; list: the list itself was tested, `address` says for what.
+    `confirmed`: listed twice, ten minutes apart, and not yet clean twice; only then it counts, by `weight` in [0, 1].
+    `since_at`: since when the list says so. `codes` are ids of rules/dnslists.toml.
+    """
 
     address: str
     zone: str
     status: str
     answer: str = ""
     checked_at: datetime
+    entity_kind: str = "ip"
+    confirmed: bool = False
+    since_at: datetime | None = None
+    codes: list[str] = []
+    weight: float = 0.0
 
 
 class ModelRun(Record, frozen=True, kw_only=True, tag="ModelRun"):

@@ -1,8 +1,11 @@
 """Settings of what stands beside the mail's way: added headers, web listener, control API, the other programs."""
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+
+from relay.dns_lists import Kind, not_agreed
 
 
 class Section(BaseModel):
@@ -101,10 +104,36 @@ class Checkers(Section):
 
 
 class Dnsbl(Section):
-    zones: list[str] = Field([], description="DNS lists to ask; none until the operator agrees to a list's terms")
-    addresses: list[str] = Field([], description="own IP addresses to check")
-    every_minutes: float = Field(15, gt=0, description="jittered by a tenth")
+    """DNS lists that analytics asks about our addresses and our customers' domains."""
+
+    zones: list[str] = Field([], description="DNS lists of addresses to ask, like bl.spamcop.net; none unless named")
+    addresses: list[str] = Field(
+        [], description="own IP addresses to check, beside the public ones of `mailweir ip ls`"
+    )
+    domain_zones: list[str] = Field(
+        [], description="DNS lists of domains to ask about customers' From and link domains"
+    )
+    every_minutes: float = Field(
+        15, gt=0, description="addresses; domains at first sight and daily; jittered by a tenth"
+    )
     nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
+    agreed: list[str] = Field(
+        [], description="spamhaus, surbl, uribl, barracuda: you have read and keep their terms; else they are not asked"
+    )
+    keys: dict[str, str] = Field({}, repr=False, description="a list's name and the key it gave you, as for spamhaus")
+    quarantine: bool = Field(True, description="a confirmed SBL, CSS, XBL or DROP listing takes the address out of use")
+    table: Path | None = Field(None, description="TOML of your own over relay/rules/dnslists.toml: what answers mean")
+
+    @model_validator(mode="after")
+    def _agreed(self) -> Self:
+        named: tuple[tuple[list[str], Kind], ...] = ((self.zones, "ip"), (self.domain_zones, "domain"))
+        for zones, kind in named:
+            for zone, name in not_agreed(zones, kind, self.agreed, self.keys).items() if zones else ():
+                raise ValueError(
+                    f"{zone} is free for little mail only, or after registration: read the terms of {name}, then "
+                    f'set agreed = ["{name}"], or its key under dnsbl.keys'
+                )
+        return self
 
 
 class Dashboard(Section):

@@ -7,22 +7,22 @@ import numpy as np
 import pyarrow as pa
 
 from analytics.reputation.counts import Counts, Floats, addresses, senders_and_accounts
-from analytics.reputation.score import LISTED_POINTS, POLICY_LISTED_POINTS, assess, shares
+from analytics.reputation.score import assess, shares
 from analytics.warehouse import Connection, Warehouse, transaction
 
-# A listing says something for two rounds of checks; after that nobody knows.
-_LISTING_COUNTS = "INTERVAL 6 HOUR"
-
-_LISTED = f"""
-SELECT address, answer
+# What a list said last counts for so long; then nobody knows. Domains are asked about daily.
+_LISTED = """
+SELECT address, weight
 FROM (
-    SELECT address, zone, status, answer
+    SELECT address, zone, confirmed, weight
     FROM listing
-    WHERE checked_at >= $now - {_LISTING_COUNTS} AND status <> 'unknown'
+    WHERE status IN ('listed', 'clean')
+      AND entity_kind = $kind
+      AND checked_at >= $now - CASE $kind WHEN 'ip' THEN INTERVAL 6 HOUR ELSE INTERVAL 50 HOUR END
     QUALIFY row_number() OVER (PARTITION BY address, zone ORDER BY checked_at DESC) = 1
 )
-WHERE status = 'listed'
-"""  # noqa: S608
+WHERE confirmed
+"""
 
 _MOVED = """
 INSERT INTO reputation BY NAME
@@ -49,7 +49,7 @@ def compute(warehouse: Warehouse, now: datetime) -> int:
     tables = [
         _table(senders, None, now),
         _table(accounts, None, now),
-        _table(ips, _listing_points(warehouse, ips, now), now),
+        _table(ips, _listing_points(warehouse, ips, "ip", now), now),
     ]
     rows = pa.concat_tables(tables)
 
@@ -88,10 +88,9 @@ def _table(counts: Counts, listing: Floats | None, now: datetime) -> pa.Table:
     )
 
 
-def _listing_points(warehouse: Warehouse, ips: Counts, now: datetime) -> Floats:
+def _listing_points(warehouse: Warehouse, entities: Counts, kind: str, now: datetime) -> Floats:
+    """What confirmed listings cost each entity, by the worst of them."""
     worst: dict[str, float] = {}
-    for row in warehouse.table(_LISTED, now=now).to_pylist():
-        is_policy = set(row["answer"].split()) <= {"127.0.0.10", "127.0.0.11"}
-        cost = POLICY_LISTED_POINTS if is_policy else LISTED_POINTS
-        worst[row["address"]] = max(cost, worst.get(row["address"], 0.0))
-    return np.array([worst.get(address, 0.0) for address in ips.entities], dtype=np.float64)
+    for row in warehouse.table(_LISTED, now=now, kind=kind).to_pylist():
+        worst[row["address"]] = max(row["weight"], worst.get(row["address"], 0.0))
+    return -np.log1p(-np.array([worst.get(name, 0.0) for name in entities.entities], dtype=np.float64))

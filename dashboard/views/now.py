@@ -158,7 +158,7 @@ def _chores() -> list[tuple[str, str]]:
     corrupt = data.row(data.query("ingest")).get("corrupt_files") or 0
     found = [
         (f"{plain(str(row.address))} is listed on {plain(str(row.zone))}", "report")
-        for row in listings[listings["status"].eq("listed")].itertuples()
+        for row in listings[listings["confirmed"].eq(True)].itertuples()
     ]
     found += [
         (f"Job {plain(str(row.job))} failed", "error")

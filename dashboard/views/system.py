@@ -206,7 +206,7 @@ def _slow() -> None:
 def _listings(listings: Reading[pd.DataFrame], now: datetime) -> None:
     st.subheader("DNS lists", anchor=False)
     if listings.value.empty:
-        if data.settings().dnsbl.zones:
+        if data.settings().dnsbl.zones or data.settings().dnsbl.domain_zones:
             st.caption("Not asked yet.")
         else:
             notices.empty(

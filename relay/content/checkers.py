@@ -9,10 +9,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from relay.clock import Clock
 from relay.content.clamd import CheckFailed, check_address, virus_in
 from relay.delivery.routing.lookup import Lookup
+from relay.dns_lists import Said, Weight, chosen, shipped
 from relay.events import Action, Hit
 from relay.reply import TransientError
 from relay.settings import Settings
@@ -108,14 +110,23 @@ class Checkers:
 
 
 def _meaning(zone: str, domain: str, answers: Sequence[str]) -> Hit | None:
-    """What a list's answer says (Spamhaus DBL's codes; other lists answer 127.0.0.x). Raises CheckFailed."""
-    for answer in answers:
-        if answer.startswith("127.255.255.") or not answer.startswith("127."):
-            raise CheckFailed(f"answers {answer}: no listing but a refusal (open resolver, quota, or no such list)")
-        if answer == "127.0.1.255":  # DBL: asked for an address
-            continue
-        is_abused = answer.startswith("127.0.1.1") and len(answer) == len("127.0.1.102")
-        if is_abused:  # somebody's honest site that was broken into
-            return Hit("url-list", Action.ACCEPT, "URL", f"links to {domain}, abused says {zone}")
-        return Hit("url-list", Action.REJECT, "URL", f"links to {domain}, listed by {zone}")
-    return None
+    """What a list's answer says of a domain. Raises CheckFailed for one that is no list's answer."""
+    (asked,) = chosen(shipped(), [zone], "domain", {})
+    said, codes = asked.meaning(answers)
+    match said:
+        case Said.CLEAN:
+            return None
+        case Said.REFUSED | Said.PARKED | Said.UNKNOWN:
+            text = " ".join(answers)
+            raise CheckFailed(f"answers {text}: no listing but a refusal (open resolver, quota, or no such list)")
+        case Said.LISTED:
+            is_bad = any(code.weight is Weight.SOURCE for code in codes)
+            # else somebody's honest site that was broken into, or a new one
+            words = (
+                f"links to {domain}, listed by {zone}"
+                if is_bad
+                else f"links to {domain}, {codes[0].weight} says {zone}"
+            )
+            return Hit("url-list", Action.REJECT if is_bad else Action.ACCEPT, "URL", words)
+        case _:
+            assert_never(said)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Modules that cost time (HTTP, tables, settings) are imported where they are used: `ip --help` needs none.
 
 _T = TypeVar("_T")
+_reason_option = click.option("--reason", default="", help="Why; kept in the audit log.")
 _force_option = click.option("--force", is_flag=True, help="Even an address that this machine does not have (yet).")
 
 
@@ -129,45 +130,49 @@ def ip_set(
 def _stand(
     context: Context,
     name: str,
-    verb: Literal["activate", "quarantine", "retire", "remove"],
+    verb: Literal["activate", "quarantine", "retire"],
     as_json: bool,
     dry_run: bool,
+    reason: str,
 ) -> None:
-    from relay.control.account_views import Order
+    from relay.control.egress_views import StandOrder
 
-    view = ask_egress(context, lambda egress: egress.stand(name, verb, Order(dry_run=dry_run)))
+    view = ask_egress(context, lambda egress: egress.stand(name, verb, StandOrder(reason=reason, dry_run=dry_run)))
     done = f"would {verb}" if dry_run else f"{verb.removesuffix('e')}ed"
     tell(view, as_json, f"{done} source {name}", *([view.note] if view.note else []))
 
 
 @ip.command("activate")
 @click.argument("name")
+@_reason_option
 @as_json_option
 @dry_run_option
 @click.pass_obj
-def ip_activate(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
+def ip_activate(context: Context, name: str, as_json: bool, dry_run: bool, reason: str) -> None:
     """Use a source again, also where it rests now."""
-    _stand(context, name, "activate", as_json, dry_run)
+    _stand(context, name, "activate", as_json, dry_run, reason)
 
 
 @ip.command("quarantine")
 @click.argument("name")
+@_reason_option
 @as_json_option
 @dry_run_option
 @click.pass_obj
-def ip_quarantine(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
+def ip_quarantine(context: Context, name: str, as_json: bool, dry_run: bool, reason: str) -> None:
     """Give a source nothing new, until `ip activate`; what is in flight ends."""
-    _stand(context, name, "quarantine", as_json, dry_run)
+    _stand(context, name, "quarantine", as_json, dry_run, reason)
 
 
 @ip.command("retire")
 @click.argument("name")
+@_reason_option
 @as_json_option
 @dry_run_option
 @click.pass_obj
-def ip_retire(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
+def ip_retire(context: Context, name: str, as_json: bool, dry_run: bool, reason: str) -> None:
     """Take a source out of use for good; its name stays."""
-    _stand(context, name, "retire", as_json, dry_run)
+    _stand(context, name, "retire", as_json, dry_run, reason)
 
 
 @ip.command("rm")
@@ -177,4 +182,7 @@ def ip_retire(context: Context, name: str, as_json: bool, dry_run: bool) -> None
 @click.pass_obj
 def ip_rm(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
     """Forget a source that no pool has, with its warm-up."""
-    _stand(context, name, "remove", as_json, dry_run)
+    from relay.control.account_views import Order
+
+    view = ask_egress(context, lambda egress: egress.remove_source(name, Order(dry_run=dry_run)))
+    tell(view, as_json, f"{'would remove' if dry_run else 'removed'} source {name}")

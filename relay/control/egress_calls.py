@@ -14,11 +14,12 @@ from relay.control.egress_views import (
     SourceChange,
     SourceView,
     StageOrder,
+    StandOrder,
     WarmupView,
 )
 
 _T = TypeVar("_T")
-_PLAINLY = Order()
+_PLAINLY, _SIMPLY = Order(), StandOrder()
 _SOURCES, _POOLS, _WARMUP = "/v1/egress/sources", "/v1/egress/pools", "/v1/egress/warmup"
 
 
@@ -55,9 +56,12 @@ class EgressCalls:
         return self._send(f"{_SOURCES}/{quoted(name)}", change, SourceView, "PATCH")
 
     def stand(
-        self, name: str, verb: Literal["activate", "quarantine", "retire", "remove"], order: Order = _PLAINLY
+        self, name: str, verb: Literal["activate", "quarantine", "retire"], order: StandOrder = _SIMPLY
     ) -> SourceView:
         return self._send(f"{_SOURCES}/{quoted(name)}/{verb}", order, SourceView)
+
+    def remove_source(self, name: str, order: Order = _PLAINLY) -> SourceView:
+        return self._send(f"{_SOURCES}/{quoted(name)}/remove", order, SourceView)
 
     def pools(self) -> list[PoolView]:
         return self._get(_POOLS, list[PoolView])

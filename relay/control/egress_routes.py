@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from relay.control.account_views import Order
 from relay.control.desk import Desk
-from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder
+from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
 from relay.control.requests import Routes, body
 from relay.delivery.egress.sources import SourceState
 from relay.tree import Principal
@@ -96,5 +96,5 @@ class EgressRoutes:
         return await self._desk.warmup.set_stage(principal, request.path_params["source"], order)
 
     async def _stand(self, principal: Principal, request: Request, state: SourceState) -> object:
-        order = await body(request, Order)
+        order = await body(request, StandOrder)
         return await self._desk.sources.stand(principal, request.path_params["source"], state, order)

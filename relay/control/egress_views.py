@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from relay.control.audit_views import AuditDetail
 from relay.delivery.egress.sources import SourceState
 
 
@@ -53,6 +54,14 @@ class SourceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     address: str | UnsetType = UNSET
     ehlo: str | UnsetType = UNSET
     force: bool = False
+    dry_run: bool = False
+
+
+class StandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/egress/sources/{source}/activate, quarantine or retire. Why stands in the audit log."""
+
+    reason: str = ""
+    evidence: AuditDetail = {}
     dry_run: bool = False
 
 

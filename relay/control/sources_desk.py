@@ -12,7 +12,7 @@ from relay.control.access import require, require_whole_tree
 from relay.control.account_views import Order
 from relay.control.audit import Act
 from relay.control.checks import checked_domain, checked_name, shell
-from relay.control.egress_views import NewSource, SourceChange, SourceView, TroubleView
+from relay.control.egress_views import NewSource, SourceChange, SourceView, StandOrder, TroubleView
 from relay.control.errors import Invalid
 from relay.control.state import State
 from relay.delivery.egress.egress import IMPLICIT, Egress
@@ -70,7 +70,7 @@ class SourcesDesk:
             await self._state.egress.change_source(after, principal, act)
         return self._view(after, shell("ip", "set", name, *words), dry_run=change.dry_run)
 
-    async def stand(self, principal: Principal, name: str, state: SourceState, order: Order) -> SourceView:
+    async def stand(self, principal: Principal, name: str, state: SourceState, order: StandOrder) -> SourceView:
         """Activate, quarantine or retire. Activated, it is forgiven what destinations held against it."""
         check_operator(principal)
         before = self._state.egress.source(name)
@@ -78,7 +78,8 @@ class SourcesDesk:
         note = "" if state is SourceState.ACTIVE else self._left_without(name)
         if not order.dry_run:
             if after != before:
-                await self._state.egress.change_source(after, principal, Act(f"ip.{_VERB[state]}", "", name))
+                why = {**order.evidence, "reason": order.reason} if order.reason else order.evidence
+                await self._state.egress.change_source(after, principal, Act(f"ip.{_VERB[state]}", "", name, why))
             if self._egress and state is SourceState.ACTIVE:
                 self._egress.ip_states.wake(name)
         undo = shell("ip", _VERB[before.state], name) if after != before else ""

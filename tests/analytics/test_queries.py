@@ -33,11 +33,13 @@ COLUMNS = {
     ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
-    "listings": "address zone status answer checked_at",
+    "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
     "alarms": "logged_at condition account text",
     "hours_of_week": "dow hour messages",
+    "culprits": "sender account probability mails spam complaints traps strangers until_at",
+    "ip_events": "kind address place blames first_at last_at times text",
 }
-NEEDED = {"sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
+NEEDED = {"address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
 
 
 def needed(name: str) -> dict[str, Any]:

@@ -165,19 +165,22 @@ def test_complaints_count_against_sender_and_address(room: Room) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "age", "costs"),
+    ("status", "confirmed", "age", "costs"),
     [
-        ("listed", "127.0.0.3", timedelta(minutes=5), True),
-        ("unknown", "127.255.255.254", timedelta(minutes=5), False),
-        ("clean", "", timedelta(minutes=5), False),
-        ("listed", "127.0.0.3", timedelta(hours=12), False),
+        ("listed", True, timedelta(minutes=5), True),
+        ("clean", True, timedelta(minutes=5), True),  # clean once: not over yet
+        ("listed", False, timedelta(minutes=5), False),
+        ("unknown", False, timedelta(minutes=5), False),
+        ("refused", False, timedelta(minutes=5), False),
+        ("clean", False, timedelta(minutes=5), False),
+        ("listed", True, timedelta(hours=12), False),
     ],
 )
 def test_only_a_fresh_confirmed_listing_costs(
-    room: Room, status: str, answer: str, age: timedelta, costs: bool
+    room: Room, status: str, confirmed: bool, age: timedelta, costs: bool
 ) -> None:
     story = Story()
-    checked = {"zone": "z.example", "status": status, "answer": answer, "checked_at": NOW - age}
+    checked = {"zone": "z.example", "status": status, "confirmed": confirmed, "checked_at": NOW - age, "weight": 0.8}
     room.bring(
         *mail(story, "acme|mailfrom|a@acme.example", 60, timedelta(hours=1), 0.01, 1000),
         Listing(**story.stamp(), address="192.0.2.9", **checked),

@@ -13,7 +13,7 @@ from relay.cli import run
 from relay.control.account_views import AccountChange, NewAccount, Order
 from relay.control.client import ControlClient
 from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder
+from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
 from relay.delivery.replies import Category
 from relay.reply import Reply
 from tests.relay.test_cli import folder as folder
@@ -30,7 +30,7 @@ CHANGES: dict[str, Question] = {
     "quarantine": lambda egress: egress.stand("ip1", "quarantine"),
     "retire": lambda egress: egress.stand("ip1", "retire"),
     "activate": lambda egress: egress.stand("ip1", "activate"),
-    "ip rm": lambda egress: egress.stand("ip2", "remove"),
+    "ip rm": lambda egress: egress.remove_source("ip2"),
     "pool set": lambda egress: egress.set_pool("good", PoolOrder(members={"ip1": 2})),
     "pool rm": lambda egress: egress.remove_pool("good"),
     "warmup start": lambda egress: egress.switch_warmup("ip1", "start"),
@@ -90,8 +90,8 @@ def test_each_change_is_audited_and_a_dry_run_changes_nothing(tmp_path: Path) ->
         for question in (
             lambda egress: egress.add_source(NewSource(name="ip3", address="127.0.0.4", dry_run=True)),
             lambda egress: egress.change_source("ip1", SourceChange(ehlo="x.example.org", dry_run=True)),
-            lambda egress: egress.stand("ip1", "quarantine", dry),
-            lambda egress: egress.stand("ip2", "remove", dry),
+            lambda egress: egress.stand("ip1", "quarantine", StandOrder(dry_run=True)),
+            lambda egress: egress.remove_source("ip2", dry),
             lambda egress: egress.set_pool("good", PoolOrder(members={"ip1": 2}, dry_run=True)),
             lambda egress: egress.switch_warmup("ip1", "start", dry),
             lambda egress: egress.set_stage("ip1", StageOrder(provider="google", stage=4, dry_run=True)),
@@ -107,6 +107,20 @@ def test_each_change_is_audited_and_a_dry_run_changes_nothing(tmp_path: Path) ->
             *("ip.add", "ip.set", "ip.quarantine", "ip.retire", "ip.activate", "ip.rm"),
             *("pool.set", "pool.rm", "warmup.start", "warmup.stop", "warmup.set"),
         ]
+
+    with_room(tmp_path, work)
+
+
+def test_why_a_source_was_quarantined_stands_in_the_audit_log(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        await furnish(room)
+        order = StandOrder(reason="listed on zen.example: css", evidence={"zone": "zen.example"})
+
+        await room.ask(lambda relay: EgressCalls(relay).stand("ip1", "quarantine", order))
+
+        newest = (await room.ask(lambda relay: relay.audit()))[0]
+        assert (newest.command, newest.target) == ("ip.quarantine", "ip1")
+        assert newest.detail == {"zone": "zen.example", "reason": "listed on zen.example: css"}
 
     with_room(tmp_path, work)
 
