@@ -22,6 +22,7 @@ from relay.content.protocol import ModelError
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.tokens import PRINCIPALS
 from relay.front.entrances import entrances
+from relay.policy.file import plain
 from relay.ports import taken
 from relay.settings import Settings, SettingsError, load, split_listen
 
@@ -62,6 +63,8 @@ def examine(config: Path | None) -> Iterator[Finding]:
     relay, analytics = _ask_relay(settings), _ask_analytics(settings)
     yield relay
     yield analytics
+    if relay.level is Level.OK:
+        yield from _policy(settings)
     yield from _ports(settings, relay.level is Level.OK, analytics.level is Level.OK)
     yield from _journal(settings, analytics.level is Level.OK)
     yield from _dns(settings)
@@ -137,6 +140,27 @@ def _ask_relay(settings: Settings) -> Finding:
     except ControlError as error:
         return Finding(Level.FAIL, f"relay: {error}", _foreign(settings.control.listen))
     return Finding(Level.OK, f"relay: node {status.get('node')} answers on {settings.control.listen}")
+
+
+def _policy(settings: Settings) -> Iterator[Finding]:
+    """Which policy judges, and what mailweir.toml says otherwise."""
+    try:
+        with ControlClient.of(settings, timeout_seconds=3) as client:
+            view = client.policy()
+    except ControlError as error:
+        yield Finding(Level.WARN, f"policy: the relay does not say which ({error})", "see the relay's log")
+        return
+    version = view.version
+    if version.origin == "file":
+        yield Finding(Level.OK, f"policy: version {version.version}, [policy] of mailweir.toml")
+        return
+    text = f"policy: version {version.version}, applied by {version.author} at {version.applied_at:%Y-%m-%d %H:%M} UTC"
+    if not view.overruled:
+        yield Finding(Level.OK, text)
+        return
+    said = ", ".join(f"{change.key} = {plain(change.old)} (in force: {plain(change.new)})" for change in view.overruled)
+    fix = "take these keys out there, or mailweir policy rollback"
+    yield Finding(Level.WARN, f"{text}; it wins over [policy] of mailweir.toml, which says {said}", fix)
 
 
 def _ask_analytics(settings: Settings) -> Finding:

@@ -39,6 +39,11 @@ class Ingest:
     def __init__(self, warehouse: Warehouse, folder: JournalFolder, policy: Policy) -> None:
         self._warehouse, self._folder, self._policy = warehouse, folder, policy
 
+    def take_up(self, policy: Policy) -> bool:
+        """Count by another policy from the next batch on; tell whether it is another."""
+        is_other, self._policy = policy != self._policy, policy
+        return is_other
+
     def run(self) -> Ingested:
         """Ingest all closed files that wait; what is broken is set aside, everything else goes on."""
         total = Ingested()

@@ -18,6 +18,7 @@ from analytics.learning.words import WordStore
 from analytics.listings.quarantine import Quarantine
 from analytics.listings.rounds import Rounds
 from analytics.listings.subjects import Addresses
+from analytics.policies import POLICY_SECONDS, policy_job
 from analytics.reputation.multiplier import publish
 from analytics.reputation.run import compute
 from analytics.service import QueryApi
@@ -131,6 +132,7 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         Job("retraining", RETRAINING_SECONDS, retraining.run),
         Job("words", WORDS_SECONDS, gather),
         Job("words_retention", _NIGHT, keep_words),
+        Job("policy", POLICY_SECONDS, policy_job(ingest, lambda: _relay(settings))),
         Job("ingest", settings.analytics.ingest_seconds, look),
         Job("rollups", ROLLUP_SECONDS, merge),
         Job("reputation", settings.analytics.reputation_seconds, reputation),

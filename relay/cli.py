@@ -35,6 +35,7 @@ SUMMARIES = {
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",
     "ip": "Addresses mail leaves from: add, check, quarantine, retire.",
     "label": "Say what messages are, for the model to learn from.",
+    "policy": "The lines of the verdict, in versions: show, apply, roll back, replay.",
     "pool": "Pools of sources, by the reputation of whose mail leaves there: ls, set, rm.",
     "warmup": "Warm-up of new addresses, per provider: ls, start, stop, set.",
     "reseller": "Resellers, who answer for accounts: add, suspend, resume.",

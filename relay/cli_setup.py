@@ -61,6 +61,8 @@ def reload(context: Context, as_json: bool, dry_run: bool) -> None:
         click.echo(f"{key}: {'would be taken up' if dry_run else 'taken up'}")
     for key in done.needs_restart:
         click.echo(f"{key}: needs a restart")
+    for key in done.overruled:
+        click.echo(f"{key}: overruled by the policy that was applied; see mailweir policy show")
     click.echo(f"model {done.model}: {'would be read anew' if dry_run else 'read anew'}")
 
 

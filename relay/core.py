@@ -24,6 +24,7 @@ from relay.front.auth import Authenticator
 from relay.misconfigured import DAY_SECONDS, Misconfigured
 from relay.policy.certain import Certain
 from relay.policy.counters import Counters, Table
+from relay.policy.file import PolicyError
 from relay.policy.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
 from relay.policy.repeats import REPEATS_KEPT_SECONDS, Repeats
 from relay.policy.signals import Signals
@@ -86,7 +87,7 @@ async def start_core(
     journal = Journal(settings.journal_dir, "relay", settings.node.name, clock)
     journal.start()
     stack.callback(journal.close)
-    state = await _state(settings, clock, stack)
+    state, settings = await _state(settings, clock, stack)
     spool = _spool(settings, clock, journal, fail)
     stack.push_async_callback(spool.stop)
     keys = await state.verp_keys(timedelta(days=settings.verp.rotate_days))
@@ -137,14 +138,26 @@ async def start_core(
     )
 
 
-async def _state(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> State:
+async def _state(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> tuple[State, Settings]:
+    """Open the state; return it with the settings as they hold beside it."""
     try:
         state = await State.open(f"sqlite:///{settings.dir / 'state.sqlite'}", settings.node.name, clock)
     except (StateFailure, sqlite3.Error) as error:
         raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
     stack.push_async_callback(state.close)
     _refuse_open_relay(state)
-    return state
+    return state, await _judged_by(settings, state)
+
+
+async def _judged_by(settings: Settings, state: State) -> Settings:
+    """The settings with the policy in force: a version that somebody applied wins over [policy]."""
+    try:
+        policy = await state.policies.settle(settings.policy)
+    except PolicyError as error:
+        raise StartFailure(f"{error}\nAnother one comes into force with: mailweir policy apply FILE") from error
+    except StateFailure as error:
+        raise StartFailure(f"{settings.dir}/state.sqlite: {error}") from error
+    return settings.model_copy(update={"policy": policy})
 
 
 def _spool(settings: Settings, clock: Clock, journal: Journal, fail: Callable[[BaseException], None]) -> Spool:

@@ -19,6 +19,8 @@ from relay.control.audit_routes import AuditRoutes
 from relay.control.errors import Invalid
 from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
+from relay.control.policy_desk import PolicyDesk
+from relay.control.policy_routes import PolicyRoutes
 from relay.core import StartFailure, start_core
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
@@ -157,6 +159,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *DomainRoutes(parts.domains).table(),
             *LabelRoutes(parts.commands.labels, parts.models).table(),
             *AuditRoutes(AuditDesk(parts.core.state)).table(),
+            *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
         ],
     )
     try:

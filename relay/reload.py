@@ -21,7 +21,8 @@ from relay.control.views import Reloaded
 from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
-from relay.settings import Settings, SettingsError, load
+from relay.policy.file import overruled
+from relay.settings import Policy, Settings, SettingsError, load
 from relay.wiring import Parts
 
 _log = logging.getLogger("mailweir.reload")
@@ -94,9 +95,15 @@ class Reloader:
     async def reload(self, *, dry_run: bool = False) -> Reloaded:
         """Read the settings anew. Raises Invalid with key, value and fix; then nothing has changed."""
         async with self._reloading:
+            policies = self._parts.core.state.policies
             try:
-                planned = plan(self._parts.core.settings, self._read())
+                read = self._read()
+                in_force = self._parts.core.settings.policy
+                new = read.model_copy(update={"policy": in_force}) if policies.is_applied else read
+                planned = plan(self._parts.core.settings, new)
                 await self._take_up(planned, dry_run=dry_run)
+                if not dry_run:
+                    await policies.settle(read.policy)
             except (SettingsError, ModelError, OSError) as error:
                 _log.error("reload refused, all settings stay as they were: %s", error)
                 raise Invalid(f"nothing was changed. {error}") from error
@@ -108,8 +115,13 @@ class Reloader:
             taken_up=list(planned.taken_up),
             needs_restart=list(planned.needs_restart),
             model=planned.settings.content.model,
+            overruled=[f"policy.{change.key}" for change in overruled(read.policy, new.policy)],
             dry_run=dry_run,
         )
+
+    def judge_by(self, policy: Policy) -> None:
+        """Take up another policy alone, from the next verdict on."""
+        self._adopt(self._parts.core.settings.model_copy(update={"policy": policy}))
 
     async def _take_up(self, planned: Plan, *, dry_run: bool) -> None:
         settings, parts = planned.settings, self._parts
@@ -126,19 +138,21 @@ class Reloader:
         )  # the last thing that may fail, and the only one that takes time
         if context is not None and smtp.tls_certificate is not None:
             self._watch.take_up(smtp.tls_certificate, smtp.tls_key, context)
-        parts.core.settings = settings
+        self._adopt(settings)
         parts.core.certain.take_up(rules)
-        parts.receiver.take_up(settings)
         parts.doors.take_up(smtp)
         parts.inbox.take_up(inbox_smtp(settings))
-        parts.returns.take_up(settings)
         parts.messages.take_up(smtp)
         parts.web.take_up(smtp)
         parts.core.shaper.take_up(providers)
-        parts.courier.take_up(settings)
-        parts.digests.take_up(settings)
-        parts.notices.take_up(settings)
         log.show_messages(settings.log.messages)
+
+    def _adopt(self, settings: Settings) -> None:
+        """Hand whole settings to those who read them from several sections."""
+        parts = self._parts
+        parts.core.settings = settings
+        for part in (parts.receiver, parts.returns, parts.courier, parts.digests, parts.notices):
+            part.take_up(settings)
 
 
 def _changed(old: Settings, new: Settings) -> Iterator[tuple[str, object]]:

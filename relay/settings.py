@@ -153,7 +153,7 @@ class Log(Section):
 
 
 class Policy(Section):
-    """The lines of the verdict (spec 2.4, 2.6)."""
+    """The lines of the verdict (spec 2.4, 2.6). A policy applied by `mailweir policy apply` wins over this table."""
 
     suspect_score: float = Field(0.5, ge=0, le=1, description="from here on a message counts as half a spam")
     hold_score: float = Field(0.9, ge=0, le=1, description="from here on a message is held")

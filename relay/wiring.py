@@ -42,6 +42,7 @@ from relay.metrics import Metrics
 from relay.notice_items import Items, contact_address
 from relay.notices import Notices
 from relay.observed import count, outcome_counter, show_gauges
+from relay.policy.steps import version_of
 from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.release_links import ReleaseLinks
@@ -160,6 +161,7 @@ def wire(core: Core) -> Parts:
     parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, metrics, commands, domains, models)
     show_gauges(parts)
     count(parts)
+    commands.policy_version = lambda: version_of(core.settings.policy)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again
     return parts
 

@@ -67,6 +67,7 @@ class Commands:
             state=state, spool=spool, courier=courier, clock=clock, account_of=self.questions.account_of
         )
         self.on_decided: Callable[[Decision], None] = lambda _decision: None  # after its commit
+        self.policy_version: Callable[[], str] = lambda: ""  # in force now, for who names none
 
     async def apply(self, proposals: Sequence[Proposal]) -> Decision:
         """Enact what the relay itself decided; return the first. All in force in memory before the first await."""
@@ -105,7 +106,7 @@ class Commands:
             evidence=new.evidence,
             certainty=new.certainty,
             value=new.value,
-            policy_version=new.policy_version,
+            policy_version=new.policy_version or self.policy_version(),
             model=new.model,
         )
         if new.dry_run:
@@ -327,6 +328,7 @@ class Commands:
             starts_at=self._clock.now(),
             evidence={"as": verdict} if verdict else {},
             supersedes=row.id,
+            policy_version=self.policy_version(),
         )
 
 

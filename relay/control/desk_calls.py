@@ -2,7 +2,8 @@
 
 from relay.control.audit_calls import AuditCalls
 from relay.control.domain_calls import DomainCalls
+from relay.control.policy_calls import PolicyCalls
 
 
-class DeskCalls(DomainCalls, AuditCalls):
+class DeskCalls(DomainCalls, AuditCalls, PolicyCalls):
     """What `at_the_desk` hands to its action."""

@@ -1,6 +1,7 @@
 """Accounts without a running relay: opens the state itself, alone, hands the orders to the same API, and closes it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TypeVar
@@ -12,6 +13,7 @@ from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.database import default_url
 from relay.control.desk_calls import DeskCalls
 from relay.control.lock import AlreadyRunning, acquire
+from relay.policy.file import PolicyError
 from relay.settings import Settings
 from relay.tree import Principal, Role
 
@@ -59,6 +61,8 @@ class _LocalDesk(DeskCalls):
         from relay.control.audit_desk import AuditDesk
         from relay.control.audit_routes import AuditRoutes
         from relay.control.desk import Desk
+        from relay.control.policy_desk import PolicyDesk
+        from relay.control.policy_routes import PolicyRoutes
         from relay.control.state import State
         from relay.domains.routes import DomainRoutes
         from relay.domains.wiring import make_desk
@@ -66,12 +70,13 @@ class _LocalDesk(DeskCalls):
         clock = SystemClock()
         state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
         try:
+            if path.startswith("/v1/policy"):
+                with contextlib.suppress(PolicyError):  # of another release: the very reason to apply one that fits
+                    await state.policies.settle(self._settings.policy)
             domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
-            app = build_desk(
-                Desk(state, clock, self._in_spool),
-                _FOLDER_OWNER,
-                [*AuditRoutes(AuditDesk(state)).table(), *domains.table()],
-            )
+            policy = PolicyRoutes(PolicyDesk(state.policies, lambda _policy: None))
+            more = [*AuditRoutes(AuditDesk(state)).table(), *policy.table(), *domains.table()]
+            app = build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, more)
             transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
                 return await client.request(method, path, params=query, content=body)

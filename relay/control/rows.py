@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from relay.control import rows_of_egress, rows_of_suppression, rows_of_tree, schema
+from relay.control import policy_book, rows_of_egress, rows_of_suppression, rows_of_tree, schema
+from relay.control.policy_book import PolicyVersion
 from relay.control.rows_of_egress import EgressRows
 from relay.control.rows_of_tree import Tree
 from relay.control.suppressed import Suppressed
@@ -21,6 +22,7 @@ class Everything(NamedTuple):
     decisions: list[Decision]
     pauses: list[Pause]
     suppressed: Suppressed
+    policies: list[PolicyVersion]
 
 
 def load(connection: Connection, now: datetime) -> Everything:
@@ -35,6 +37,7 @@ def load(connection: Connection, now: datetime) -> Everything:
             _pause(row._asdict()) for row in connection.execute(select(schema.pause).order_by(schema.pause.c.since))
         ],
         suppressed=Suppressed(rows_of_suppression.load(connection)),
+        policies=policy_book.load(connection),
     )
 
 

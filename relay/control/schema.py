@@ -204,6 +204,19 @@ decision = Table(
     Column("model", Text, nullable=False),
 )
 
+# Append-only; the last row is in force. `version` is the content's hash, `origin` as policy_book.py has it.
+policy_version = Table(
+    "policy_version",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(16), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 # `kind` and `key` as delivery/pauses.py has them.
 pause = Table(
     "pause",

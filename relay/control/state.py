@@ -18,6 +18,7 @@ from relay.control.audit_views import AuditEntry, AuditHead
 from relay.control.database import Database
 from relay.control.logins import Logins
 from relay.control.outgoing import Outgoing
+from relay.control.policy_book import PolicyBook
 from relay.control.standings import Standings
 from relay.control.suppressions import SuppressionList
 from relay.delivery.pauses import Pause, Paused, Pauses
@@ -36,6 +37,7 @@ class State(Logins):
         self.standings = Standings(loaded.decisions)
         self.pauses = Pauses(loaded.pauses)
         self.suppression = SuppressionList(database, node, clock, loaded.suppressed)
+        self.policies = PolicyBook(database, node, clock, loaded.policies)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 

@@ -68,11 +68,13 @@ class ReloadOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys by which the settings file differs: what was taken up (dry_run: would be), what needs a restart."""
+    """The keys by which the settings file differs: what was taken up (dry_run: would be), what needs a restart, and
+    what an applied policy overrules."""
 
     taken_up: list[str]
     needs_restart: list[str]
     model: str
+    overruled: list[str] = []
     dry_run: bool = False
 
 

@@ -9,11 +9,15 @@ from click.testing import CliRunner
 
 from analytics.cli import doctor
 from analytics.doctor import Finding, Level, examine
+from analytics.policies import policy_in_force
 from relay.cli import Context
 from relay.clock import SystemClock
+from relay.control.policy_views import PolicyOrder
 from relay.control.tokens import ensure_tokens
+from relay.control.views import ReloadOrder
 from relay.envelope import Account
 from relay.events import AlarmRaised
+from relay.settings import Policy
 from relay.spool.journal import Journal
 from tests.analytics.test_service import served
 from tests.builders import Installation, until
@@ -138,3 +142,25 @@ def test_command_ends_with_1_when_something_fails(installation: Installation) ->
     assert result.exit_code == 1
     assert "fail  relay: no answer" in result.output
     assert "fix: " in result.output
+
+
+def test_an_applied_policy_is_named_with_what_the_file_says_in_vain_and_analytics_counts_by_it(
+    installation: Installation,
+) -> None:
+    installation.add_account(Account("acme"))
+    before = policy_in_force(installation.client)
+    with installation.running(), installation.client() as client:
+        usual = about(installation, "policy")
+        client.apply_policy(PolicyOrder(text="[policy]\nhold_score = 0.95\n"))
+        applied = about(installation, "policy")
+        installation.config.write_text(installation.config.read_text() + "[policy]\nhold_score = 0.8\n")
+        client.reload(ReloadOrder())
+        vain = about(installation, "policy")
+        in_force = policy_in_force(installation.client)
+
+    assert [finding.level for finding in (*usual, *applied, *vain)] == [Level.OK, Level.OK, Level.WARN]
+    assert "[policy] of mailweir.toml" in usual[0].text
+    assert "applied by admin at" in applied[0].text
+    assert "wins over [policy] of mailweir.toml, which says hold_score = 0.8 (in force: 0.95)" in vain[0].text
+    assert "mailweir policy rollback" in vain[0].fix
+    assert (before, in_force) == (None, Policy(hold_score=0.95))
