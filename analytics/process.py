@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,16 +22,18 @@ from analytics.policies import POLICY_SECONDS, policy_job
 from analytics.reputation.multiplier import publish
 from analytics.reputation.run import compute
 from analytics.service import QueryApi
+from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
 from relay.clock import Clock, SystemClock
 from relay.control import tokens
-from relay.control.client import ControlClient
+from relay.control.client import ControlClient, base_url
 from relay.control.serving import serve
 from relay.events import AlarmRaised
 from relay.policy.decision import Evidence
 from relay.ports import taken
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
+from relay.tree import Principal
 
 _log = logging.getLogger("mailweir.analytics")
 
@@ -88,7 +90,8 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         work = _jobs(settings, warehouse, ingest, journal, clock)
         work += _listings(settings, warehouse, journal, clock, raise_alarm)
         jobs = Jobs(warehouse, clock, work, raise_alarm)
-        api = QueryApi(warehouse, tokens.load(settings.dir), clock, complaints, behind, jobs.run_now)
+        known, session = tokens.load(settings.dir), _sessions(settings)
+        api = QueryApi(warehouse, known, clock, complaints, behind, jobs.run_now, session)
         stack.callback(api.close)
         jobs.start()
         stack.callback(jobs.close)
@@ -163,6 +166,12 @@ def _listings(
         return f"{said}, {changed} changed" if changed else said
 
     return [Job("listings", LISTINGS_SECONDS, look, jitter_seconds=LISTINGS_SECONDS / 10)]
+
+
+def _sessions(settings: Settings) -> Callable[[str], Principal | None]:
+    url = base_url(settings.control.listen)
+    known = Sessions(lambda token: ControlClient(url, token, timeout_seconds=_RELAY_TIMEOUT_SECONDS))
+    return known.principal_of
 
 
 def _relay(settings: Settings) -> ControlClient:

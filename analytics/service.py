@@ -48,7 +48,10 @@ class _Refused(Exception):
 
 
 class QueryApi:
-    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion; `run_job` runs one now."""
+    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion; `run_job` runs one now.
+
+    `session` tells whose session a token is, and may take as long as the relay takes to answer.
+    """
 
     def __init__(
         self,
@@ -58,9 +61,11 @@ class QueryApi:
         complaints: Complaints,
         behind: Callable[[], int],
         run_job: Callable[[str], tuple[str, str]],
+        session: Callable[[str], Principal | None],
     ) -> None:
         self._warehouse, self._tokens, self._clock = warehouse, tokens, clock
         self._complaints, self._behind, self._run_job = complaints, behind, run_job
+        self._session = session
         self._threads = ThreadPoolExecutor(_THREADS, "query")
 
     def app(self) -> Starlette:
@@ -125,7 +130,7 @@ class QueryApi:
     def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                return await answer(self._authenticate(request), request)
+                return await answer(await self._authenticate(request), request)
             except _Refused as refused:
                 return _problem(refused.status, str(refused))
             except Unanswerable as error:
@@ -136,13 +141,14 @@ class QueryApi:
 
         return endpoint
 
-    def _authenticate(self, request: Request) -> Principal:
+    async def _authenticate(self, request: Request) -> Principal:
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not presented:
             raise _Refused(401, f"there is no token in the request: {_HOW_TO_COME_IN}")
-        principal = principal_of(self._tokens, presented.strip())
+        token = presented.strip()
+        principal = principal_of(self._tokens, token) or await asyncio.to_thread(self._session, token)
         if principal is None:
-            raise _Refused(401, f"nobody gave out this token: {_HOW_TO_COME_IN}")
+            raise _Refused(401, f"nobody gave out this token, or its session is over: {_HOW_TO_COME_IN}")
         return principal
 
 

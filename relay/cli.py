@@ -42,6 +42,7 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, release, drop.",
     "queue": "Mail that waits: look, try now, give up, pause.",
+    "user": "People who sign in to the dashboard: add, ls, set, passwd, rm.",
     "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",
     "sender": "One end sender: show, watch, throttle, hold, block, suspend, exempt, release.",
     "dest": "Destinations: ls, show, suspend, resume, override.",

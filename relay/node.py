@@ -30,6 +30,8 @@ from relay.front.tls import CertificateWatch
 from relay.log import show_messages
 from relay.reload import Reloader
 from relay.settings import Settings, SettingsError, split_listen
+from relay.users.desk import UserDesk
+from relay.users.routes import UserRoutes
 from relay.wiring import Parts, wire
 
 _log = logging.getLogger("mailweir.node")
@@ -157,6 +159,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
         tokens=tokens.load(parts.core.settings.dir),
         more=[
             *DomainRoutes(parts.domains).table(),
+            *UserRoutes(UserDesk(parts.core.state, parts.core.clock, lambda: parts.core.settings)).table(),
             *LabelRoutes(parts.commands.labels, parts.models).table(),
             *AuditRoutes(AuditDesk(parts.core.state)).table(),
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),

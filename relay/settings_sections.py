@@ -1,7 +1,7 @@
 """Settings of what stands beside the mail's way: added headers, web listener, control API, the other programs."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
@@ -138,3 +138,9 @@ class Dnsbl(Section):
 
 class Dashboard(Section):
     listen: str = Field("127.0.0.1:8501", description="the pages")
+    sign_in: Literal["auto", "none", "local", "oidc"] = Field(
+        "auto",
+        description="who has to sign in. auto: everybody, with a password, as soon as there is a user (`mailweir user "
+        "add`); none: nobody, only on loopback; oidc: through the identity provider of `.streamlit/secrets.toml`",
+    )
+    session_hours: float = Field(12, gt=0, le=720, description="then one signs in again")

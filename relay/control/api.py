@@ -68,7 +68,7 @@ def build_app(
     """Make the ASGI application. `more`: routes of other rooms."""
 
     def authenticated(request: Request) -> Principal:
-        return _authenticate(request, tokens)
+        return _authenticate(request, tokens, state.users.principal_of)
 
     async def healthz(_request: Request) -> Response:
         troubles = house.troubles()
@@ -219,13 +219,15 @@ class _Doors:
         return {"status": "counted"}
 
 
-def _authenticate(request: Request, tokens: Mapping[str, Principal]) -> Principal:
+def _authenticate(
+    request: Request, tokens: Mapping[str, Principal], session: Callable[[str], Principal | None]
+) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized(f"no token; {_HOW_TO_COME_IN}")
-    principal = principal_of(tokens, token.strip())
+    principal = principal_of(tokens, token.strip()) or session(token.strip())
     if principal is None:
-        raise Unauthorized(f"this token is not one of this node; {_HOW_TO_COME_IN}")
+        raise Unauthorized(f"this token is not one of this node, or its session is over; {_HOW_TO_COME_IN}")
     return principal
 
 

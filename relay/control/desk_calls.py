@@ -3,7 +3,8 @@
 from relay.control.audit_calls import AuditCalls
 from relay.control.domain_calls import DomainCalls
 from relay.control.policy_calls import PolicyCalls
+from relay.users.calls import UserCalls
 
 
-class DeskCalls(DomainCalls, AuditCalls, PolicyCalls):
+class DeskCalls(DomainCalls, UserCalls, AuditCalls, PolicyCalls):
     """What `at_the_desk` hands to its action."""

@@ -66,6 +66,8 @@ class _LocalDesk(DeskCalls):
         from relay.control.state import State
         from relay.domains.routes import DomainRoutes
         from relay.domains.wiring import make_desk
+        from relay.users.desk import UserDesk
+        from relay.users.routes import UserRoutes
 
         clock = SystemClock()
         state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
@@ -75,7 +77,8 @@ class _LocalDesk(DeskCalls):
                     await state.policies.settle(self._settings.policy)
             domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
             policy = PolicyRoutes(PolicyDesk(state.policies, lambda _policy: None))
-            more = [*AuditRoutes(AuditDesk(state)).table(), *policy.table(), *domains.table()]
+            users = UserRoutes(UserDesk(state, clock, lambda: self._settings))
+            more = [*AuditRoutes(AuditDesk(state)).table(), *policy.table(), *users.table(), *domains.table()]
             app = build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, more)
             transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from relay.control import policy_book, rows_of_egress, rows_of_suppression, rows_of_tree, schema
+from relay.control import policy_book, rows_of_egress, rows_of_suppression, rows_of_tree, rows_of_users, schema
 from relay.control.policy_book import PolicyVersion
 from relay.control.rows_of_egress import EgressRows
 from relay.control.rows_of_tree import Tree
+from relay.control.rows_of_users import UserRows
 from relay.control.suppressed import Suppressed
 from relay.delivery.pauses import Pause, Paused
 from relay.policy.decision import Decision, Effect, Proposal
@@ -23,6 +24,7 @@ class Everything(NamedTuple):
     pauses: list[Pause]
     suppressed: Suppressed
     policies: list[PolicyVersion]
+    users: UserRows
 
 
 def load(connection: Connection, now: datetime) -> Everything:
@@ -38,6 +40,7 @@ def load(connection: Connection, now: datetime) -> Everything:
         ],
         suppressed=Suppressed(rows_of_suppression.load(connection)),
         policies=policy_book.load(connection),
+        users=rows_of_users.load(connection, now),
     )
 
 

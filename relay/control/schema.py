@@ -217,6 +217,27 @@ policy_version = Table(
     Column("text", Text, nullable=False),
 )
 
+user = Table(
+    "user",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("reseller", String(64)),
+    Column("account", String(64)),
+    Column("password_hash", Text, nullable=False),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
 # `kind` and `key` as delivery/pauses.py has them.
 pause = Table(
     "pause",

@@ -21,6 +21,7 @@ from relay.control.outgoing import Outgoing
 from relay.control.policy_book import PolicyBook
 from relay.control.standings import Standings
 from relay.control.suppressions import SuppressionList
+from relay.control.users import Users
 from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
 from relay.policy import decision
@@ -38,6 +39,7 @@ class State(Logins):
         self.pauses = Pauses(loaded.pauses)
         self.suppression = SuppressionList(database, node, clock, loaded.suppressed)
         self.policies = PolicyBook(database, node, clock, loaded.policies)
+        self.users = Users(database, node, clock, loaded.users)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 
