@@ -32,6 +32,7 @@ from relay.control.views import (
 )
 from relay.events import DecisionLogged, Dropped, Held, Released
 from relay.policy.decision import PARKED, PARKING, STANDING_OF, Decision, Effect, Proposal
+from relay.policy.enacted import enacted
 from relay.policy.signals import Signals
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
@@ -192,11 +193,7 @@ class Commands:
     async def _enact(self, proposals: Sequence[Proposal], principal: Principal | None) -> tuple[list[Decision], int]:
         """Decide, and park what is spooled already; return the decisions and how many messages were parked."""
         now = self._clock.now()
-        for proposal in proposals:
-            if proposal.effect in PARKING and proposal.starts_at <= now:
-                self._signals.set_apart(proposal.sender)
-                if proposal.effect is not Effect.HOLD:
-                    self._signals.pay_outcomes(proposal.sender)
+        enacted(proposals, self._signals, now)
         decided = await self._state.decide_all(proposals, principal)
         self._log(decided)
         count = 0

@@ -1,0 +1,1 @@
+"""Labelled worlds of honest and abusive senders, played against the policy: `mailweir simulate`."""
