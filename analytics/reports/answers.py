@@ -24,4 +24,4 @@ def read_auto_reply(letter: Letter) -> AutoReply | None:
         return AutoReply("Precedence")
     if letter.of_type("message/disposition-notification"):
         return AutoReply("receipt")
-    return AutoReply("subject") if phrases("answer", r"\A\s*(?:%s)").match(letter.header("Subject")) else None
+    return AutoReply("subject") if phrases("answer").match(letter.header("Subject").strip()) else None

@@ -5,19 +5,16 @@ Must never take for a bounce what a person wrote, an answer by a machine, or a r
 
 import re
 from dataclasses import dataclass, replace
-from html import unescape
 
 from analytics.reports import returned
 from analytics.reports.letter import Letter, Part
 from analytics.reports.lines import Found, is_recipient, read_lines
 from analytics.reports.phrases import phrases
+from analytics.reports.plain import plain
 from analytics.reports.report import Action, BounceReport, Failure, Returned, SuccessReport
 from analytics.reports.status import Entry, is_fields, read_status, status_in
 from analytics.reports.verdict import coarse, judge
 
-_TAG = re.compile(
-    r"<(?:style|script)\b.{0,20000}?</|<br\s*/?>|</(?:p|div|tr|h\d|li|td)>|<[^<>]{0,2000}>", re.IGNORECASE | re.DOTALL
-)
 _ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"'@]{1,64}@[^\s<>()\[\]:;,\"'@]{1,255}")
 
 
@@ -148,9 +145,11 @@ def _may_be_bounce(letter: Letter, text: _Text) -> bool:
         return False
     if letter.header("In-Reply-To") and subject.lower().startswith("re:") and not from_machine:
         return False
-    if letter.header("X-Failed-Recipients"):
+    if letter.header("X-Failed-Recipients") or phrases("failed").search(text.said[:4_000]):
         return True
-    return phrases("failed").search(text.said[:4_000]) is not None
+    # in a language, or of a make, whose words are not known: a daemon that returns a message
+    returns = bool(text.below) or bool(letter.of_type("message/rfc822", "text/rfc822-headers"))
+    return returns and phrases("daemon").search(sender) is not None
 
 
 def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
@@ -190,10 +189,10 @@ def _recipients_of(about: Returned) -> list[str]:
 
 def _text(letter: Letter) -> _Text:
     head = f"{letter.header('From')}\n{letter.header('Subject')}"
-    plain = [part for part in letter.parts if part.type == "text/plain" or _is_words(part)]
-    pieces = [part.text(32_768) for part in plain[:4]]
+    in_words = [part for part in letter.parts if part.type == "text/plain" or _is_words(part)]
+    pieces = [part.text(32_768) for part in in_words[:4]]
     if all(len(piece.strip()) < 40 for piece in pieces):
-        pieces += [_words(part.text(32_768)) for part in letter.of_type("text/html")[:1]]
+        pieces += [plain(part.text(32_768)) for part in letter.of_type("text/html")[:1]]
     said, below = returned.cut("\n".join(pieces))
     return _Text(said, below, head)
 
@@ -201,7 +200,3 @@ def _text(letter: Letter) -> _Text:
 def _is_words(part: Part) -> bool:
     """InterMail labels its words as a status part too."""
     return part.type == "message/delivery-status" and not is_fields(part.content)
-
-
-def _words(html: str) -> str:
-    return unescape(_TAG.sub(lambda tag: "\n" if tag[0][:2].lower() in ("<b", "</") else " ", html))

@@ -16,7 +16,7 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 from functools import cached_property
 
-_MAX_HEADER_BYTES = 65_536
+_MAX_HEADER_BYTES, _MAX_HEADER_LINES = 65_536, 1_000
 _MAX_VALUE = 2_000  # the parser of parameters is quadratic in their number
 _MAX_DEPTH = 8
 _MAX_PARTS = 200
@@ -35,18 +35,11 @@ class Part:
     @cached_property
     def content(self) -> bytes:
         """The body without its transfer encoding."""
-        encoding = header(self.headers, "Content-Transfer-Encoding").lower()
-        if encoding not in ("quoted-printable", "base64", "x-uuencode", "uuencode"):
-            return self.body
-        carrier = Message(policy=compat32)
-        carrier["Content-Transfer-Encoding"] = encoding
-        carrier.set_payload(self.body.decode("latin-1"))
-        decoded = carrier.get_payload(decode=True)
-        return decoded if isinstance(decoded, bytes) else self.body
+        return _uncoded(self.headers, self.body)
 
     def text(self, limit: int = 65_536) -> str:
         """The first `limit` bytes as text with LF line ends; bytes that fit no charset are read as Latin-1."""
-        cut = self.content[:limit]
+        cut = _uncoded(self.headers, self.body[: 4 * limit])[:limit]
         return decoded(cut, str(_parameter(self.headers, "charset"))).replace("\r\n", "\n").replace("\r", "\n")
 
     @property
@@ -91,7 +84,8 @@ def split(raw: bytes) -> tuple[Message, bytes]:
     """Return the headers and the body of a mail or a part."""
     blank = _BLANK.search(raw)
     head, body = (raw[: blank.start()], raw[blank.end() :]) if blank else (raw, b"")
-    return _PARSER.parsebytes(head[:_MAX_HEADER_BYTES]), body
+    lines = head[:_MAX_HEADER_BYTES].split(b"\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
+    return _PARSER.parsebytes(b"\n".join(lines)), body
 
 
 def header(headers: Message, name: str) -> str:
@@ -122,12 +116,25 @@ def decoded(content: bytes, charset: str) -> str:
     return content.decode("latin-1")
 
 
+def _uncoded(headers: Message, body: bytes) -> bytes:
+    encoding = header(headers, "Content-Transfer-Encoding").lower()
+    if encoding not in ("quoted-printable", "base64", "x-uuencode", "uuencode"):
+        return body
+    carrier = Message(policy=compat32)
+    carrier["Content-Transfer-Encoding"] = encoding
+    carrier.set_payload(body.decode("latin-1"))
+    content = carrier.get_payload(decode=True)
+    return content if isinstance(content, bytes) else body
+
+
 def _leaves(headers: Message, body: bytes, depth: int) -> Iterator[Part]:
     kind, boundary = _type(headers), _parameter(headers, "boundary").encode("latin-1", "replace")
     if not kind.startswith("multipart/") or not boundary or depth >= _MAX_DEPTH:
         yield Part(kind, headers, body)
         return
-    pieces = re.split(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r?\n|\Z))", body)
+    pieces = re.split(
+        rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r?\n|\Z))", body, maxsplit=_MAX_PARTS
+    )
     if len(pieces) == 1:  # no boundary line: a broken mail, of which the text may still say something
         yield Part("text/plain", headers, body)
         return

@@ -5,9 +5,11 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+from analytics.reports.phrases import linear
 
 _MAX_TEXT, _MAX_FOUND = 32_768, 500
-_FLAGS = re.IGNORECASE | re.MULTILINE
 # words that stand where an address does: the relay itself, and who to ask
 _NOT_A_RECIPIENT = re.compile(
     r"^(?:mailer-daemon|postmaster|postmast|mdaemon|abuse|listserv|no-?reply)@", re.IGNORECASE
@@ -33,10 +35,10 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class _Reader:
     id: str
-    mark: re.Pattern[str]
-    after: re.Pattern[str] | None
-    until: re.Pattern[str] | None
-    recipient: re.Pattern[str]
+    mark: Any  # patterns of RE2
+    after: Any
+    until: Any
+    recipient: Any
     domain: str
 
 
@@ -94,10 +96,10 @@ def _readers() -> tuple[_Reader, ...]:
     return tuple(
         _Reader(
             id=row["id"],
-            mark=re.compile(row["mark"], _FLAGS),
-            after=re.compile(row["from"], _FLAGS) if "from" in row else None,
-            until=re.compile(row["until"], _FLAGS) if "until" in row else None,
-            recipient=re.compile(row["recipient"], _FLAGS),
+            mark=linear(row["mark"]),
+            after=linear(row["from"]) if "from" in row else None,
+            until=linear(row["until"]) if "until" in row else None,
+            recipient=linear(row["recipient"]),
             domain=row.get("domain", ""),
         )
         for row in tomllib.loads(source)["reader"]

@@ -16,8 +16,7 @@ _TYPES = (
     "message/global-headers",
     "message/partial",
 )
-# "--- Below this line is a copy of the message." and its kind: after it nothing is said about recipients any more
-_STROKE, _WORDS = r"^[ \t>]*[-=_*|#]{2,}[^\n]{0,40}?(?:%s)[^\n]*$", r"^[ \t>]*(?:%s)[^\n]*$"
+_STROKES = "-=_*|#"
 # the same without such a line: where the headers of a mail begin
 _HEAD = re.compile(
     r"^(?:>[ ]?)?(?:Return-Path|Received|DKIM-Signature|DomainKey-Signature|ARC-[\w-]{1,30}|X-[\w-]{1,40}|Delivered-To"
@@ -29,20 +28,38 @@ _MESSAGE_ID = re.compile(
     r"^[ \t>]*(?:x-)?(?:original-)?message-id:\s*<?([^\s<>]{1,500})>?", re.IGNORECASE | re.MULTILINE
 )
 _IN_BRACKETS = re.compile(r"<([^\s<>]{1,500})>")
-_MAX_BYTES, _MAX_HEADERS, _MAX_VALUE = 65_536, 200, 1_000
+_MAX_BYTES, _MAX_PARTS, _MAX_HEADERS, _MAX_VALUE = 65_536, 3, 200, 1_000
 
 
 def cut(text: str) -> tuple[str, str]:
     """Return what a report says, and what it returns below."""
-    signs = (phrases("returned_stroke", _STROKE), phrases("returned_words", _WORDS), _HEAD)
-    found = min((one.start() for sign in signs if (one := sign.search(text))), default=len(text))
+    head = _HEAD.search(text)
+    line = _line_before(text)
+    found = min(head.start() if head else len(text), line)
     return text[:found], text[found:]
+
+
+def _line_before(text: str) -> int:
+    """Where "--- Below this line is a copy of the message." and its kind stands, after which nothing is said about
+    recipients any more; the text's length without one. Only the beginnings of lines are looked at.
+    """
+    at = 0
+    for line in text.split("\n"):
+        begin = line[:200].lstrip(" \t>")
+        words = begin.lstrip(_STROKES)
+        if len(begin) - len(words) > 1:
+            if phrases("returned_stroke").search(words[:80]):
+                return at
+        elif words[:1].isalpha() and phrases("returned_words").match(words[:80]):
+            return at
+        at += len(line) + 1
+    return len(text)
 
 
 def read_returned(letter: Letter, below: str) -> Returned:
     """Return the headers of the message a report is about. `below`: what stands below its text."""
     best = Returned()
-    for part in letter.of_type(*_TYPES):
+    for part in letter.of_type(*_TYPES)[:_MAX_PARTS]:
         best = _better(best, part.content[:_MAX_BYTES].lstrip(b"\r\n"))
     if not best.message_id and (head := _HEAD.search(below)):
         best = _better(best, _QUOTE.sub("", below[head.start() :]).encode("utf-8", "replace"))

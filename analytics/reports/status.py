@@ -21,7 +21,7 @@ _FIRST = re.compile(rb"^(?:reporting-mta|(?:final|original)-recipient|arrival-da
 _FINAL = re.compile(rb"^final-recipient:", re.IGNORECASE | re.MULTILINE)
 _BY_TYPE = re.compile(r"^\s*[\w.-]{1,40}\s*;\s*")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
-_MAX_BYTES, _MAX_ENTRIES = 262_144, 1_000
+_MAX_BYTES, _MAX_LINES, _MAX_ENTRIES = 262_144, 10_000, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def read_status(letter: Letter) -> list[Entry]:
     entries: list[Entry] = []
     for part in letter.parts:
         if part.type in _TYPES or (part.type == "text/plain" and _is_mislabelled(letter, part.body)):
-            content = part.content[:_MAX_BYTES].replace(b"\r\n", b"\n")
+            content = b"\n".join(part.content[:_MAX_BYTES].replace(b"\r\n", b"\n").split(b"\n")[:_MAX_LINES])
             for block in _blocks(content if part.type in _TYPES else _fields_in(content)):
                 _add(entries, _entry(block))
     return [entry for entry in entries if entry.final or entry.original][:_MAX_ENTRIES]

@@ -9,6 +9,7 @@ from relay.delivery.replies import Category, Outcome, classify
 from relay.reply import Reply
 
 _REPLY = re.compile(r"(?<![\d.\-/])([45]\d\d)(?:[- ,:]{1,3}|$)(?=[^\d]|[45]\.\d)")
+_LETTERS = re.compile(r"[^\W\d_]{3}")
 _REPEATED = re.compile(r"(?<=\s)[45]\d\d-(?=[45]\.\d+\.\d+ |\w)")
 # said in answer to MAIL FROM: "does not exist" is the sender's domain then
 _ABOUT_SENDER = re.compile(
@@ -50,7 +51,7 @@ def judge(words: str, status: str = "", is_permanent: bool = True) -> Outcome:
 
 
 def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
-    """Return the reply that is quoted in a text: its code, its enhanced code, and all of the text."""
+    """Return the reply that is quoted in a text: its code, its enhanced code, and what follows."""
     words = _SPACE.sub(" ", words).strip()[:2_000]
     found = _REPLY.search(words)
     code = int(found[1]) if found else (500 if is_permanent else 400) + 50
@@ -58,7 +59,9 @@ def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
     enhanced = status_in(said[:200]) or status_in(words) or status
     if enhanced[:1] != str(code)[:1]:
         enhanced = status if status[:1] == str(code)[:1] else enhanced
-    return Reply(code, enhanced, _REPEATED.sub("", words)[:1_000])
+    # what stands before a quoted reply is the words of whoever quotes it, the same for every reason
+    text = said if found and _LETTERS.search(said) else words
+    return Reply(code, enhanced, _REPEATED.sub("", text)[:1_000])
 
 
 def coarse(outcome: Outcome) -> str:
