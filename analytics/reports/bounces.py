@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass, replace
 
 from analytics.reports import returned
+from analytics.reports.failures import action_of, failure_of
 from analytics.reports.letter import Letter, Part
 from analytics.reports.lines import Found, is_recipient, read_lines
 from analytics.reports.phrases import phrases
 from analytics.reports.plain import plain
 from analytics.reports.report import Action, BounceReport, Failure, Returned, SuccessReport
 from analytics.reports.status import Entry, is_fields, read_status, status_in
-from analytics.reports.verdict import coarse, judge
 
 _ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"'@]{1,64}@[^\s<>()\[\]:;,\"'@]{1,255}")
 
@@ -46,7 +46,7 @@ def read_bounce(letter: Letter) -> BounceReport | SuccessReport | None:
         reader = "returned"
     if not found and not about.message_id:
         return None
-    failures = tuple(_failure_of(one, text, len(found) == 1) for one in _distinct(found, letter))
+    failures = tuple(_failure(one, text, len(found) == 1) for one in _distinct(found, letter))
     return BounceReport(failures, about, reader)
 
 
@@ -62,29 +62,20 @@ def _is_receipt(letter: Letter, text: _Text) -> bool:
 
 def _by_status(letter: Letter, entries: list[Entry], text: _Text) -> BounceReport | SuccessReport:
     about = returned.read_returned(letter, text.below)
-    bad = [entry for entry in entries if _action_of(entry) in (Action.FAILED, Action.DELAYED)]
+    bad = [entry for entry in entries if action_of(entry) in (Action.FAILED, Action.DELAYED)]
     if not bad:
         return SuccessReport(tuple(entry.original or entry.final for entry in entries), about)
     _, lines = read_lines(text.said, text.head)
     said = {one.address.lower(): one for one in lines}
-    failures = [_failure(_completed(entry, said, about, len(bad)), text, len(bad) == 1) for entry in bad]
+    named = _failed_by_header(letter) or _recipients_of(about)
+    failures = [
+        failure_of(_completed(entry, said, named, len(bad)), text.said if len(bad) == 1 else "") for entry in bad
+    ]
     return BounceReport(tuple(failures), about, "dsn")
 
 
-def _action_of(entry: Entry) -> Action:
-    if entry.action is not None and not (entry.action is Action.EXPANDED and entry.status.startswith("5")):
-        return entry.action
-    match entry.status[:1]:
-        case "2":
-            return Action.DELIVERED
-        case "4":
-            return Action.DELAYED
-        case _:
-            return Action.FAILED
-
-
-def _completed(entry: Entry, said: dict[str, Found], about: Returned, count: int) -> Entry:
-    """Fill in from the text, and from the returned message, what the fields left out."""
+def _completed(entry: Entry, said: dict[str, Found], named: list[str], count: int) -> Entry:
+    """Fill in what the fields left out from the text, and from whom else the report names."""
     line = said.get(entry.final.lower()) or said.get(entry.original.lower())
     if line is None and count == len(said) == 1:
         line = next(iter(said.values()))
@@ -93,35 +84,14 @@ def _completed(entry: Entry, said: dict[str, Found], about: Returned, count: int
         original = original or line.original
         if len(diagnostic) < 12 or not re.search(r"[^\W\d]{3}", diagnostic):
             diagnostic = f"{diagnostic} {line.said}".strip()
-    if not entry.final or "@" not in entry.final:
-        candidates = _recipients_of(about)
-        if count == len(candidates) == 1:
-            original = original or candidates[0]
+    if "@" not in entry.final and count == len(named) == 1:
+        original = original if "@" in original else named[0]
+    if original == entry.final.replace('"', ""):
+        original = entry.final  # Postfix leaves the quotes out that the address needs
     return replace(entry, original=original, diagnostic=diagnostic)
 
 
-def _failure(entry: Entry, text: _Text, is_alone: bool) -> Failure:
-    action = _action_of(entry)
-    recipient = entry.original if "@" in entry.original else entry.final or entry.original
-    outcome = judge(entry.diagnostic, entry.status, action is not Action.DELAYED)
-    if outcome.confidence < 0.9 and is_alone:
-        told = judge(text.said[:2_000], entry.status, action is not Action.DELAYED)
-        outcome = told if told.confidence > outcome.confidence else outcome
-    return Failure(
-        recipient=recipient,
-        final=entry.final if entry.final.lower() != recipient.lower() else "",
-        action=action,
-        status=status_in(entry.diagnostic) if entry.status[2:] in ("", "0.0") else entry.status,
-        diagnostic=" ".join(entry.diagnostic.split())[:1_000],
-        category=outcome.category,
-        coarse=coarse(outcome),
-        rule=outcome.rule,
-        confidence=outcome.confidence,
-        is_hard=outcome.is_hard and action is Action.FAILED,
-    )
-
-
-def _failure_of(found: Found, text: _Text, is_alone: bool) -> Failure:
+def _failure(found: Found, text: _Text, is_alone: bool) -> Failure:
     is_late = phrases("delay").search(text.head) is not None or phrases("delay").search(text.said[:600]) is not None
     entry = Entry(
         final=found.address,
@@ -130,7 +100,7 @@ def _failure_of(found: Found, text: _Text, is_alone: bool) -> Failure:
         status=status_in(found.said),
         diagnostic=found.said,
     )
-    return _failure(entry, text, is_alone)
+    return failure_of(entry, text.said if is_alone else "")
 
 
 def _may_be_bounce(letter: Letter, text: _Text) -> bool:
@@ -154,7 +124,7 @@ def _may_be_bounce(letter: Letter, text: _Text) -> bool:
 
 def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
     """X-Failed-Recipients (Exim, Gmail): the addresses, with what the text says of each."""
-    named = [one for one in _ADDRESS.findall(letter.header("X-Failed-Recipients")) if is_recipient(one)]
+    named = _failed_by_header(letter)
     if not named:
         return "", []
     reader, lines = read_lines(text.said, text.head)
@@ -165,6 +135,10 @@ def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
         pairs = zip(named, lines, strict=True)
         return reader, [Found(address, one.original, one.said) for address, one in pairs]
     return "header", [by_address.get(one.lower(), Found(one, "", text.said)) for one in named]
+
+
+def _failed_by_header(letter: Letter) -> list[str]:
+    return [one for one in _ADDRESS.findall(letter.header("X-Failed-Recipients")) if is_recipient(one)]
 
 
 def _distinct(found: list[Found], letter: Letter) -> list[Found]:

@@ -21,6 +21,7 @@ _MAX_VALUE = 2_000  # the parser of parameters is quadratic in their number
 _MAX_DEPTH = 8
 _MAX_PARTS = 200
 _BLANK = re.compile(rb"\r?\n\r?\n|\A\r?\n")
+_BOUNDARY = re.compile(rb"^--([^\s-][^\r\n]{0,69}|-{1,40}[^\s-][^\r\n]{0,40}?)[ \t]*\r?$", re.MULTILINE)
 _PARSER = BytesHeaderParser(policy=compat32)
 
 
@@ -129,6 +130,8 @@ def _uncoded(headers: Message, body: bytes) -> bytes:
 
 def _leaves(headers: Message, body: bytes, depth: int) -> Iterator[Part]:
     kind, boundary = _type(headers), _parameter(headers, "boundary").encode("latin-1", "replace")
+    if kind.startswith("multipart/") and not boundary and (line := _BOUNDARY.search(body[:4096])):
+        boundary = line[1]  # its parameter stood on a line that was not folded
     if not kind.startswith("multipart/") or not boundary or depth >= _MAX_DEPTH:
         yield Part(kind, headers, body)
         return

@@ -14,6 +14,9 @@ _MAX_TEXT, _MAX_FOUND = 32_768, 500
 _NOT_A_RECIPIENT = re.compile(
     r"^(?:mailer-daemon|postmaster|postmast|mdaemon|abuse|listserv|no-?reply)@", re.IGNORECASE
 )
+_OF_SENDER = re.compile(
+    r"[\s>*-]*(?:mail from|from|sender|reply-to|return-path|cc|contact|postmaster)\b[^@]*:", re.IGNORECASE
+)
 _ENDED = re.compile(r"[ \t]+$", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:\bto|\bfor|recipients?|user(?:id)?|mailbox|address(?:es)?|account|\ban?|à|para|aan|do|для|адрес\w*)"
@@ -82,7 +85,7 @@ def _read(reader: _Reader, text: str) -> list[Found]:
 
 
 def _has_address(hit: re.Match[str], reader: _Reader) -> bool:
-    return is_recipient(_address(hit.groupdict(), reader))
+    return is_recipient(_address(hit.groupdict(), reader)) and not _OF_SENDER.match(hit[0])
 
 
 def _address(groups: dict[str, str | None], reader: _Reader) -> str:

@@ -12,11 +12,13 @@ from analytics.reports.answers import read_auto_reply
 from analytics.reports.bounces import read_bounce
 from analytics.reports.feedback import read_feedback
 from analytics.reports.letter import Letter, open_letter
+from analytics.reports.notifications import read_notification
 from analytics.reports.report import NormalMail, Refused, Report
 
 MAX_BYTES = 32 * 1024 * 1024
 _READERS: tuple[Callable[[Letter], Report | None], ...] = (
     read_feedback,
+    read_notification,
     read_bounce,
     read_auto_reply,
 )

@@ -65,6 +65,10 @@ def read_returned(letter: Letter, below: str) -> Returned:
         best = _better(best, _QUOTE.sub("", below[head.start() :]).encode("utf-8", "replace"))
     if not best.message_id and (found := _MESSAGE_ID.search(below)):
         best = Returned(found[1], best.headers)
+    for part in letter.of_type("message/delivery-status")[:2] if not best.message_id else ():
+        # a boundary that is not the announced one: the returned message stands behind the status fields
+        if found := _MESSAGE_ID.search(part.content[:_MAX_BYTES].decode("latin-1")):
+            best = Returned(found[1], best.headers)
     if not best.message_id and (named := _IN_BRACKETS.findall(_answered(letter))):
         best = Returned(named[-1], best.headers)
     return best

@@ -41,7 +41,7 @@ def read_status(letter: Letter) -> list[Entry]:
     for part in letter.parts:
         if part.type in _TYPES or (part.type == "text/plain" and _is_mislabelled(letter, part.body)):
             content = b"\n".join(part.content[:_MAX_BYTES].replace(b"\r\n", b"\n").split(b"\n")[:_MAX_LINES])
-            for block in _blocks(content if part.type in _TYPES else _fields_in(content)):
+            for block in _blocks(_fields_in(content)):
                 _add(entries, _entry(block))
     return [entry for entry in entries if entry.final or entry.original][:_MAX_ENTRIES]
 

@@ -64,6 +64,11 @@ def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
     return Reply(code, enhanced, _REPEATED.sub("", text)[:1_000])
 
 
+def quotes_reply(words: str) -> bool:
+    """Tell whether a text quotes a reply with its code."""
+    return _REPLY.search(words) is not None
+
+
 def coarse(outcome: Outcome) -> str:
     """Return the one of ten words for an outcome that other tools use too."""
     if outcome.rule.startswith("no-relay"):

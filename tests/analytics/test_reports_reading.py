@@ -120,3 +120,53 @@ def test_every_reader_of_lines_reads_its_example(row: dict[str, str]) -> None:
 def test_any_bytes_are_some_kind_of_mail(noise: bytes) -> None:
     for raw in (noise, DSN[:200] + noise, DSN.replace(b"failed", noise[:200]), DSN.replace(b"rfc822;", noise[:40])):
         assert re.fullmatch(r"[a-z-]+", read(raw).kind)
+
+
+def test_a_notification_of_a_mail_service_is_a_bounce() -> None:
+    told = {
+        "notificationType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent",
+            "bouncedRecipients": [
+                {
+                    "emailAddress": "mina@there.example",
+                    "status": "5.1.1",
+                    "diagnosticCode": "smtp; 550 5.1.1 user unknown",
+                }
+            ],
+        },
+        "mail": {"commonHeaders": {"messageId": "<one@shop.example>"}},
+    }
+    wrapped = json.dumps({"Type": "Notification", "Message": json.dumps(told)})
+    head = "From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\nContent-Type: text/plain\n\n"
+
+    for text in (json.dumps(told), wrapped, wrapped + "\n\n--\nTo stop receiving these, visit the link\n"):
+        report = _bounce((head + text + "\n").encode())
+
+        assert [one.recipient for one in report.failures] == ["mina@there.example"]
+        assert report.returned.message_id == "one@shop.example"
+    assert isinstance(read((head + '{"notificationType": "Delivery"}\n').encode()), NormalMail)
+
+
+def test_words_about_many_reasons_give_no_address_up() -> None:
+    vague = (
+        b"From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nYour message could not be delivered to\n\n"
+        b"  mina@there.example\n\nThere may be no such user, the mailbox may be full.\n"
+    )
+
+    [failure] = _bounce(vague.replace(b"\n\nThere", b"\n\n\nThere")).failures
+    [known] = _bounce(vague.replace(b"mina@there.example\n", b"mina@there.example: 550 5.1.1 no such user\n")).failures
+
+    assert known.is_hard
+    assert failure.recipient == known.recipient == "mina@there.example"
+
+
+def test_a_boundary_that_was_lost_or_is_wrong_hides_nothing() -> None:
+    raw = DSN.replace(b"ACTION", b"failed")
+    lost = raw.replace(b'report-type=delivery-status; boundary="b"', b"report-type=delivery-status;\nboundary=b")
+    wrong = raw.replace(b"--b\nContent-Type: message/rfc822", b"--other\nContent-Type: message/rfc822")
+
+    for broken in (lost, wrong):
+        report = _bounce(broken)
+        assert [one.recipient for one in report.failures] == ["info@there.example"]
+        assert report.returned.message_id == "one@shop.example"
