@@ -44,8 +44,9 @@ def failure_of(entry: Entry, text: str = "") -> Failure:
 
 
 def _outcome(entry: Entry, text: str, action: Action) -> Outcome:
-    """What is said of a recipient counts before the whole report, and a reply in its first paragraph before what follows
-    there: explanations name every reason there may be. For those ("there may be no such user") no address is given up.
+    """What is said of a recipient counts before the whole report, a reply in its first paragraph before what follows.
+
+    Explanations name every reason there may be ("there may be no such user"): for those no address is given up.
     """
     is_permanent = action is not Action.DELAYED
     said = entry.diagnostic.strip()
