@@ -12,7 +12,7 @@ from typing import TypeVar, assert_never
 import streamlit as st
 
 from dashboard import data
-from dashboard.components.words import code, count, plain, until
+from dashboard.components.words import clock, code, count, plain, until
 from dashboard.theme import look
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, ReleaseOrder, Stopped
@@ -101,7 +101,7 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
     st.markdown(code(wanted.sender))
     st.markdown(
         f"- **{_messages(freed.messages)}** to {_recipients(freed.recipients)} "
-        f"{'goes' if freed.messages == 1 else 'go'} to delivery now.\n"
+        f"{'goes' if freed.messages == 1 else 'go'} to delivery {_pace(freed)}.\n"
         f"- {_ended(freed.decisions)} The sender may send again at once.\n"
         "- What was counted against it is forgotten, so the same mail does not stop it again.\n"
         "- Nobody else is touched. The audit log keeps it under `dashboard`."
@@ -110,7 +110,8 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
     if _do_it("Release", "lock_open"):
         done = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", note=note)))
         if done is not None:
-            _finish(f"Released: {_messages(done.messages)} on {'its' if done.messages == 1 else 'their'} way.")
+            whose = "its" if done.messages == 1 else "their"
+            _finish(f"Released: {_messages(done.messages)} on {whose} way, {_pace(done)}.")
 
 
 @st.dialog("Confirm: this is abuse", icon=":material/gavel:", on_dismiss=_close)
@@ -185,6 +186,13 @@ def _finish(words: str) -> None:
 
 def _messages(number: int) -> str:
     return "No parked message" if number == 0 else f"{count(number)} parked message{'' if number == 1 else 's'}"
+
+
+def _pace(freed: Freed) -> str:
+    if freed.last_at is None:
+        return "now"
+    rest = f"; {_messages(freed.later)} would take longer than a day and stays" if freed.later else ""
+    return f"at the pace of its limits, the last at {clock(freed.last_at)}{rest}"
 
 
 def _recipients(number: int) -> str:

@@ -104,6 +104,11 @@ class Gate:
         newcomers = self._newcomers_of(account, now_unix)
         return (newcomers, claim) if newcomers else (claim,)
 
+    def hourly(self, account: Account, sender: str) -> int:
+        """How many recipients of an hour a sender may have now, the newcomers' share included; 0: no limit."""
+        limits = [claim.limits.rcpts_per_hour for claim in self.own(account, sender)]
+        return min((limit for limit in limits if limit), default=0)
+
     def base(self, account: Account, sender: str, *, is_new: bool) -> LimitSet:
         """The sender's limits before the multiplier: its own, else its account's, else the relay's."""
         kind = (self._set(Level.SENDERS, account.name).rcpts_per_hour, is_new)

@@ -164,6 +164,7 @@ def spooled(case: Case, hostname: str, return_domain: str) -> tuple[SpooledMessa
         dsn=submission.dsn,
         return_domain=return_domain,
         pool=case.pool,
+        fingerprint=arrival.result.fingerprint,
     )
     return message, [received + prefix for prefix in arrival.result.prefixes]
 

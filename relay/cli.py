@@ -40,7 +40,7 @@ SUMMARIES = {
     "warmup": "Warm-up of new addresses, per provider: ls, start, stop, set.",
     "reseller": "Resellers, who answer for accounts: add, suspend, resume.",
     "send-test": "Send one message through the SMTP door and tell its whole story.",
-    "held": "Held mail: list, release, drop.",
+    "held": "Held mail: list, show, release, drop.",
     "queue": "Mail that waits: look, try now, give up, pause.",
     "user": "People who sign in to the dashboard: add, ls, set, passwd, rm.",
     "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",

@@ -89,6 +89,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.digests.stop)
         await parts.notices.start()
         stack.push_async_callback(parts.notices.stop)
+        parts.expiry.start()
+        stack.push_async_callback(parts.expiry.stop)
         tending = asyncio.create_task(parts.returns.tend(parts.core.state))
         stack.callback(tending.cancel)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)

@@ -84,7 +84,8 @@ class SelfRelease:
             return offer, None
         proposal = offer.decision.proposal
         principal = Principal(f"{AUTHOR}{offer.holder}", Role.ABUSE, Scope(account=proposal.account))
-        order = ReleaseOrder(note=f"released by the link of decision {offer.decision.id}, from {client_ip}")
+        note = f"released by the link of decision {offer.decision.id}, from {client_ip}"
+        order = ReleaseOrder(note=note, content=True)  # the page has shown all of it
         freed = await self._release(principal, proposal.sender, order)
         _log.info("released by link sender=%s decision=%s by=%s", proposal.sender, offer.decision.id, offer.holder)
         return offer, freed

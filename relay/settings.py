@@ -174,12 +174,11 @@ class Policy(Section):
         20, ge=1, description="so many messages within an hour, none of them spam, end an automatic hold early"
     )
     spam_warn_line: float = Field(0.05, gt=0, lt=1, description="a hold ends early when the rate is probably below")
-    climb_senders: int = Field(
-        3, ge=2, description="senders of an account stopped within an hour hold its new and unknown senders too"
-    )
+    climb_senders: int = Field(3, ge=2, description="senders stopped in an hour hold their account's new senders too")
     self_release: bool = Field(
         True, description="an account's contact may release a sender by the link in its notice (docs/notices.md)"
     )
+    hold_days: float = Field(7, gt=0, le=60, description="held mail is dropped, its account told before, after")
 
 
 class Delivery(Section):

@@ -37,6 +37,7 @@ from relay.front.tls import ensure_certificate
 from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
 from relay.front.web_release import ReleasePages
+from relay.holds.expiry import Expiry
 from relay.inbound import Returns
 from relay.metrics import Metrics
 from relay.notice_items import Items, contact_address
@@ -76,6 +77,7 @@ class Parts:
     commands: Commands
     domains: DomainDesk
     models: ModelDesk
+    expiry: Expiry
 
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
@@ -125,10 +127,10 @@ def wire(core: Core) -> Parts:
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     digests = _digests(core, reporting)
-    commands = _commands(core, courier)
+    gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
+    commands = _commands(core, courier, gate)
     releases = _releases(core, commands)
     notices = _notices(core, releases, reporting)
-    gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
     receiver = Receiver(
         settings=settings,
         clock=clock,
@@ -158,7 +160,8 @@ def wire(core: Core) -> Parts:
     )
     way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
-    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, metrics, commands, domains, models)
+    own = metrics, commands, domains, models, _expiry(core, commands)
+    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, *own)
     show_gauges(parts)
     count(parts)
     commands.policy_version = lambda: version_of(core.settings.policy)
@@ -166,7 +169,11 @@ def wire(core: Core) -> Parts:
     return parts
 
 
-def _commands(core: Core, courier: Courier) -> Commands:
+def _commands(core: Core, courier: Courier, gate: Gate) -> Commands:
+    def hourly_of(account: str, sender: str) -> int:
+        known = core.state.account_of_name(account)
+        return gate.hourly(known, sender) if known else core.settings.limits.rcpts_per_hour
+
     return Commands(
         state=core.state,
         spool=core.spool,
@@ -175,6 +182,8 @@ def _commands(core: Core, courier: Courier) -> Commands:
         signals=core.signals,
         shaping=ShapingDesk(core.state, core.clock, core.shaper, courier.stats),
         clock=core.clock,
+        hourly_of=hourly_of,
+        policy=lambda: core.settings.policy,
         egress=core.egress,
     )
 
@@ -209,6 +218,16 @@ def _notices(core: Core, releases: SelfRelease, reporting: Reporting) -> Notices
         clock=core.clock,
         items=Items(core.state, core.spool, releases, core.settings),
         submit=reporting.submit_notice,
+    )
+
+
+def _expiry(core: Core, commands: Commands) -> Expiry:
+    return Expiry(
+        spool=core.spool,
+        state=core.state,
+        releases=commands.holds.releases,
+        clock=core.clock,
+        policy=lambda: core.settings.policy,
     )
 
 

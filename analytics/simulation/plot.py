@@ -44,8 +44,8 @@ async def until_released(stage: Stage, decision: DecisionView, seconds: float) -
 
 
 async def release(stage: Stage, decision: DecisionView) -> Freed:
-    """Release as the dashboard's button does: the same call."""
-    order = ReleaseOrder(note="released by the demo")
+    """Release as the dashboard's button does: the same call, but the demo does not wait for the sender's pace."""
+    order = ReleaseOrder(note="released by the demo", content=True, at_once=True)
     return await in_thread(lambda: stage.control.release_decision(decision.id, order))
 
 

@@ -31,7 +31,6 @@ from relay.control.suppression_routes import SuppressionRoutes
 from relay.control.tokens import principal_of
 from relay.control.views import (
     ConfirmOrder,
-    DropOrder,
     HoldOrder,
     NewDecision,
     Outcome,
@@ -40,6 +39,7 @@ from relay.control.views import (
     Reloaded,
     ReloadOrder,
 )
+from relay.holds.routes import HoldRoutes
 from relay.tree import Principal, Role
 
 _log = logging.getLogger("mailweir.control")
@@ -90,6 +90,7 @@ def build_app(
             *_guarded(EgressRoutes(commands.desk).table(), authenticated),
             *_guarded(QueueRoutes(commands.queue).table(), authenticated),
             *_guarded(SuppressionRoutes(commands.desk).table(), authenticated),
+            *_guarded(HoldRoutes(commands).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )
@@ -140,9 +141,6 @@ class _Doors:
             ("POST", "/v1/senders/{sender:path}/hold", self.hold, 201),
             ("POST", "/v1/senders/{sender:path}/release", self.release_sender, 200),
             ("GET", "/v1/senders/{sender:path}", self.sender, 200),
-            ("GET", "/v1/held", self.held, 200),
-            ("POST", "/v1/held/release", self.release_held, 200),
-            ("POST", "/v1/held/drop", self.drop, 200),
             ("GET", "/v1/messages/{id}", self.message, 200),
             ("GET", "/v1/queue", self.queue, 200),
             ("GET", "/v1/audit", self.audit, 200),
@@ -192,18 +190,6 @@ class _Doors:
 
     async def sender(self, principal: Principal, request: Request) -> object:
         return self._questions.sender(principal, request.path_params["sender"])
-
-    async def held(self, principal: Principal, request: Request) -> object:
-        query = request.query_params
-        return self._questions.held(
-            principal, query.get("sender") or None, query.get("account") or None, limit(request, 500)
-        )
-
-    async def release_held(self, principal: Principal, request: Request) -> object:
-        return await self._commands.release_held(principal, await body(request, ReleaseOrder))
-
-    async def drop(self, principal: Principal, request: Request) -> object:
-        return await self._commands.drop(principal, await body(request, DropOrder))
 
     async def message(self, principal: Principal, request: Request) -> object:
         return self._questions.message(principal, request.path_params["id"])

@@ -89,6 +89,8 @@ def release_order(options: dict[str, Any], **more: Any) -> "ReleaseOrder":
     return ReleaseOrder(
         verdict="not_spam" if options["not_spam"] else "release",
         note=options["note"],
+        content=True if options["content"] else None,
+        at_once=options["at_once"],
         dry_run=options["dry_run"],
         **more,
     )

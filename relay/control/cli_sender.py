@@ -60,17 +60,20 @@ def sender_hold(
 @sender.command("release")
 @click.argument("sender")
 @click.option("--not-spam", is_flag=True, help="It was a mistake: forgive the sender, teach the model.")
+@click.option("--all", "content", is_flag=True, help="Also what is held for what it says itself.")
+@click.option("--now", "at_once", is_flag=True, help="All at once, not at the pace of its limits.")
 @click.option("--note", default="", help="Why, for the audit log.")
 @as_json_option
 @dry_run_option
 @click.pass_obj
 def sender_release(context: Context, /, sender: str, **options: Any) -> None:
-    """End every decision about a sender and free its held mail."""
+    """End every decision about a sender and free its held mail, at the pace of its limits."""
     from relay.control import show
+    from relay.holds import show_held
 
     order = release_order(options)
     result = ask(context, lambda relay: relay.release_sender(sender, order))
-    show.as_json(result) if options["as_json"] else show.freed(result)
+    show.as_json(result) if options["as_json"] else show_held.freed(result)
 
 
 @sender.command("watch")

@@ -15,12 +15,12 @@ import msgspec
 from relay.control.account_calls import quoted
 from relay.control.desk_calls import DeskCalls
 from relay.control.destination_calls import DestinationCalls
+from relay.control.held_calls import HeldCalls
 from relay.control.label_calls import LabelCalls
 from relay.control.queue_calls import QueueCalls
 from relay.control.views import (
     ConfirmOrder,
     DecisionView,
-    DropOrder,
     Freed,
     HeldView,
     HoldOrder,
@@ -30,7 +30,6 @@ from relay.control.views import (
     ReleaseOrder,
     Reloaded,
     ReloadOrder,
-    Removed,
     SenderView,
     Stopped,
 )
@@ -53,7 +52,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls):
+class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(
@@ -123,16 +122,6 @@ class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls):
 
     def release_sender(self, sender: str, order: ReleaseOrder | None = None) -> Freed:
         return self._post(f"/v1/senders/{quoted(sender)}/release", order or ReleaseOrder(), Freed)
-
-    def held(self, *, sender: str = "", account: str = "", limit: int = 500) -> list[HeldView]:
-        """Parked messages, newest first."""
-        return self._get("/v1/held", list[HeldView], {"sender": sender, "account": account, "limit": str(limit)})
-
-    def release_held(self, order: ReleaseOrder) -> Freed:
-        return self._post("/v1/held/release", order, Freed)
-
-    def drop_held(self, order: DropOrder) -> Removed:
-        return self._post("/v1/held/drop", order, Removed)
 
     def message(self, message_id: str) -> HeldView:
         return self._get(f"/v1/messages/{quoted(message_id)}", HeldView)

@@ -6,7 +6,7 @@ spool and the courier follow. A crash in between leaves mail parked that a relea
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
@@ -21,19 +21,20 @@ from relay.control.state import State
 from relay.control.views import (
     ConfirmOrder,
     DecisionView,
-    DropOrder,
     Freed,
     HoldOrder,
     NewDecision,
     Outcome,
     ReleaseOrder,
-    Removed,
     Stopped,
 )
-from relay.events import DecisionLogged, Dropped, Held, Released
-from relay.policy.decision import PARKED, PARKING, STANDING_OF, Decision, Effect, Proposal
+from relay.events import DecisionLogged, Held
+from relay.holds.desk import HoldDesk
+from relay.holds.release import Releases, attribution
+from relay.policy.decision import PARKING, STANDING_OF, Decision, Effect, Proposal
 from relay.policy.enacted import enacted
 from relay.policy.signals import Signals
+from relay.settings import Policy
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import NEWCOMERS_HELD, Principal, Role, is_group
@@ -58,14 +59,29 @@ class Commands:
         signals: Signals,
         shaping: ShapingDesk,
         clock: Clock,
+        hourly_of: Callable[[str, str], int],
+        policy: Callable[[], Policy],
         egress: "Egress | None" = None,
     ) -> None:
+        """hourly_of(account, sender): recipients an hour that its limits in force allow, 0 for no limit."""
         self._state, self._spool, self._courier = state, spool, courier
         self._journal, self._signals, self._clock = journal, signals, clock
         self.desk, self.shaping = Desk(state, clock, self._in_spool, egress), shaping
         self.questions, self.labels = Questions(state, spool, courier, clock), LabelDesk(state, spool, journal)
         self.queue = QueueDesk(
             state=state, spool=spool, courier=courier, clock=clock, account_of=self.questions.account_of
+        )
+        releases = Releases(
+            spool=spool,
+            courier=courier,
+            journal=journal,
+            signals=signals,
+            labels=self.labels,
+            clock=clock,
+            hourly_of=hourly_of,
+        )
+        self.holds = HoldDesk(
+            state=state, spool=spool, questions=self.questions, releases=releases, clock=clock, policy=policy
         )
         self.on_decided: Callable[[Decision], None] = lambda _decision: None  # after its commit
         self.policy_version: Callable[[], str] = lambda: ""  # in force now, for who names none
@@ -146,38 +162,15 @@ class Commands:
         ended = [row for row in in_force if row.proposal.effect is not Effect.EXEMPT] or in_force
         if any(row.proposal.effect is Effect.SUSPEND for row in ended):
             require(principal, ROLE_OF_EFFECT[Effect.SUSPEND])
-        if order.dry_run:
-            return _freed(sender, ended, self._parked_under(sender), order)
-        await self._end(principal, sender, ended, order)
-        return _freed(sender, ended, await self._free(principal, sender, ended, order), order)
+        if not order.dry_run:
+            await self._end(principal, sender, ended, order)
+        return await self.holds.release_of(principal, sender, ended, order)
 
     async def release_held(self, principal: Principal, order: ReleaseOrder) -> Freed:
-        """Free held messages by id; the sender's standing stays. With a sender: as release_sender."""
-        if bool(order.sender) == bool(order.message_ids):
-            raise Invalid("give either `sender` or `message_ids`")
-        if order.sender:
+        """Free held messages; with nothing but a sender: as release_sender."""
+        if order.is_of_sender:
             return await self.release_sender(principal, order.sender, order)
-        require(principal, Role.ABUSE)
-        chosen = self.questions.held_among(principal, order.message_ids)
-        if order.dry_run:
-            return _freed("", [], chosen, order)
-        await self._note(principal, "held.release", chosen, order.note)
-        freed = await self._spool.release(message_ids=[message.message_id for message in chosen])
-        self._journal_released(principal, freed, "", order)
-        return _freed("", [], freed, order)
-
-    async def drop(self, principal: Principal, order: DropOrder) -> Removed:
-        """Delete held messages for good."""
-        require(principal, Role.ABUSE)
-        chosen = self.questions.held_among(principal, order.message_ids)
-        if not order.dry_run:
-            await self._note(principal, "held.drop", chosen, order.reason)
-            for message in chosen:  # before the drop: a crash in between repeats the record, never forgets it
-                self._journal.append(
-                    Dropped(**self._journal.stamp(), **_attribution(message), author=principal.id, reason=order.reason)
-                )
-            await self._spool.drop([message.message_id for message in chosen])
-        return Removed(messages=len(chosen), recipients=sum(len(m.recipients) for m in chosen), dry_run=order.dry_run)
+        return await self.holds.release(principal, order)
 
     async def outcome(self, principal: Principal, outcome: Outcome) -> None:
         """Count what the world said of a sender's mail."""
@@ -187,7 +180,7 @@ class Commands:
 
     def _in_spool(self, account: str) -> tuple[int, int]:
         """How many messages of an account wait, and how many are held."""
-        held = len(self._spool.held(None, account, -1))
+        held = self._spool.held_count(account=account)
         return self._spool.messages_of(account) - held, held
 
     async def _enact(self, proposals: Sequence[Proposal], principal: Principal | None) -> tuple[list[Decision], int]:
@@ -202,7 +195,7 @@ class Commands:
                 parked = await self._park(row.proposal)
                 count += len(parked)
                 for message in parked:
-                    self._journal.append(Held(**self._journal.stamp(), **_attribution(message), decision_id=row.id))
+                    self._journal.append(Held(**self._journal.stamp(), **attribution(message), decision_id=row.id))
         return decided, count
 
     async def _park(self, proposal: Proposal) -> list[HeldMessage]:
@@ -233,41 +226,6 @@ class Commands:
         # whatever the reason: the verdict ignores evidence from before a release, and would be blind until it has aged
         self._signals.forgive(sender, self._clock.unix())
 
-    async def _free(
-        self, principal: Principal, sender: str, ended: Sequence[Decision], order: ReleaseOrder
-    ) -> list[HeldMessage]:
-        if is_group(sender):
-            chosen = [message.message_id for message in self._parked_under(sender)]
-            freed = await self._spool.release(message_ids=chosen)
-        else:
-            freed = await self._spool.release(sender=sender)
-        self._journal_released(principal, freed, ended[0].id if ended else "", order)
-        return freed
-
-    def _parked_under(self, sender: str) -> list[HeldMessage]:
-        """What a release frees. A newcomer who is held for himself meanwhile stays so when the group is released."""
-        found, now = self._spool.held(sender, None, -1), self._clock.now()
-        if not is_group(sender):
-            return found
-        return [message for message in found if self._state.state_of(message.sender, now).standing not in PARKED]
-
-    def _journal_released(
-        self, principal: Principal, freed: Sequence[HeldMessage], decision_id: str, order: ReleaseOrder
-    ) -> None:
-        for message in freed:
-            self._journal.append(
-                Released(
-                    **self._journal.stamp(),
-                    **_attribution(message),
-                    decision_id=decision_id,
-                    author=principal.id,
-                    verdict=order.verdict,
-                )
-            )
-        if order.verdict == "not_spam":
-            self.labels.released(freed, principal.id, order.note)
-        self._courier.wake()
-
     def _log(self, decided: Sequence[Decision]) -> None:
         for row in decided:
             proposal = row.proposal
@@ -293,12 +251,6 @@ class Commands:
                     model=proposal.model,
                 )
             )
-
-    async def _note(self, principal: Principal, command: str, chosen: Sequence[HeldMessage], why: str) -> None:
-        # One audit row per message: the desk asks "who let this one out", not "who let some out"
-        for message in chosen:
-            act = Act(command, message.account, message.message_id, {"sender": message.sender, "why": why})
-            await self._state.note(principal, act)
 
     def _check(self, principal: Principal, new: NewDecision) -> None:
         account = self.questions.account_of(principal, new.sender)
@@ -327,30 +279,3 @@ class Commands:
             supersedes=row.id,
             policy_version=self.policy_version(),
         )
-
-
-def _freed(sender: str, ended: Sequence[Decision], messages: Sequence[HeldMessage], order: ReleaseOrder) -> Freed:
-    return Freed(
-        sender=sender,
-        decisions=[row.id for row in ended],
-        messages=len(messages),
-        recipients=sum(len(message.recipients) for message in messages),
-        verdict=order.verdict,
-        dry_run=order.dry_run,
-    )
-
-
-class _Attribution(TypedDict):
-    message_id: str
-    account: str
-    reseller: str
-    sender: str
-
-
-def _attribution(message: HeldMessage) -> _Attribution:
-    return {
-        "message_id": message.message_id,
-        "account": message.account,
-        "reseller": message.reseller,
-        "sender": message.sender,
-    }

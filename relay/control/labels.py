@@ -11,6 +11,7 @@ from relay.control.errors import Invalid
 from relay.control.label_views import LabelDone, LabelOrder
 from relay.control.state import State
 from relay.events import Label
+from relay.spool.held import Choice
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role
@@ -30,7 +31,7 @@ class LabelDesk:
         require(principal, Role.ABUSE)
         if not 1 <= len(order.message_ids) <= _MOST or not all(order.message_ids):
             raise Invalid(f"message_ids: give 1 to {_MOST} message ids")
-        held = {message.message_id: message for message in self._spool.held(None, None, -1)}
+        held = {message.message_id: message for message in self._spool.held_of(dict.fromkeys(order.message_ids))}
         seen = {name: m for name, m in held.items() if sees(principal, m.account, m.reseller)}
         if any(name not in seen for name in order.message_ids):
             require_whole_tree(principal, "label mail that is not held in it")
@@ -45,7 +46,7 @@ class LabelDesk:
         undo = "" if order.label == "unsure" else f"mailweir label {names} unsure"
         return LabelDone(messages=len(order.message_ids), label=order.label, undo=undo, dry_run=order.dry_run)
 
-    def released(self, messages: Sequence[HeldMessage], author: str, why: str) -> None:
+    def released(self, messages: Sequence[HeldMessage | Choice], author: str, why: str) -> None:
         """Held mail went out as not spam. Its release is audited already."""
         for message in messages:
             self._append(message.message_id, message, "ham", "release", RELEASED, author, why)
@@ -56,7 +57,14 @@ class LabelDesk:
             self._append(name, None, "spam", "confirm", CONFIRMED, author, why)
 
     def _append(
-        self, name: str, message: HeldMessage | None, label: str, origin: str, weight: float, author: str, why: str
+        self,
+        name: str,
+        message: HeldMessage | Choice | None,
+        label: str,
+        origin: str,
+        weight: float,
+        author: str,
+        why: str,
     ) -> None:
         self._journal.append(
             Label(

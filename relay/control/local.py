@@ -94,5 +94,5 @@ class _LocalDesk(DeskCalls):
         if not path.exists():
             return 0, 0
         with closing(index.connect(path)) as connection:
-            held = len(census.held(connection, None, account, -1))
+            held = census.held_count(connection, account=account)
             return census.messages_of(connection, account) - held, held

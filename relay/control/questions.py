@@ -1,6 +1,5 @@
 """What the relay itself can tell: decisions, senders, held mail, the queue. Each answer is cut to the asker's scope."""
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,13 +11,12 @@ from relay.control.state import State
 from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
 from relay.policy.decision import AFTERMATH, STANDING_OF, Decision
 from relay.policy.why import facts, sentence, undo
+from relay.spool.held import cluster_name
 from relay.spool.store import HeldMessage, Spool
-from relay.tree import GROUP_RULES, Principal, Role, newcomers_of
+from relay.tree import Principal, Role, is_group, newcomers_of
 
 if TYPE_CHECKING:
     from relay.delivery.courier import Courier
-
-_ALL = -1
 
 
 class Questions:
@@ -38,13 +36,12 @@ class Questions:
     ) -> list[DecisionView]:
         """Decisions, youngest first."""
         require(principal, Role.VIEWER)
-        held = Counter(self._spool.held_counts())
         found: list[DecisionView] = []
         for row in self._state.decisions(sender=sender, account=account, open_only=open_only, limit=None):
             if len(found) == limit:
                 break
             if self._is_seen(principal, row.proposal.account):
-                found.append(self._view(row, held[row.proposal.sender]))
+                found.append(self.view(row))
         return found
 
     def decision(self, principal: Principal, decision_id: str) -> DecisionView:
@@ -58,14 +55,10 @@ class Questions:
             raise NotFound(f"there is no decision {decision_id!r}")
         return row
 
-    def view(self, row: Decision) -> DecisionView:
-        return self._view(row, self._spool.held_counts().get(row.proposal.sender, 0))
-
     def sender(self, principal: Principal, sender: str) -> SenderView:
         require(principal, Role.VIEWER)
         account = self.account_of(principal, sender)
         state = self._state.state_of(sender, self._clock.now())
-        held = self._spool.held_counts().get(sender, 0)
         return SenderView(
             sender=sender,
             account=account,
@@ -75,10 +68,10 @@ class Questions:
             reinstated_at=state.reinstated_at,
             watched_until=state.watched_from + AFTERMATH if state.watched_from else None,
             blocks=state.blocks,
-            exempt=self._view(state.exempt, 0) if state.exempt else None,
-            decision=self._view(state.decision, held) if state.decision else None,
-            decisions=[self._view(row, held) for row in self._state.decisions(sender=sender)],
-            held=held,
+            exempt=self.view(state.exempt) if state.exempt else None,
+            decision=self.view(state.decision) if state.decision else None,
+            decisions=[self.view(row) for row in self._state.decisions(sender=sender)],
+            held=self._spool.held_count(sender=sender),
         )
 
     def account_of(self, principal: Principal, sender: str) -> str:
@@ -89,18 +82,10 @@ class Questions:
         require_sight(principal, account, self._state.reseller_of(account), f"sender {sender!r}")
         return account
 
-    def held(
-        self, principal: Principal, sender: str | None = None, account: str | None = None, limit: int = 500
-    ) -> list[HeldView]:
-        """Parked messages, newest first."""
-        require(principal, Role.VIEWER)
-        seen = [m for m in self._spool.held(sender, account, _ALL) if sees(principal, m.account, m.reseller)]
-        return [self._held_view(message) for message in seen[:limit]]
-
     def held_among(self, principal: Principal, message_ids: list[str]) -> list[HeldMessage]:
         """The named messages. Raises NotFound when one is not held, or not in scope."""
-        parked = {m.message_id: m for m in self._spool.held(None, None, _ALL)}
-        seen = {name: m for name, m in parked.items() if sees(principal, m.account, m.reseller)}
+        parked = self._spool.held_of(dict.fromkeys(message_ids))
+        seen = {m.message_id: m for m in parked if sees(principal, m.account, m.reseller)}
         missing = [name for name in message_ids if name not in seen]
         if missing:
             raise NotFound(f"not held (any more): {', '.join(missing[:5])}")
@@ -110,7 +95,7 @@ class Questions:
         """A held message. What left the relay, or was refused, analytics knows."""
         require(principal, Role.VIEWER)
         try:
-            return self._held_view(self.held_among(principal, [message_id])[0])
+            return self.held_view(self.held_among(principal, [message_id])[0])
         except NotFound:
             raise NotFound(
                 f"the relay holds no message {message_id!r}; what was delivered or refused, the dashboard tells"
@@ -138,10 +123,11 @@ class Questions:
     def _is_seen(self, principal: Principal, account: str) -> bool:
         return sees(principal, account, self._state.reseller_of(account))
 
-    def _held_view(self, message: HeldMessage) -> HeldView:
+    def held_view(self, message: HeldMessage) -> HeldView:
+        """A held message with the decision that is open about its sender."""
         now = self._clock.now()
         decision = self._state.state_of(message.sender, now).decision
-        if decision is None and message.rule in GROUP_RULES:
+        if decision is None and is_group(message.under):
             decision = self._state.state_of(newcomers_of(message.account), now).decision
         return HeldView(
             message_id=message.message_id,
@@ -156,9 +142,13 @@ class Questions:
             recipients=message.recipients,
             size_bytes=message.size_bytes,
             decision_id=decision.id if decision else "",
+            held_at=message.held_at,
+            cluster=cluster_name(message.cluster),
+            is_own=not message.under,
         )
 
-    def _view(self, row: Decision, held: int) -> DecisionView:
+    def view(self, row: Decision) -> DecisionView:
+        """A decision with what became of it."""
         proposal, standings, now = row.proposal, self._state.standings, self._clock.now()
         is_open, lasting = standings.is_open(row, now), standings.lasting(row)
         is_standing = proposal.effect in STANDING_OF
@@ -181,7 +171,7 @@ class Questions:
             ends_at=lasting.proposal.ends_at,
             supersedes=proposal.supersedes,
             is_open=is_open,
-            held=held if is_open and is_standing else 0,
+            held=self._spool.held_count(sender=proposal.sender) if is_open and is_standing else 0,
             released_by=released.proposal.author if released else "",
             confirmed_by=confirmed.proposal.author if confirmed else "",
             policy_version=proposal.policy_version,

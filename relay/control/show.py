@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from relay.control.views import DecisionView, Freed, HeldView, SenderView
+from relay.control.views import DecisionView, SenderView
 
 _PIPE_WIDTH = 200
 
@@ -40,25 +40,6 @@ def clean(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
-
-
-def held(views: Sequence[HeldView]) -> None:
-    table(
-        ("message", "received (UTC)", "sender", "score", "rule", "rcpts", "subject"),
-        (
-            (
-                view.message_id,
-                view.received_at,
-                view.sender,
-                view.score,
-                view.rule,
-                len(view.recipients),
-                view.subject[:60],
-            )
-            for view in views
-        ),
-        "nothing is held",
-    )
 
 
 def decisions(views: Sequence[DecisionView]) -> None:
@@ -105,13 +86,6 @@ def why(view: DecisionView) -> None:
         ("held messages", view.held),
     ]
     table(("what", "value"), ((name, found) for name, found in rows if found is not None), "")
-
-
-def freed(result: Freed) -> None:
-    would = "would free" if result.dry_run else "freed"
-    ended = f", ended {', '.join(result.decisions)}" if result.decisions else ""
-    label = " as not spam" if result.verdict == "not_spam" else ""
-    click.echo(f"{would} {result.messages} messages ({result.recipients} recipients){label}{ended}")
 
 
 def _joined(found: object) -> object:

@@ -13,6 +13,11 @@ from relay.control.account_views import NewNetwork as NewNetwork
 from relay.control.account_views import Secret as Secret
 from relay.control.audit_views import AuditDetail as AuditDetail
 from relay.control.audit_views import AuditEntry as AuditEntry
+from relay.control.held_views import DropOrder as DropOrder
+from relay.control.held_views import Freed as Freed
+from relay.control.held_views import HeldView as HeldView
+from relay.control.held_views import ReleaseOrder as ReleaseOrder
+from relay.control.held_views import Removed as Removed
 from relay.policy.decision import Effect, Evidence
 
 
@@ -78,48 +83,12 @@ class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-class Freed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a release did, or would do (dry_run): decisions ended, messages and recipients on their way."""
-
-    sender: str
-    decisions: list[str]
-    messages: int
-    recipients: int
-    verdict: str
-    dry_run: bool = False
-
-
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     """What a hold or another new decision did: it, and how many undelivered messages were parked."""
 
     decision: DecisionView
     messages: int = 0
     dry_run: bool = False
-
-
-class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a drop did: messages deleted."""
-
-    messages: int
-    recipients: int
-    dry_run: bool = False
-
-
-class HeldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A parked message; `decision_id` is the open decision about its sender, "" when its own content was the cause."""
-
-    message_id: str
-    account: str
-    reseller: str
-    sender: str
-    mail_from: str
-    subject: str
-    score: float | None
-    rule: str
-    received_at: datetime
-    recipients: list[str]
-    size_bytes: int
-    decision_id: str = ""
 
 
 class SenderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,16 +129,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class ReleaseOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of every release. `as` not_spam also forgives the sender's signals. /v1/held needs sender or message ids."""
-
-    verdict: Literal["release", "not_spam"] = msgspec.field(default="release", name="as")
-    note: str = ""
-    sender: str = ""
-    message_ids: list[str] = []
-    dry_run: bool = False
-
-
 class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/senders/{sender}/hold. minutes None: until somebody releases it."""
 
@@ -182,12 +141,4 @@ class ConfirmOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """POST /v1/decisions/{id}/confirm."""
 
     note: str = ""
-    dry_run: bool = False
-
-
-class DropOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/held/drop."""
-
-    message_ids: list[str]
-    reason: str = "dropped by hand"
     dry_run: bool = False

@@ -174,7 +174,7 @@ class Bookkeeper:
                 outcome = classify(reply)
                 bounce = Bounce(**facts, **_judged(outcome), is_hard=outcome.is_hard)
                 failed.append(News(recipient, reply, bounce))
-            elif now >= expires_at(recipient.message.received_at, self._settings.delivery):
+            elif now >= expires_at(recipient.message.waits_since, self._settings.delivery):
                 failed.append(News(recipient, reply, Expiration(**facts)))
             else:
                 deferred += 1
@@ -244,8 +244,8 @@ class Bookkeeper:
             is_greylisted=outcome.category is Category.GREYLISTED,
         )
         # the last try comes when the lifetime ends, not hours before it
-        due_at = min(now + timedelta(seconds=wait), expires_at(recipient.message.received_at, settings))
-        report_at = reports_delay_at(recipient.message.received_at, settings)
+        due_at = min(now + timedelta(seconds=wait), expires_at(recipient.message.waits_since, settings))
+        report_at = reports_delay_at(recipient.message.waits_since, settings)
         if report_at is not None and not self._teller.hears_of_delay(recipient):
             report_at = None
         due_at = with_try_at(report_at, due_at, now, settings)

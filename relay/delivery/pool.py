@@ -159,7 +159,7 @@ class Pool(Handout):
 
     def _postpone(self, parcel: Parcel, now: float, until: float) -> None:
         """Give a parcel back to the disk; it expires there as if it had been tried."""
-        expires = expires_at(parcel.message.received_at, self._shop.settings).timestamp()
+        expires = expires_at(parcel.message.waits_since, self._shop.settings).timestamp()
         if now >= expires:
             self.settlement.answer(parcel, _NOBODY_MAY)
         else:

@@ -137,7 +137,7 @@ class Teller:
             recipients=tuple(
                 FailedRecipient(one.address, replies[one.id], orcpt=option(one.dsn, "ORCPT")) for one in news
             ),
-            retry_until=expires_at(message.received_at, self._settings.delivery),
+            retry_until=expires_at(message.waits_since, self._settings.delivery),
         )
         _log.info("delay reported message=%s account=%s recipients=%d", message.message_id, message.account, len(news))
         self._spawn(self._say_late(message, delayed_report(report)))

@@ -1,12 +1,13 @@
 """What the spool answers from its index, without changing anything: held mail, counts, lanes."""
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from relay.spool import census, digests, index
 from relay.spool.commit import Committer
 from relay.spool.digests import Due, Gathered
-from relay.spool.entry import DestinationCount, HeldMessage, SpoolCounts
+from relay.spool.entry import DestinationCount, HeldMessage, SpoolCounts, SpooledMessage, message_of
 from relay.spool.survey import Survey
 
 FEW = 20_000  # recipients that by_destination may look at while the event loop waits: some 10 ms
@@ -45,9 +46,19 @@ class Answers:
         """How many messages of an account are in the spool, waiting or held. Looks at all of it: for rare questions."""
         return census.messages_of(self._reader, account)
 
-    def held_counts(self) -> dict[str, int]:
-        """How many parked messages each sender has; senders without any are absent."""
-        return census.held_counts(self._reader)
+    def held_of(self, message_ids: Iterable[str]) -> list[HeldMessage]:
+        """Those of the messages that are parked, in the order given."""
+        numbers = [self.number_of(message_id) for message_id in message_ids]
+        return census.as_held(self._reader, census.held_of(self._reader, numbers), self._node)
+
+    def held_message(self, message_id: str) -> SpooledMessage | None:
+        """A parked message as the spool has it. Raises CorruptEntry."""
+        rows = census.held_of(self._reader, [self.number_of(message_id)])
+        return message_of(rows[0], self._node) if rows else None
+
+    def held_count(self, *, sender: str = "", account: str = "") -> int:
+        """How many parked messages a sender, an account's newcomers (by their key) or an account have."""
+        return census.held_count(self._reader, sender=sender, account=account)
 
     def counts(self) -> SpoolCounts:
         """How full the spool is; costs tens of microseconds, however full."""

@@ -9,16 +9,12 @@ import logging
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from relay.spool.entry import CorruptEntry, HeldMessage, message_of
 from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
-from relay.tree import GROUP_RULES, NEWCOMERS
 
 _log = logging.getLogger("mailweir.spool")
-
-# What is parked under the newcomers of its account keeps its own sender, and is found by the rule that parked it
-_GROUP_KEY = f"m.account || '|{NEWCOMERS}|'"
-_IN_GROUP = "m.rule IN ({})".format(", ".join(f"'{rule}'" for rule in GROUP_RULES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +50,9 @@ class Waiting:
 def held(connection: sqlite3.Connection, sender: str | None, account: str | None, limit: int) -> list[Row]:
     """Message columns of what is held, newest first. A group's key finds what is parked under it."""
     return connection.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM message m WHERE m.state != 0 AND m.state = 1"  # noqa: S608
-        f" AND (?1 IS NULL OR m.sender = ?1 OR {_IN_GROUP} AND {_GROUP_KEY} = ?1)"
-        " AND (?2 IS NULL OR m.account = ?2) ORDER BY m.id DESC LIMIT ?3",
+        f"SELECT {MESSAGE_COLUMNS} FROM held h JOIN message m ON m.id = h.message"  # noqa: S608
+        " WHERE (?1 IS NULL OR h.sender = ?1 OR h.under = ?1) AND (?2 IS NULL OR h.account = ?2)"
+        " ORDER BY h.message DESC LIMIT ?3",
         (sender, account, limit),
     ).fetchall()
 
@@ -82,6 +78,9 @@ def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> l
         except CorruptEntry as error:
             _log.error("held message not shown: %s", error)
             continue
+        since, cluster, under = connection.execute(
+            "SELECT since, cluster, under FROM held WHERE message = ?", (message.id,)
+        ).fetchone() or (message.received_at.timestamp(), 0, message.sender)
         found.append(
             HeldMessage(
                 message_id=message.message_id,
@@ -97,6 +96,9 @@ def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> l
                     address for address, state in addresses(connection, message.id, message.rcpts) if state == HELD
                 ],
                 size_bytes=message.size_bytes,
+                held_at=datetime.fromtimestamp(since, UTC),
+                cluster=cluster,
+                under=under,
             )
         )
     return found
@@ -107,14 +109,16 @@ def messages_of(connection: sqlite3.Connection, account: str) -> int:
     return int(connection.execute("SELECT count(*) FROM message WHERE account = ?", (account,)).fetchone()[0])
 
 
-def held_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """sender -> held messages; what is parked under a group counts for the group's key too."""
-    return dict(
+def held_count(connection: sqlite3.Connection, *, sender: str = "", account: str = "") -> int:
+    """How many messages of a sender, a group or an account are held."""
+    if account:
+        return int(connection.execute("SELECT count(*) FROM held WHERE account = ?", (account,)).fetchone()[0])
+    return int(
         connection.execute(
-            "SELECT sender, count(*) FROM message m WHERE state != 0 AND state = 1 GROUP BY sender UNION ALL"  # noqa: S608
-            f" SELECT {_GROUP_KEY}, count(*) FROM message m WHERE state != 0 AND state = 1 AND {_IN_GROUP}"
-            " GROUP BY account"
-        ).fetchall()
+            "SELECT count(*) FROM (SELECT message FROM held WHERE sender = ?1"
+            " UNION SELECT message FROM held WHERE under = ?1)",
+            (sender,),
+        ).fetchone()[0]
     )
 
 

@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from relay.clock import Clock
-from relay.spool import idempotency, index, origins
+from relay.spool import clusters, idempotency, index, origins
 from relay.spool.checkpoint import Checkpointer
 from relay.spool.entry import CommitTimes, SpooledMessage, SpooledRecipient, SpoolFull, message_row
 from relay.spool.idempotency import Answered
@@ -293,6 +293,8 @@ class Committer:
         index.insert_messages(self._connection, [message_row(item.message, item.state) for item in storing])
         index.insert_recipients(self._connection, rows)
         change.recipients += len(rows)
+        if held := [item.message.id for item in storing if item.state == index.HELD]:
+            clusters.note(self._connection, held, self._clock.unix())
         if answered := [item.answered for item in storing if item.answered]:
             idempotency.remember(self._connection, answered, self._clock.unix())
         if traced := [item for item in storing if item.message.return_domain]:

@@ -33,8 +33,9 @@ class Flags(IntFlag):
 class SpooledMessage:
     """One accepted message. `prefix` are our header lines above its content; `id` is that of its first recipient.
 
-    `dsn` is what its sender asked for with MAIL (dsn_options.py), `pool` the egress pool it leaves through, and
-    `return_domain` that of its return path (delivery/verp.py; "": bounces go to mail_from)."""
+    `dsn` is what its sender asked for with MAIL (dsn_options.py), `pool` the egress pool it leaves through,
+    `return_domain` that of its return path (delivery/verp.py; "": bounces go to mail_from). `fingerprint` is written
+    only; `released_at` is when it left its hold, if it was in one."""
 
     id: int
     message_id: str
@@ -52,10 +53,17 @@ class SpooledMessage:
     dsn: str = ""
     pool: str = ""
     return_domain: str = ""
+    fingerprint: str = ""
+    released_at: datetime | None = None
     size_bytes: int = 0
     crc: int = 0
     place: Place = field(default=Place(0, 0, 0))
     record_length: int = 0
+
+    @property
+    def waits_since(self) -> datetime:
+        """From when its lifetime in the queue counts."""
+        return self.released_at or self.received_at
 
     @property
     def is_8bit(self) -> bool:
@@ -99,7 +107,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class HeldMessage:
-    """A parked message as an abuse desk needs it."""
+    """A parked message as an abuse desk needs it, with its cluster (0: none) and the key it is parked under
+    (clusters.py)."""
 
     message_id: str
     account: str
@@ -112,6 +121,9 @@ class HeldMessage:
     received_at: datetime
     recipients: list[str]
     size_bytes: int
+    held_at: datetime
+    cluster: int
+    under: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,8 @@ def message_row(message: SpooledMessage, state: int) -> tuple[object, ...]:
         message.dsn,
         message.pool,
         message.return_domain,
+        None if message.released_at is None else message.released_at.timestamp(),
+        packed(message.fingerprint),
         state,
     )
 
@@ -205,6 +219,15 @@ def crc_of(content: bytes) -> int:
     return crc
 
 
+def packed(fingerprint: str) -> bytes | None:
+    """A fingerprint as the index keeps it: 24 bytes; None for none.
+
+    >>> packed("0011223344556677-00112233445566778899aabbccddeeff").hex()
+    '001122334455667700112233445566778899aabbccddeeff'
+    """
+    return bytes.fromhex(fingerprint.replace("-", "")) if fingerprint else None
+
+
 def domain_of(address: str) -> str:
     """The destination of an address."""
     return address.rpartition("@")[2].lower()
@@ -234,6 +257,7 @@ def _message_of(row: tuple[object, ...], node: str) -> SpooledMessage:
         dsn=str(row[17]),
         pool=str(row[18]),
         return_domain=str(row[19]),
+        released_at=None if row[20] is None else datetime.fromtimestamp(float(str(row[20])), UTC),
         size_bytes=len(prefix) + length,
         crc=crc,
         place=Place(segment, offset, length),

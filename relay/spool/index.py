@@ -2,7 +2,7 @@
 
 A message's id is the id of its first recipient, the others follow: [id, id + rcpts). So the recipients of a message
 need no index of their own. One connection writes (the commit thread), one reads (the event loop, small bounded pages).
-The tables are in migrations.py, what people ask of them in census.py.
+The tables are in migrations.py, mail into its hold and out of it in parking.py, what people ask in census.py, held.py.
 """
 
 import json
@@ -19,10 +19,13 @@ QUEUED, HELD, QUARANTINED = 0, 1, 2
 _RECIPIENT_COLUMNS = "r.id, r.message, r.address, r.due, r.attempts, l.destination, r.dsn, r.prefix"
 MESSAGE_COLUMNS = (
     "m.id, m.rcpts, m.segment, m.place, m.length, m.record_length, m.crc, m.account, m.reseller, m.sender, "
-    "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule, m.dsn, m.pool, m.return_domain"
+    "m.mail_from, m.received_unix, m.flags, m.prefix, m.subject, m.score, m.rule, m.dsn, m.pool, m.return_domain, "
+    "m.released_unix"
 )
 _MARKS = ", ".join("?" * len(MESSAGE_COLUMNS.split(",")))
-_INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS.replace('m.', '')}, state) VALUES ({_MARKS}, ?)"  # noqa: S608
+_INSERT_MESSAGE = (
+    f"INSERT INTO message ({MESSAGE_COLUMNS.replace('m.', '')}, fingerprint, state) VALUES ({_MARKS}, ?, ?)"  # noqa: S608
+)
 _PAGE = (
     f"SELECT {_RECIPIENT_COLUMNS}, {MESSAGE_COLUMNS} FROM recipient r JOIN lane l ON l.id = r.lane"  # noqa: S608
     " JOIN message m ON m.id = r.message WHERE r.lane = ? AND r.due IS NOT NULL AND r.due <= ?"
@@ -70,7 +73,7 @@ def set_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
 
 
 def insert_messages(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Rows as MESSAGE_COLUMNS, then the state."""
+    """Rows as entry.message_row gives them."""
     connection.executemany(_INSERT_MESSAGE, rows)
 
 
@@ -168,44 +171,6 @@ def page(connection: sqlite3.Connection, lane: int, now: float, limit: int) -> l
     return connection.execute(_PAGE, (lane, now, limit)).fetchall()
 
 
-def hold_sender(connection: sqlite3.Connection, sender: str) -> list[int]:
-    """Park every queued recipient of a sender; return their message ids."""
-    park = "UPDATE recipient SET state = 1, due = NULL WHERE lane IN (SELECT id FROM lane WHERE sender = ?) AND "
-    rows = connection.execute(park + "due IS NOT NULL AND state != 1 RETURNING message", (sender,)).fetchall()
-    rows += connection.execute(
-        park + "id >= ? AND due IS NULL AND state = 0 RETURNING message", (sender, get_meta(connection, "fresh_from"))
-    ).fetchall()
-    found = sorted({int(row[0]) for row in rows})
-    _set_state(connection, HELD, found)
-    return found
-
-
-def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str) -> list[int]:
-    """Park every queued recipient of these senders under a group, which `rule` stands for; return their message ids."""
-    ids = sorted({message for sender in senders for message in hold_sender(connection, sender)})
-    connection.executemany("UPDATE message SET rule = ? WHERE id = ?", [(rule, message) for message in ids])
-    return ids
-
-
-def release(connection: sqlite3.Connection, messages: list[int]) -> None:
-    """Make the held recipients of these messages due now."""
-    connection.executemany(
-        "UPDATE recipient SET state = 0, due = 0 WHERE state = 1 AND message = ?", [(message,) for message in messages]
-    )
-    _set_state(connection, QUEUED, messages)
-
-
-def drop(connection: sqlite3.Connection, messages: Iterable[int]) -> tuple[int, list[tuple[int, int]]]:
-    """Delete messages with all their recipients; returns what `finish` does."""
-    deleted, gone = 0, []
-    for message in messages:
-        deleted += connection.execute("DELETE FROM recipient WHERE message = ? AND state = 1", (message,)).rowcount
-        gone += connection.execute(
-            "DELETE FROM message WHERE id = ? RETURNING segment, length + record_length", (message,)
-        ).fetchall()
-    return deleted, gone
-
-
 def quarantine(connection: sqlite3.Connection, messages: list[int], due_unix: float) -> None:
     """Put off queued messages whose bytes are damaged: their recipients come due then, and bounce unless mended."""
     connection.executemany(
@@ -225,7 +190,7 @@ def requeue(connection: sqlite3.Connection, messages: list[int]) -> None:
         " AND id < ?1 + (SELECT rcpts FROM message WHERE id = ?1)",
         [(message,) for message in messages],
     )
-    _set_state(connection, QUEUED, messages)
+    set_state(connection, QUEUED, messages)
 
 
 def move(connection: sqlite3.Connection, moved: Iterable[tuple[int, int, int, int]]) -> None:
@@ -294,5 +259,6 @@ def forget_unjournaled(connection: sqlite3.Connection, but: list[int]) -> bool:
     return bool(but)
 
 
-def _set_state(connection: sqlite3.Connection, state: int, messages: list[int]) -> None:
+def set_state(connection: sqlite3.Connection, state: int, messages: list[int]) -> None:
+    """Note the state that all recipients of these messages are in."""
     connection.executemany("UPDATE message SET state = ? WHERE id = ?", [(state, message) for message in messages])

@@ -6,7 +6,7 @@ before it.
 
 import sqlite3
 
-from relay.spool import digests, idempotency, notices, origins
+from relay.spool import clusters, digests, idempotency, notices, origins
 
 # 1: the first tables; an index made before steps were counted has them already, under user_version 0.
 _FIRST = """
@@ -68,9 +68,12 @@ ALTER TABLE recipient ADD COLUMN prefix BLOB;
 # 7: what accounts are to be told in their next digest; whether a recipient's sender was told that it is late.
 _TOLD = f"{digests.SCHEMA}ALTER TABLE recipient ADD COLUMN is_delay_told INTEGER NOT NULL DEFAULT 0;"
 
+# 9: what is asked of held mail, and that of what is held already.
+_HELD = clusters.SCHEMA + clusters.REBUILD
+
 # 3: answers under a client's key, with their message. 6: whom bounces to our return paths are about. 8: what people are
 # to be told of decisions.
-STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN, _EGRESS, origins.SCHEMA, _TOLD, notices.SCHEMA)
+STEPS = (_FIRST, _COUNTED, idempotency.SCHEMA, _DSN, _EGRESS, origins.SCHEMA, _TOLD, notices.SCHEMA, _HELD)
 
 
 class NewerIndex(sqlite3.DatabaseError):

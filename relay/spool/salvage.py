@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from relay.events import Reception, decode
-from relay.spool import index
+from relay.spool import clusters, index
 from relay.spool.entry import CorruptEntry, domain_of, message_of
 from relay.spool.segments import Place, Segments, sync_folder
 
@@ -222,6 +222,7 @@ def _mend(new: sqlite3.Connection, segments: Segments, gaps: list[_Gap], lost: P
         " max(place + length + record_length), min(id), max(id) FROM message GROUP BY segment"
     )
     new.execute("INSERT OR REPLACE INTO meta SELECT 'recipients', count(*) FROM recipient")
+    new.execute(clusters.REBUILD)
 
 
 def _ask_the_record(new: sqlite3.Connection, segments: Segments, row: index.Row, gap: _Gap) -> None:

@@ -7,8 +7,8 @@ The legal states of one recipient, and the single step between two (each one SQL
   (none)  --store-->    HELD         (the verdict held the message)
   QUEUED  --defer-->    QUEUED due   (due time and attempts on disk)
   QUEUED  --hold_sender--> HELD      (a decision parked the sender's undelivered mail)
-  HELD    --release-->  QUEUED due   (due now)
-  HELD    --drop-->     (none)       after its Dropped record
+  HELD    --parked.release--> QUEUED due (now, or when its sender's pace has room)
+  HELD    --parked.drop--> (none)    after its Dropped record
   QUEUED  --finish-->   (none)       after its Delivery, Bounce or Expiration record is fsynced
   QUEUED  --quarantine--> QUARANTINED  (the start found its segment short or lost, or it could not be copied)
   QUARANTINED --requeue--> QUEUED due  (a start finds the file whole again)
@@ -37,7 +37,7 @@ from typing import Any, TypeVar
 
 from relay.clock import Clock, SystemClock
 from relay.events import Record, encode
-from relay.spool import census, digests, idempotency, index, salvage
+from relay.spool import census, digests, idempotency, index, parking, salvage
 from relay.spool.answers import FEW, Answers
 from relay.spool.backlog import Backlog
 from relay.spool.checkpoint import Checkpointer
@@ -61,6 +61,7 @@ from relay.spool.entry import (
     message_of,
     recipient_of,
 )
+from relay.spool.held import Held
 from relay.spool.idempotency import Answered
 from relay.spool.journal import Journal
 from relay.spool.large import LargeFile, LargeFiles
@@ -128,6 +129,7 @@ class Spool(Answers):
         self._contents = Contents(self._segments, self._large_files, self._reader)
         self._survey = Survey(path)
         self.backlog = Backlog(path, node, self._call)
+        self.parked = Held(path, node, self._call, self._hand_over)
         self.origins = Origins(self._reader, self._call)
         self.notices = NoticeRows(self._reader, self._call)
         self._marks = Marks()
@@ -286,29 +288,11 @@ class Spool(Answers):
 
     async def hold_sender(self, sender: str) -> list[HeldMessage]:
         """Park every undelivered recipient of a sender; return the messages after the commit."""
-        return await self._park(lambda connection: index.hold_sender(connection, sender))
+        return await self._park(lambda connection: parking.hold_sender(connection, sender, self._clock.unix()))
 
     async def hold_group(self, senders: Sequence[str], rule: str) -> list[HeldMessage]:
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
-        return await self._park(lambda connection: index.hold_group(connection, senders, rule))
-
-    async def release(self, sender: str | None = None, message_ids: Sequence[str] | None = None) -> list[HeldMessage]:
-        """Make held messages due now: all of a sender, or those named. Returns after the commit."""
-
-        def change(connection: sqlite3.Connection, _change: Change, messages: list[int]) -> None:
-            index.release(connection, messages)
-
-        return await self._on_held(sender, message_ids, change)
-
-    async def drop(self, message_ids: Sequence[str]) -> list[HeldMessage]:
-        """Delete held messages; the caller journals Dropped before."""
-
-        def delete(connection: sqlite3.Connection, change: Change, messages: list[int]) -> None:
-            deleted, gone = index.drop(connection, messages)
-            change.recipients -= deleted
-            change.free(gone)
-
-        return await self._on_held(None, message_ids, delete)
+        return await self._park(lambda connection: parking.hold_group(connection, senders, rule, self._clock.unix()))
 
     async def forget_digest(self, due: Due, told: Gathered, now_unix: float, *, is_sent: bool) -> None:
         """An account was told that much; or, with nobody to tell, it was given up."""
@@ -324,21 +308,8 @@ class Spool(Answers):
 
         return await self._call(parked)
 
-    async def _on_held(
-        self,
-        sender: str | None,
-        message_ids: Sequence[str] | None,
-        change: Callable[[sqlite3.Connection, Change, list[int]], None],
-    ) -> list[HeldMessage]:
-        wanted = None if message_ids is None else [self.number_of(message_id) for message_id in message_ids]
-
-        def apply(connection: sqlite3.Connection, change_: Change) -> list[HeldMessage]:
-            chosen = census.held(connection, sender, None, -1) if wanted is None else census.held_of(connection, wanted)
-            found = census.as_held(connection, chosen, self._node)
-            change(connection, change_, [int(str(row[0])) for row in chosen])
-            return found
-
-        return await self._call(apply)
+    def _hand_over(self, records: Sequence[Record]) -> None:
+        self._marks.lines += [encode(record) + b"\n" for record in records]
 
     async def _call(self, function: Callable[[sqlite3.Connection, Change], _T]) -> _T:
         done: asyncio.Future[_T] = self._loop.create_future()

@@ -89,21 +89,21 @@ class Room:
             await self.ask(question, token)
         return caught.value
 
-    async def put(self, sender: str = SENDER, *, is_held: bool = False) -> str:
-        """Spool one message with two recipients."""
+    async def put(self, sender: str = SENDER, *, is_held: bool = False, **more: Any) -> str:
+        """Spool one message with two recipients; `more` are fields of SpooledMessage."""
         number = self.spool.reserve(2)
         message = SpooledMessage(
             number,
             self.spool.message_id(number),
             2,
             sender.split("|")[0],
-            "",
+            more.pop("reseller", ""),
             sender,
             "a@acme.example",
             self.clock.now(),
             Flags.NONE,
             b"",
-            subject="Cheap pills",
+            **({"subject": "Cheap pills"} | more),
         )
         record = Reception(
             **self.journal.stamp(),
@@ -132,12 +132,12 @@ async def reload(dry_run: bool) -> Reloaded:
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[Room]:
+async def opened(tmp_path: Path, hourly: int = 0) -> AsyncIterator[Room]:
     clock, folder = SteppedClock(START), tmp_path / "journal"
     state = await State.open(default_url(tmp_path), "mw1", clock)
     journal, signals = Journal(folder, "relay", "mw1", clock), Signals()
     journal.start()
-    spool = Spool(tmp_path / "spool", "mw1", journal, lambda error: None)
+    spool = Spool(tmp_path / "spool", "mw1", journal, lambda error: None, clock=clock)
     spool.start()
     courier = Courier(
         spool=spool,
@@ -159,6 +159,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         signals=signals,
         shaping=ShapingDesk(state, clock, shaper, courier.stats),
         clock=clock,
+        hourly_of=lambda account, sender: hourly,
+        policy=Policy,
         egress=egress,
     )
     house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)
@@ -176,9 +178,11 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
 async def _no_dsn(*_: object) -> None: ...
 
 
-def with_room(tmp_path: Path, work: Callable[[Room], Coroutine[Any, Any, None]]) -> None:
+def with_room(tmp_path: Path, work: Callable[[Room], Coroutine[Any, Any, None]], hourly: int = 0) -> None:
+    """`hourly`: recipients an hour that every sender may have; 0: no limit."""
+
     async def run() -> None:
-        async with opened(tmp_path) as room:
+        async with opened(tmp_path, hourly) as room:
             await work(room)
 
     asyncio.run(run())

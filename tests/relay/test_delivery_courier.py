@@ -14,6 +14,7 @@ from relay.clock import SteppedClock
 from relay.delivery import courier as courier_module
 from relay.settings import Route
 from tests.delivering import CONTENT, Delivering, delivering, delivery_settings, eventually, story
+from tests.holding import release
 from tests.sink import Sink
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -283,7 +284,7 @@ async def test_a_held_senders_mail_stays_and_leaves_after_release(sink: Sink, tm
 
         assert len(held) >= 10
         assert delivered <= 1 + 30 - len(held) + 1  # the innocent's, what was not parked in time, what was in flight
-        await room.spool.release(sender=sender)
+        await release(room.spool, sender)
         room.courier.wake()
         await room.until(31, "Delivery")
     assert len(set(sink.addresses())) == len(sink.addresses()) == 31
@@ -305,7 +306,7 @@ async def test_a_delivery_before_its_final_dot_is_broken_off_when_its_sender_is_
 
         assert (sink.addresses(), room.records()) == ([], [])
         sink.manner.delay_seconds = 0
-        await room.spool.release(sender=sender)
+        await release(room.spool, sender)
         room.courier.wake()
         await room.until(1, "Delivery")
 
@@ -320,7 +321,7 @@ async def test_mail_released_while_it_is_in_flight_is_not_sent_twice(sink: Sink,
         await eventually(lambda: sink.open_sessions == 1)
         await room.spool.hold_sender(sender)
         room.courier.forget(sender)
-        await room.spool.release(sender=sender)
+        await release(room.spool, sender)
         room.courier.wake()
         await room.until(1, "Delivery")
         await room.send("later@example.net", sender=sender)

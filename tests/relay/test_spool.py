@@ -19,6 +19,7 @@ from relay.events import Action, Delivery, Rcpt, Reception, decode
 from relay.spool import index
 from relay.spool.journal import Journal
 from relay.spool.store import CorruptEntry, Flags, Spool, SpooledMessage, SpooledRecipient, SpoolFull
+from tests.holding import release
 
 
 @asynccontextmanager
@@ -227,7 +228,7 @@ def test_mail_with_a_due_time_keeps_it_over_a_restart_and_is_parked_like_the_res
             await spool.hold_sender(late)
 
             assert spool.waiting() == []
-            assert len(await spool.release(late)) == 2
+            assert len(await release(spool, late)) == 2
 
     asyncio.run(first())
     asyncio.run(second())
@@ -246,7 +247,7 @@ def test_held_mail_waits_for_release_and_other_senders_do_not(tmp_path: Path) ->
             assert spool.held("acme|x-authuser|good") == []
             assert due(spool) == []
 
-            released = await spool.release(sender="acme|x-authuser|evil")
+            released = await release(spool, "acme|x-authuser|evil")
             assert len(released) == 2
             assert {b"\r\nspam\r\n", b"\r\nspam2\r\n"} == {spool.content(r.message) for r in due(spool)}
 
@@ -259,9 +260,9 @@ def test_dropped_mail_is_gone(tmp_path: Path) -> None:
             (recipient,) = await put(spool, journal, b"\r\nspam\r\n", is_held=True)
             (kept,) = await put(spool, journal, b"\r\nkept\r\n", is_held=True)
 
-            dropped = await spool.drop([recipient.message.message_id])
+            dropped = await spool.parked.drop([recipient.message.id], [])
 
-            assert [recipient.message.message_id] == [held.message_id for held in dropped]
+            assert dropped == [recipient.message.id]
             assert [kept.message.message_id] == [held.message_id for held in spool.held()]
 
     asyncio.run(story())

@@ -114,7 +114,7 @@ def test_file_of_dropped_mail_goes_and_that_of_held_mail_stays(tmp_path: Path) -
     async def second() -> None:
         async with opened(tmp_path) as (spool, journal):
             dropped = await put_large(spool, journal, await streamed(spool), is_held=True)
-            await spool.drop([dropped.message.message_id])
+            await spool.parked.drop([dropped.message.id], [])
             await until(lambda: len(files(tmp_path)) == 1)
             assert len(spool.held()) == 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.queued import build
-from relay.spool import answers, census, index
+from relay.spool import answers, census, index, parking
 from relay.spool.store import CommitTimes
 from tests.relay.test_spool import opened, put, until
 
@@ -32,9 +32,9 @@ def queued(tmp_path: Path) -> Path:
         lambda connection: index.in_segment(connection, 1, 50),
         lambda connection: list(index.messages_after(connection, 0)),
         lambda connection: index.first_fresh(connection, 0),
-        lambda connection: index.hold_sender(connection, "acme|x-authuser|u1"),
+        lambda connection: parking.hold_sender(connection, "acme|x-authuser|u1", 0.0),
         census.counts,
-        census.held_counts,
+        lambda connection: census.held_count(connection, sender="acme|x-authuser|u1"),
         lambda connection: census.held(connection, None, None, 10),
     ],
 )
