@@ -11,12 +11,12 @@ from relay.settings import Policy
 
 # The relay's classes of "not you, your reputation or content" (spec 2.12), and 5.7.x where no class was found. An
 # authentication the customer must repair (5.7.2x) is nobody's reputation.
-_IS_BLOCK = (
+IS_BLOCK = (
     "(category IN ('PolicyRelated', 'ReputationBlock', 'ContentBlock') "
     "OR (coalesce(category, '') IN ('', 'Unclassified') AND enhanced LIKE '5.7.%' AND enhanced NOT LIKE '5.7.2_'))"
 )
 
-_SPAM = "CASE WHEN {score} >= $hold_score THEN 1 WHEN {score} >= $suspect_score THEN 0.5 END"
+SPAM = "CASE WHEN {score} >= $hold_score THEN 1 WHEN {score} >= $suspect_score THEN 0.5 END"
 
 # The differences a batch makes per minute. The score of what left is the message's; one that is not known yet (its
 # Reception lies in a later file) is left out, which costs a share estimate nothing.
@@ -34,15 +34,15 @@ SELECT date_trunc('minute', CASE kind WHEN 'Reception' THEN b.received_at ELSE b
        count(*) FILTER (kind = 'Rejection' AND b.action = 'defer') AS throttled,
        coalesce(sum(len(b.recipients)) FILTER (kind = 'Reception'), 0) AS recipients,
        count(b.score) AS scored,
-       coalesce(sum({_SPAM.format(score="b.score")}), 0) AS spam,
+       coalesce(sum({SPAM.format(score="b.score")}), 0) AS spam,
        coalesce(sum(b.score), 0) AS score_sum,
        count(*) FILTER (kind = 'Deferral') AS deferred,
        count(*) FILTER (kind = 'Delivery') AS delivered,
        count(*) FILTER (kind IN ('Bounce', 'Expiration')) AS bounced,
        count(s.score) AS sent_scored,
-       coalesce(sum({_SPAM.format(score="s.score")}), 0) AS sent_spam,
+       coalesce(sum({SPAM.format(score="s.score")}), 0) AS sent_spam,
        count(*) FILTER (kind = 'Bounce' AND is_hard) AS hard_bounced,
-       count(*) FILTER (kind = 'Bounce' AND NOT coalesce(is_hard, false) AND {_IS_BLOCK}) AS blocked,
+       count(*) FILTER (kind = 'Bounce' AND NOT coalesce(is_hard, false) AND {IS_BLOCK}) AS blocked,
        0 AS complaints,
        coalesce(sum(queued_seconds) FILTER (kind = 'Delivery'), 0) AS delay_sum_seconds,
        false AS is_merged
@@ -106,6 +106,18 @@ LEFT JOIN (
     GROUP BY message_id
 ) s USING (message_id)
 GROUP BY ALL
+"""
+
+# Hours whose counts by domain, pool and provider are made anew by reputation/parts.py
+_PARTS_DUE = """
+INSERT INTO part_due
+SELECT DISTINCT date_trunc('hour', CASE kind WHEN 'Reception' THEN received_at ELSE logged_at END)
+FROM batch
+WHERE kind IN ('Reception', 'Rejection', 'Delivery', 'Bounce', 'Expiration')
+UNION
+SELECT DISTINCT date_trunc('hour', reported_at)
+FROM complaint
+WHERE message_id IN (SELECT message_id FROM touched)
 """
 
 # The recipients of a dropped message that had no outcome yet.
@@ -189,6 +201,7 @@ def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None
     run(connection, _ATTRIBUTE, values)
     run(connection, _ATTRIBUTE_COMPLAINTS, values)
     run(connection, _ROLLUP_COMPLAINTS, values)
+    run(connection, _PARTS_DUE, values)
     run(connection, _DROPPED, values)
     run(connection, _STATUS, values)
 

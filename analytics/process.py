@@ -20,7 +20,8 @@ from analytics.listings.rounds import Rounds
 from analytics.listings.subjects import Addresses
 from analytics.policies import POLICY_SECONDS, policy_job
 from analytics.reputation.multiplier import publish
-from analytics.reputation.run import compute
+from analytics.reputation.parts import refresh
+from analytics.reputation.run import compute, compute_parts
 from analytics.service import QueryApi
 from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
@@ -40,6 +41,7 @@ _log = logging.getLogger("mailweir.analytics")
 ROLLUP_SECONDS = 60.0
 WORDS_SECONDS = 60.0
 LISTINGS_SECONDS = 60.0
+PARTS_SECONDS = 300.0
 RETRAINING_SECONDS = 600.0
 _NIGHT = 86_400.0
 _RELAY_TIMEOUT_SECONDS = 5.0
@@ -113,6 +115,11 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         entities = compute(warehouse, now)
         return f"{entities} entities, {publish(warehouse, lambda: _relay(settings), now)} decisions"
 
+    def reputation_parts() -> str:
+        now = clock.now()
+        left = refresh(warehouse, settings.policy, now)
+        return f"{compute_parts(warehouse, now)} entities" + (f", {left} hours wait" if left else "")
+
     def retention() -> str:
         now, days = clock.now(), settings.analytics.retention_days
         rows, files = rollups.expire(warehouse, now, days), _forget_files(settings, now, days)
@@ -139,6 +146,7 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         Job("ingest", settings.analytics.ingest_seconds, look),
         Job("rollups", ROLLUP_SECONDS, merge),
         Job("reputation", settings.analytics.reputation_seconds, reputation),
+        Job("reputation_parts", PARTS_SECONDS, reputation_parts),
         Job("retention", _NIGHT, retention),
     ]
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
+from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
 
 
 class Required:
@@ -173,13 +174,6 @@ ORDER BY d.starts_at DESC, d.decision_id DESC
 LIMIT $limit
 """
 
-_REPUTATION = """
-SELECT computed_at, score, low, high, band, n, points AS points_json
-FROM reputation
-WHERE entity_kind = $entity_kind AND entity = $entity AND computed_at >= $since AND {scope}
-ORDER BY computed_at
-"""
-
 _DESTINATIONS = """
 WITH tried AS (
     SELECT destination, outcome, queued_seconds, text, finished_at AS tried_at
@@ -259,7 +253,10 @@ QUERIES: Mapping[str, Query] = {
     "sender_messages": Query(SENDER_MESSAGES, {"sender": REQUIRED, "limit": 50}),
     "message": Query(MESSAGE, {"message_id": REQUIRED}),
     "decisions": Query(_DECISIONS, {"limit": 200}, days=30),
-    "reputation": Query(_REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}, days=7),
+    "reputation": Query(REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}, days=7),
+    "reputations": Query(REPUTATIONS, {"entity_kind": "", "entity": "", "band": "", "search": "", "limit": 100}),
+    "reputation_signals": Query(REPUTATION_SIGNALS, {"entity_kind": "", "entity": REQUIRED}),
+    "reputation_heat": Query(REPUTATION_HEAT, {"limit": 1000}),
     "destinations": Query(_DESTINATIONS),
     "jobs": Query(_JOBS),
     "ingest": Query(_INGEST),

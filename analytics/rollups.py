@@ -40,6 +40,7 @@ _EXPIRING = {
     "listing": "checked_at",
     "reputation": "computed_at",
     "job_run": "started_at",
+    "rollup_part": "bucket",
     "ingested_file": "ingested_at",
     "corrupt_file": "set_aside_at",
 }

@@ -51,6 +51,7 @@ SUMMARIES = {
     "lockdown": "Domain owners' TXT records: check one, write one.",
     "audit": "Who did what: list it, and verify that no row was changed or taken out.",
     "why": "Say why a decision, message or sender stands as it does.",
+    "reputation": "How good senders, accounts, domains, addresses and pools are: ls, show.",
     "jobs": "What analytics does by itself: ls, run.",
     "report": "Mail from outside: say what bounces, complaints and reports are.",
     "reply": "Replies of other servers: say what they mean.",

@@ -20,6 +20,8 @@ _HOUR, _DAY, _WEEK = 3600, 86_400, 604_800
 # Beyond six half-lives of the slowest signal less than 2 % of a count is left.
 _REACH = 6 * _WEEK
 
+_WORTH_SCORING = 0.5  # messages, decayed by a week: of less nothing can be said
+
 # What a signal's rate is thought to be of somebody nobody knows, and how many events that thought is worth.
 PRIOR_RATES = {"spam": 0.05, "hard_bounce": 0.05, "complaint": 0.001, "block": 0.05}
 PRIOR_WEIGHTS = {"spam": 4.0, "hard_bounce": 10.0, "complaint": 50.0, "block": 10.0}
@@ -63,42 +65,84 @@ class Counts:
     prior: Floats
 
 
+PARTS = ("from_domain", "url_domain", "pool", "ip_provider")
+_MOST_PARTS = 5_000  # of a kind, those with most behind them: the draws of more would take longer than a run may
+
+
 def senders_and_accounts(warehouse: Warehouse, now: datetime) -> tuple[Counts, Counts]:
     """Count every end sender and account of the last weeks; a sender's prior is its account's rate, an account's that
     of all, each without its own share."""
-    rows = _rows(warehouse, now, "sender, account, reseller", "true", "accepted + held + rejected + throttled", {})
+    source = "rollup_minute", "minute", "true"
+    rows = _rows(warehouse, now, source, "sender, account, reseller", "accepted + held + rejected + throttled", {})
     bad, seen, n = _arrays(rows)
-    accounts = np.array(rows["account"], dtype=object)
-    names, index = np.unique(accounts.astype(str), return_inverse=True)
-    account_bad, account_seen, account_n = (_summed(values, index, len(names)) for values in (bad, seen, n[:, None]))
-    account_prior = _rate(account_bad.sum(0) - account_bad, account_seen.sum(0) - account_seen, _base())
+    nested = _Nested(bad, seen, rows["account"])
     reseller_of = dict(zip(rows["account"], rows["reseller"], strict=True))
     of_accounts = Counts(
         kind="account",
-        entities=list(names),
-        accounts=list(names),
-        resellers=[reseller_of[name] for name in names],
-        bad=account_bad,
-        seen=account_seen,
-        n=account_n[:, 0],
-        prior=account_prior,
+        entities=nested.names,
+        accounts=nested.names,
+        resellers=[reseller_of[name] for name in nested.names],
+        bad=nested.bad,
+        seen=nested.seen,
+        n=_summed(n[:, None], nested.index, len(nested.names))[:, 0],
+        prior=nested.prior,
     )
-    prior = _rate(account_bad[index] - bad, account_seen[index] - seen, account_prior[index])
-    return Counts("sender", rows["sender"], rows["account"], rows["reseller"], bad, seen, n, prior), of_accounts
+    senders = Counts("sender", rows["sender"], rows["account"], rows["reseller"], bad, seen, n, nested.prior_of_parts())
+    return senders, of_accounts
 
 
 def addresses(warehouse: Warehouse, now: datetime) -> Counts:
     """Count every address that mail left from."""
-    rows = _rows(warehouse, now, "source", "source <> ''", _SENT, _ON_IP)
+    rows = _rows(warehouse, now, ("rollup_minute", "minute", "source <> ''"), "source", _SENT, _ON_IP)
     bad, seen, n = _arrays(rows)
     prior = _rate(bad.sum(0) - bad, seen.sum(0) - seen, _base())
     nobody = [""] * len(rows["source"])
     return Counts("ip", rows["source"], nobody, nobody, bad, seen, n, prior)
 
 
+def parts(warehouse: Warehouse, kind: str, now: datetime) -> Counts:
+    """Count the entities of one of PARTS. The parent of a From domain is its account, that of an address at a provider
+    the address; the parent of both, of link domains and of pools is all."""
+    source = "rollup_part", "bucket", f"entity_kind = '{kind}'"
+    rows = _rows(warehouse, now, source, "entity, account, reseller", "messages", {})
+    bad, seen, n = _arrays(rows)
+    kept = np.sort(np.argsort(-n, kind="stable")[:_MOST_PARTS])
+    kept = kept[n[kept] >= _WORTH_SCORING]
+    parents = {
+        "from_domain": rows["account"],
+        "ip_provider": [entity.partition("|")[0] for entity in rows["entity"]],
+    }.get(kind)
+    if parents is None:
+        prior = _rate(bad.sum(0) - bad, seen.sum(0) - seen, _base())
+    else:
+        prior = _Nested(bad, seen, parents).prior_of_parts()
+    entities, accounts, resellers = (
+        [str(rows[column][place]) for place in kept] for column in ("entity", "account", "reseller")
+    )
+    return Counts(kind, entities, accounts, resellers, bad[kept], seen[kept], n[kept], prior[kept])
+
+
+class _Nested:
+    """The sums of parents over their parts, and the rates that part and parent are thought to have beforehand."""
+
+    def __init__(self, bad: Floats, seen: Floats, parents: list[str]) -> None:
+        names, self.index = np.unique(np.array(parents, dtype=object).astype(str), return_inverse=True)
+        self.names = list(names)
+        self._part_bad, self._part_seen = bad, seen
+        self.bad, self.seen = (_summed(values, self.index, len(names)) for values in (bad, seen))
+        self.prior = _rate(self.bad.sum(0) - self.bad, self.seen.sum(0) - self.seen, _base())
+
+    def prior_of_parts(self) -> Floats:
+        """Of each part: the rate of its parent's other parts, drawn towards that of the other parents."""
+        bad, seen = self.bad[self.index] - self._part_bad, self.seen[self.index] - self._part_seen
+        return _rate(bad, seen, self.prior[self.index])
+
+
 def _rows(
-    warehouse: Warehouse, now: datetime, keys: str, which: str, events: str, renamed: dict[str, str]
+    warehouse: Warehouse, now: datetime, source: tuple[str, str, str], keys: str, events: str, renamed: dict[str, str]
 ) -> dict[str, Any]:
+    """Decayed sums. `source`: table, its instant, which rows."""
+    table, instant, which = source
     decays = {track.half_life_seconds for track in TRACKS}
     sums = [
         f"sum(({renamed.get(column, column)}) * w{track.half_life_seconds}) AS {name}{number}"
@@ -111,9 +155,9 @@ SELECT {keys}, {", ".join(sums)}, sum(({events}) * w{_WEEK}) AS n
 FROM (
     SELECT *, {", ".join(weights)}
     FROM (
-        SELECT *, epoch($now) - epoch(minute) AS age
-        FROM rollup_minute
-        WHERE minute BETWEEN to_timestamp(epoch($now) - {_REACH}) AND $now AND {which}
+        SELECT *, greatest(0, epoch($now) - epoch({instant})) AS age
+        FROM {table}
+        WHERE {instant} BETWEEN to_timestamp(epoch($now) - {_REACH}) AND $now AND {which}
     )
 )
 GROUP BY ALL

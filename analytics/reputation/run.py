@@ -6,9 +6,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from analytics.reputation.counts import Counts, Floats, addresses, senders_and_accounts
+from analytics.reputation.counts import PARTS, Counts, Floats, addresses, parts, senders_and_accounts
+from analytics.reputation.explain import costs
 from analytics.reputation.score import assess, shares
 from analytics.warehouse import Connection, Warehouse, transaction
+from relay.organisations import organisation_of
 
 # What a list said last counts for so long; then nobody knows. Domains are asked about daily.
 _LISTED = """
@@ -42,23 +44,29 @@ WHERE h.entity IS NULL
 """
 
 
+_LISTED_AS = {"ip": "ip", "from_domain": "domain", "url_domain": "domain"}
+
+
 def compute(warehouse: Warehouse, now: datetime) -> int:
-    """Bring reputation_now and the history up to date; return how many entities there are."""
-    senders, accounts = senders_and_accounts(warehouse, now)
-    ips = addresses(warehouse, now)
-    tables = [
-        _table(senders, None, now),
-        _table(accounts, None, now),
-        _table(ips, _listing_points(warehouse, ips, "ip", now), now),
-    ]
-    rows = pa.concat_tables(tables)
+    """Bring reputation_now and the history of senders, accounts and addresses up to date; return how many there are."""
+    return _publish(warehouse, [*senders_and_accounts(warehouse, now), addresses(warehouse, now)], now)
+
+
+def compute_parts(warehouse: Warehouse, now: datetime) -> int:
+    """The same for domains, pools, and addresses by provider (counts.PARTS)."""
+    return _publish(warehouse, [parts(warehouse, kind, now) for kind in PARTS], now)
+
+
+def _publish(warehouse: Warehouse, counts: list[Counts], now: datetime) -> int:
+    rows = pa.concat_tables([_table(one, _listing_points(warehouse, one, now), now) for one in counts])
+    kinds = [one.kind for one in counts]
 
     def write(connection: Connection) -> None:
         connection.register("computed_rows", rows)
         try:
             with transaction(connection):
                 connection.execute("CREATE OR REPLACE TEMP TABLE computed AS FROM computed_rows")
-                connection.execute("DELETE FROM reputation_now")
+                connection.execute("DELETE FROM reputation_now WHERE entity_kind IN (SELECT unnest(?))", [kinds])
                 connection.execute("INSERT INTO reputation_now BY NAME FROM computed")
                 connection.execute(_MOVED, {"now": now})
         finally:
@@ -68,7 +76,7 @@ def compute(warehouse: Warehouse, now: datetime) -> int:
     return int(rows.num_rows)
 
 
-def _table(counts: Counts, listing: Floats | None, now: datetime) -> pa.Table:
+def _table(counts: Counts, listing: Floats, now: datetime) -> pa.Table:
     scores = assess(counts, listing)
     size = len(counts.entities)
     return pa.table(
@@ -78,19 +86,22 @@ def _table(counts: Counts, listing: Floats | None, now: datetime) -> pa.Table:
             "account": pa.array(counts.accounts, pa.string()),
             "reseller": pa.array(counts.resellers, pa.string()),
             "computed_at": pa.array([now] * size, pa.timestamp("us", "UTC")),
-            "score": np.round(scores.score, 2),
-            "low": np.round(scores.low, 2),
-            "high": np.round(scores.high, 2),
+            "score": scores.score,
+            "low": scores.low,
+            "high": scores.high,
             "band": pa.array(scores.bands, pa.string()),
             "n": np.rint(counts.n).astype(np.int64),
             "points": pa.array([msgspec.json.encode(shares(row)).decode() for row in scores.points], pa.string()),
+            "signals": pa.array([msgspec.json.encode(one).decode() for one in costs(counts, scores)], pa.string()),
         }
     )
 
 
-def _listing_points(warehouse: Warehouse, entities: Counts, kind: str, now: datetime) -> Floats:
+def _listing_points(warehouse: Warehouse, counts: Counts, now: datetime) -> Floats:
     """What confirmed listings cost each entity, by the worst of them."""
     worst: dict[str, float] = {}
-    for row in warehouse.table(_LISTED, now=now, kind=kind).to_pylist():
-        worst[row["address"]] = max(row["weight"], worst.get(row["address"], 0.0))
-    return -np.log1p(-np.array([worst.get(name, 0.0) for name in entities.entities], dtype=np.float64))
+    if kind := _LISTED_AS.get(counts.kind):
+        for row in warehouse.table(_LISTED, now=now, kind=kind).to_pylist():
+            worst[row["address"]] = max(row["weight"], worst.get(row["address"], 0.0))
+    names = counts.entities if counts.kind == "ip" else [organisation_of(name) for name in counts.entities]
+    return np.asarray(-np.log1p(-np.array([worst.get(name, 0.0) for name in names], dtype=np.float64)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import betaincinv, logit
 
 from analytics.reputation.counts import PRIOR_WEIGHTS, TRACKS, Counts, Floats
@@ -28,13 +29,16 @@ _CHUNK = 500  # entities at once: 500 x 4 x 1000 draws are 16 MB
 @dataclass(frozen=True, slots=True)
 class Scores:
     """One row per entity. `points`: (entities, SIGNALS and "listing"), adding up to -ln(score / 100). `low` and `high`
-    bound the score with about 90 %, from joint draws of all signals."""
+    bound the score with about 90 %, from joint draws of all signals. `tracks`: (entities, SIGNALS), the column of
+    counts.TRACKS that speaks worst; `posterior`: its Beta's a and b, the same shape."""
 
     score: Floats
     low: Floats
     high: Floats
     points: Floats
     bands: list[str]
+    tracks: npt.NDArray[np.intp]
+    posterior: tuple[Floats, Floats]
 
 
 def assess(counts: Counts, listing_points: Floats | None = None, seed: int = 1) -> Scores:
@@ -50,15 +54,17 @@ def assess(counts: Counts, listing_points: Floats | None = None, seed: int = 1) 
     rows = np.arange(size)[:, None]
     points = np.column_stack([_points(z[rows, chosen]), listing])
     score = 100 * np.exp(-points.sum(axis=1))
-    low, high = _interval(a[rows, chosen], b[rows, chosen], listing, seed)
+    posterior = a[rows, chosen], b[rows, chosen]
+    low, high = _interval(*posterior, listing, seed)
     low, high = np.minimum(low, score), np.maximum(high, score)
-    return Scores(score, low, high, points, [_band(*row) for row in zip(score, counts.n, listing, strict=True)])
+    bands = [_band(*row) for row in zip(score, counts.n, listing, strict=True)]
+    return Scores(score, low, high, points, bands, chosen, posterior)
 
 
 def shares(points: Floats) -> dict[str, float]:
-    """Name the points of one entity, those that cost anything."""
+    """Name the points of one entity, those that cost anything; not rounded, they add up."""
     named = zip((*SIGNALS, "listing"), points, strict=True)
-    return {signal: round(float(value), 4) for signal, value in named if value > 0}
+    return {signal: float(value) for signal, value in named if value > 0}
 
 
 def _worst_track(z: Floats) -> Any:

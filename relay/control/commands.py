@@ -177,6 +177,8 @@ class Commands:
         require(principal, Role.OPERATOR)
         self.questions.account_of(principal, outcome.sender)
         self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
+        if outcome.kind == "complaint":
+            self.desk.sources.complained(outcome.source, outcome.destination)
 
     def _in_spool(self, account: str) -> tuple[int, int]:
         """How many messages of an account wait, and how many are held."""

@@ -98,6 +98,14 @@ class SourcesDesk:
         words += ["--warm-up"] if source.is_warming else []
         return self._view(source, shell("ip", "add", name, source.address, *words), dry_run=order.dry_run)
 
+    def complained(self, address: str, destination: str) -> None:
+        """Count a complaint about mail that left from an address for the warm-up of its source, if it has one."""
+        if self._egress is None or not address or not destination:
+            return
+        for source in self._state.egress.sources.values():
+            if source.address == address:
+                self._egress.complained(source.name, destination, 1, self._clock.unix())
+
     def _left_without(self, name: str) -> str:
         """In words, the pools whose only working member this is."""
         egress = self._state.egress

@@ -36,6 +36,10 @@ COLUMNS = {
     "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
     "alarms": "logged_at condition account text",
     "hours_of_week": "dow hour messages",
+    "reputations": "entity_kind entity account score low high band n computed_at points_json",
+    "reputation_signals": "entity_kind account signal points share score_before score_after bad seen rate low high "
+    "half_life_seconds",
+    "reputation_heat": "address destination score low high band n points_json",
     "culprits": "sender account probability mails spam complaints traps strangers until_at",
     "ip_events": "kind address place blames first_at last_at times text",
 }

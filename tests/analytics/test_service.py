@@ -20,6 +20,8 @@ from relay.settings import Settings
 from tests.analytics.records import START, Story, write
 from tests.builders import Installation, until
 
+JOBS = {"ingest", "rollups", "reputation", "reputation_parts", "retention", "retraining", "words", "words_retention"}
+
 
 @dataclass
 class Service:
@@ -190,7 +192,7 @@ def test_client_does_not_take_another_service_for_analytics() -> None:
 
 def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> None:
     with service.client("admin") as client:
-        until(lambda: client.table("jobs").num_rows == 7, 10, lambda: "jobs did not run")
+        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 10, lambda: "jobs did not run")
         assert client.run_job("rollups") == {"job": "rollups", "error": "", "detail": ""}
         with pytest.raises(QueryError, match="there is no job 'tea'") as missing:
             client.run_job("tea")
@@ -202,9 +204,8 @@ def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> Non
 
 def test_jobs_show_their_last_and_next_run(service: Service) -> None:
     with service.client("admin") as client:
-        until(lambda: client.table("jobs").num_rows == 7, 10, lambda: "jobs did not run")
+        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 10, lambda: "jobs did not run")
         jobs = {row["job"]: row for row in client.table("jobs").to_pylist()}
 
-    assert set(jobs) == {"ingest", "rollups", "reputation", "retention", "retraining", "words", "words_retention"}
     assert all(row["next_run_at"] > row["last_started_at"] for row in jobs.values())
-    assert [row["last_error"] for row in jobs.values()] == [""] * 7
+    assert {row["last_error"] for row in jobs.values()} == {""}

@@ -14,6 +14,7 @@ from relay.control.account_views import AccountChange, NewAccount, Order
 from relay.control.client import ControlClient
 from relay.control.egress_calls import EgressCalls
 from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
+from relay.control.views import Outcome
 from relay.delivery.replies import Category
 from relay.reply import Reply
 from tests.relay.test_cli import folder as folder
@@ -107,6 +108,26 @@ def test_each_change_is_audited_and_a_dry_run_changes_nothing(tmp_path: Path) ->
             *("ip.add", "ip.set", "ip.quarantine", "ip.retire", "ip.activate", "ip.rm"),
             *("pool.set", "pool.rm", "warmup.start", "warmup.stop", "warmup.set"),
         ]
+
+    with_room(tmp_path, work)
+
+
+def test_complaint_counts_for_the_warm_up_of_the_address_it_left_from(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        await furnish(room)
+        await room.ask(of(lambda egress: egress.switch_warmup("ip1", "start")))
+        said = {"kind": "complaint", "sender": "acme|mailfrom|a@acme.example", "destination": "google"}
+        for source in ("127.0.0.2", "127.0.0.2", "127.0.0.3", "", "192.0.2.1"):
+            outcome = Outcome(**said, source=source)  # type: ignore[arg-type]
+            await room.ask(lambda relay, outcome=outcome: relay.outcome(outcome))
+        bounce = Outcome(kind="hard_bounce", sender=said["sender"], destination="google", source="127.0.0.2")
+        await room.ask(lambda relay: relay.outcome(bounce))
+
+        (plan,) = [
+            one for one in (await room.ask(of(lambda egress: egress.warmup("ip1")))).plans if one.provider == "google"
+        ]  # type: ignore[attr-defined]
+
+        assert plan.complaints == 2
 
     with_room(tmp_path, work)
 
