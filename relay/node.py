@@ -91,6 +91,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.notices.stop)
         parts.expiry.start()
         stack.push_async_callback(parts.expiry.stop)
+        parts.following.start()
+        stack.push_async_callback(parts.following.stop)
         tending = asyncio.create_task(parts.returns.tend(parts.core.state))
         stack.callback(tending.cancel)
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)

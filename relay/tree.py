@@ -74,6 +74,16 @@ def is_text(sender: str) -> bool:
     return sender.split("|", 2)[1:2] == [TEXT]
 
 
+def all_of(account: str) -> str:
+    """The key under which the mail of a suspended account is parked: `account|account|`."""
+    return f"{account}|account|"
+
+
+def is_account(key: str) -> bool:
+    """Tell whether a key means a whole account, not one sender."""
+    return key.endswith("|account|") and key.count("|") == 2
+
+
 def is_group(sender: str) -> bool:
     """Tell whether a key means an account's new senders, not one sender."""
     return sender.endswith(_GROUP_END) and sender.count("|") == 2

@@ -38,6 +38,7 @@ from relay.front.web import PublicWeb
 from relay.front.web_messages import Messages
 from relay.front.web_release import ReleasePages
 from relay.holds.expiry import Expiry
+from relay.holds.following import Following
 from relay.inbound import Returns
 from relay.metrics import Metrics
 from relay.notice_items import Items, contact_address
@@ -78,6 +79,7 @@ class Parts:
     domains: DomainDesk
     models: ModelDesk
     expiry: Expiry
+    following: Following
 
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
@@ -161,7 +163,8 @@ def wire(core: Core) -> Parts:
     way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
     own = metrics, commands, domains, models, _expiry(core, commands)
-    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, *own)
+    following = _following(core, commands, courier)
+    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, *own, following)
     show_gauges(parts)
     count(parts)
     commands.policy_version = lambda: version_of(core.settings.policy)
@@ -229,6 +232,19 @@ def _expiry(core: Core, commands: Commands) -> Expiry:
         clock=core.clock,
         policy=lambda: core.settings.policy,
     )
+
+
+def _following(core: Core, commands: Commands, courier: Courier) -> Following:
+    following = Following(
+        spool=core.spool,
+        state=core.state,
+        courier=courier,
+        releases=commands.holds.releases,
+        clock=core.clock,
+        policy=lambda: core.settings.policy,
+    )
+    commands.desk.accounts.on_suspension = commands.desk.resellers.on_suspension = following.wake
+    return following
 
 
 def _web(

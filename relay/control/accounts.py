@@ -38,6 +38,7 @@ class Accounts:
 
     def __init__(self, state: State, in_spool: InSpool) -> None:
         self._state, self._in_spool = state, in_spool
+        self.on_suspension: Callable[[], None] = lambda: None  # an account is suspended, or no more
 
     def list(self, principal: Principal) -> list[AccountView]:
         require(principal, Role.VIEWER)
@@ -88,7 +89,7 @@ class Accounts:
         return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=change.dry_run)
 
     async def suspend(self, principal: Principal, name: str, order: Order) -> AccountChanged:
-        """Refuse all new mail of an account, at once. What waits in the spool is still delivered."""
+        """Refuse all new mail of an account, at once, and park what waits; `resume` frees it again."""
         undo = shell("account", "resume", name)
         return await self._stand(principal, name, order, is_suspended=True, undo=undo)
 
@@ -135,6 +136,7 @@ class Accounts:
         if after != before and not order.dry_run:
             act = Act("account.suspend" if is_suspended else "account.resume", name, name)
             await self._state.change_account(after, principal, act)
+            self.on_suspension()
         return AccountChanged(account=_view(self._state, after), undo=undo, dry_run=order.dry_run)
 
 

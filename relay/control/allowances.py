@@ -1,5 +1,6 @@
 """Commands on what a customer is granted: networks without a password, limits; and on resellers."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import msgspec
@@ -150,6 +151,7 @@ class Resellers:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self.on_suspension: Callable[[], None] = lambda: None  # as in accounts.py
 
     def list(self, principal: Principal) -> list[ResellerView]:
         require(principal, Role.VIEWER)
@@ -186,6 +188,7 @@ class Resellers:
         after = replace(known, is_suspended=is_suspended)
         if known != after and not order.dry_run:
             after = await self._state.suspend_reseller(name, is_suspended, principal)
+            self.on_suspension()
         undo = shell("reseller", "resume" if is_suspended else "suspend", name)
         return msgspec.structs.replace(self._view(after), undo=undo, dry_run=order.dry_run)
 

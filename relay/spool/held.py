@@ -21,10 +21,10 @@ from relay.spool.usage import Change
 
 SLICE = 500  # messages of one transaction, some 20 ms: what arrives meanwhile waits for it
 
-By = Literal["sender", "cluster", "rule"]
+By = Literal["sender", "cluster", "rule", "under"]
 _T = TypeVar("_T")
 _Call = Callable[[Callable[[sqlite3.Connection, Change], Any]], Awaitable[Any]]
-_KEYS: dict[By, str] = {"sender": "h.sender", "cluster": "h.cluster", "rule": "h.rule"}
+_KEYS: dict[By, str] = {"sender": "h.sender", "cluster": "h.cluster", "rule": "h.rule", "under": "h.under"}
 
 
 @dataclass(frozen=True, slots=True)

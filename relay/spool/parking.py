@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from relay.spool.clusters import note
 from relay.spool.index import HELD, QUEUED, get_meta, set_state
+from relay.tree import all_of
 
 
 def hold_sender(connection: sqlite3.Connection, sender: str, now_unix: float) -> list[int]:
@@ -20,6 +21,17 @@ def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str
     connection.executemany("UPDATE message SET rule = ? WHERE id = ?", [(rule, message) for message in ids])
     note(connection, ids, now_unix)
     return ids
+
+
+def hold_account(connection: sqlite3.Connection, account: str, now_unix: float) -> list[int]:
+    """Park every queued recipient of an account; return their message ids."""
+    first, behind = f"{account}|", f"{account}}}"  # the character behind |
+    senders = connection.execute(
+        "SELECT DISTINCT sender FROM lane WHERE sender >= ? AND sender < ?", (first, behind)
+    ).fetchall()
+    found = sorted({message for (sender,) in senders for message in _park(connection, sender)})
+    note(connection, found, now_unix, all_of(account))
+    return found
 
 
 def release(connection: sqlite3.Connection, due: Sequence[tuple[float, int]], now_unix: float) -> list[int]:

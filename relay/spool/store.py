@@ -294,6 +294,10 @@ class Spool(Answers):
         """Park every undelivered recipient of an account's newcomers; a release of the group's key frees them."""
         return await self._park(lambda connection: parking.hold_group(connection, senders, rule, self._clock.unix()))
 
+    async def hold_account(self, account: str) -> list[HeldMessage]:
+        """Park every undelivered recipient of an account, under the key of tree.all_of."""
+        return await self._park(lambda connection: parking.hold_account(connection, account, self._clock.unix()))
+
     async def forget_digest(self, due: Due, told: Gathered, now_unix: float, *, is_sent: bool) -> None:
         """An account was told that much; or, with nobody to tell, it was given up."""
         await self._call(lambda connection, _change: digests.forget(connection, due, told, now_unix, is_sent=is_sent))
