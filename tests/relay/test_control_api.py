@@ -73,6 +73,7 @@ class Room:
     folder: Path
     port: int
     shaper: Shaper
+    courier: Courier
 
     def client(self, token: str = "admin-token") -> ControlClient:
         return ControlClient(f"http://127.0.0.1:{self.port}", token)
@@ -166,7 +167,7 @@ async def opened(tmp_path: Path, hourly: int = 0) -> AsyncIterator[Room]:
     house = House(lambda: {"node": "mw1"}, lambda: b"mailweir_up 1\n", list, reload)
     app = build_app(commands, state, house, PRINCIPALS)
     async with serve(app, "127.0.0.1", 0) as port:
-        room = Room(state, spool, journal, signals, clock, commands, egress, folder, port, shaper)
+        room = Room(state, spool, journal, signals, clock, commands, egress, folder, port, shaper, courier)
         await room.ask(lambda client: client.add_account(NewAccount(name="acme")))
         yield room
     await spool.stop()
