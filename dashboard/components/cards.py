@@ -70,7 +70,7 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             _who(decision, place)
             st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
-        st.markdown(f"{_since(decision)} because **{_reason(decision)}**. Nobody else is touched.")
+        st.markdown(plain(decision.sentence.removesuffix(f" Undo: {decision.undo}")))  # the command stands below
         _facts(decision)
         with st.container(horizontal=True, vertical_alignment="center"):
             if decision.is_open:

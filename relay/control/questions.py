@@ -10,7 +10,7 @@ from relay.control.errors import NotFound
 from relay.control.state import State
 from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
 from relay.policy.decision import AFTERMATH, STANDING_OF, Decision
-from relay.policy.why import facts, sentence, undo
+from relay.policy.why import ends_sooner, facts, sentence, undo
 from relay.spool.held import cluster_name
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role, is_group, newcomers_of
@@ -177,4 +177,5 @@ class Questions:
             policy_version=proposal.policy_version,
             model=proposal.model,
             undo=undo(row) if is_open else "",
+            ends_sooner=ends_sooner(lasting.proposal) if is_open else "",
         )

@@ -79,6 +79,9 @@ def why(view: DecisionView) -> None:
     rows: list[tuple[str, object]] = [
         *((f"evidence {name}", _joined(found)) for name, found in sorted(view.evidence.items())),
         ("certainty", view.certainty),
+        ("ends at", view.ends_at or ("when a person ends it" if view.is_open else None)),
+        ("ends sooner by", view.ends_sooner or None),
+        ("undo", view.undo or None),
         ("multiplier", view.value),
         ("policy", view.policy_version or None),
         ("model", view.model or None),

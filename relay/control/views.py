@@ -22,7 +22,11 @@ from relay.policy.decision import Effect, Evidence
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision with what became of it. `held` counts the sender's parked messages while it is open."""
+    """A decision with what became of it. `held` counts the sender's parked messages while it is open.
+
+    `sentence` is all of it in words (policy/why.py): the same wherever the decision is shown. `ends_sooner`: what ends
+    it before `ends_at` beside a person.
+    """
 
     id: str
     author: str
@@ -46,6 +50,7 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: str
     model: str
     undo: str
+    ends_sooner: str = ""
 
 
 class NewDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""A decision in words: the one text for the SMTP reply, the command line, the dashboard and the webhook."""
+"""A decision in words: the one text for the SMTP reply, the command line, notices, the dashboard and the webhook."""
 
 import shlex
 from datetime import datetime
@@ -39,10 +39,26 @@ def facts_of(row: Proposal, now: datetime, which: str = "") -> str:
     else:
         who, tense = f"Sender {row.sender}", "was" if is_over else "is"
     return (
-        f"{who} {tense} {what} since {when(row.starts_at)}{_until(row)}, "
+        f"{who} {tense} {what} since {when(row.starts_at)}{_until(row, is_over=is_over)}, "
         f"because {row.reason}{_sure(row.reason, row.certainty)} "
         f"(rule {row.rule}{which}). Nobody else is touched."
     )
+
+
+def ends_sooner(row: Proposal) -> str:
+    """Say what ends a decision before its time, beside a person; "" where nothing else does.
+
+    The one place for it: whatever takes a decision back by itself (policy/ladder.py, analytics) has its line here.
+    """
+    if row.ends_at is None or is_group(row.sender):  # confirmed, or the newcomers': a person's
+        return ""
+    match row.effect:
+        case Effect.HOLD if row.is_automatic:
+            return "enough clean mail within an hour"
+        case Effect.MULTIPLY if not row.is_automatic:
+            return "another reputation"
+        case _:
+            return ""
 
 
 def undo(decision: Decision) -> str:
@@ -62,9 +78,10 @@ def when(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-def _until(row: Proposal) -> str:
+def _until(row: Proposal, *, is_over: bool) -> str:
     if row.ends_at is not None:
-        return f" until {when(row.ends_at)}"
+        sooner = ends_sooner(row)
+        return f" until {when(row.ends_at)}{f', sooner by {sooner}' if sooner and not is_over else ''}"
     return "" if row.effect in (Effect.RELEASE, Effect.CONFIRM) else " until a person releases it"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relay.policy.decision import Decision, Effect, Proposal, Standing, State, fold
-from relay.policy.why import facts, sentence, undo
+from relay.policy.why import ends_sooner, facts, sentence, undo
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -101,7 +101,8 @@ def test_a_decision_says_who_what_when_why_and_how_to_undo_it() -> None:
 
     assert sentence(held, NOON) == (
         "Sender shop|x-authuser|bob@site.example is held since 2026-11-24 12:00 UTC until 2026-11-24 13:00 UTC, "
-        "because 7 of 7 messages were spam, 99.4 % sure (rule spam_rate, decision mw1-d7 by relay). "
+        "sooner by enough clean mail within an hour, because 7 of 7 messages were spam, 99.4 % sure (rule spam_rate, "
+        "decision mw1-d7 by relay). "
         "Nobody else is touched. Undo: mailweir held release --sender 'shop|x-authuser|bob@site.example'"
     )
 
@@ -117,6 +118,27 @@ def test_what_is_over_is_told_in_the_past() -> None:
 
     assert " was held since " in facts(held, NOON + HOUR)
     assert " is held since " in facts(held, NOON)
+
+
+def test_what_ends_it_sooner_is_said_where_something_does() -> None:
+    group = {"sender": "shop|newcomers|"}
+    by_itself = [
+        row(7, Effect.HOLD, ends_at=NOON + HOUR),
+        row(7, Effect.MULTIPLY, ends_at=NOON + HOUR, author="analytics"),
+    ]
+    by_people = [
+        row(7, Effect.HOLD),  # confirmed
+        row(7, Effect.HOLD, ends_at=NOON + HOUR, author="dana"),
+        row(7, Effect.BLOCK, ends_at=NOON + HOUR),
+        row(7, Effect.HOLD, ends_at=NOON + HOUR, **group),
+    ]
+
+    assert [ends_sooner(one.proposal) for one in by_itself] == [
+        "enough clean mail within an hour",
+        "another reputation",
+    ]
+    assert [ends_sooner(one.proposal) for one in by_people] == [""] * 4
+    assert "sooner" not in facts(by_itself[0], NOON + HOUR)  # over
 
 
 def test_a_decision_without_end_says_what_ends_it() -> None:
