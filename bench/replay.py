@@ -5,7 +5,7 @@
 Writes a journal of 20,000 different messages of a mixed day (honest senders with and without a reputation, suspects,
 spam, senders that are held, blocked or over their limits, newcomers) as the relay writes it, and goes through it as
 often as the rows ask for, by the command's own code, with the same and with a stricter policy. Then times `judge` and
-what a record's inputs cost, on the same messages. Seconds are of CPU: all of it runs in one thread, from the page cache.
+what a record's inputs cost, on the same messages. Seconds are of CPU: all of it runs in one thread.
 Exit code 1 when a verdict came out otherwise than it was recorded.
 """
 
