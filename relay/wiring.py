@@ -239,6 +239,7 @@ def _following(core: Core, commands: Commands, courier: Courier) -> Following:
         spool=core.spool,
         state=core.state,
         courier=courier,
+        journal=core.journal,
         releases=commands.holds.releases,
         clock=core.clock,
         policy=lambda: core.settings.policy,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from relay.clock import Clock
 from relay.control.state import State
-from relay.holds.release import Releases, Releasing
+from relay.events import Held
+from relay.holds.release import Releases, Releasing, attribution
 from relay.policy.decision import AUTOMATIC, PARKED
 from relay.settings import Policy
 from relay.spool.held import Which
+from relay.spool.journal import Journal
 from relay.spool.store import Spool
 from relay.tree import is_account
 
@@ -40,11 +42,13 @@ class Following:
         spool: Spool,
         state: State,
         courier: "Courier",
+        journal: Journal,
         releases: Releases,
         clock: Clock,
         policy: Callable[[], Policy],
     ) -> None:
         self._spool, self._state, self._courier, self._releases = spool, state, courier, releases
+        self._journal = journal
         self._clock, self._policy = clock, policy
         self._tasks: list[asyncio.Task[None]] = []
         self._woken = asyncio.Event()
@@ -74,6 +78,8 @@ class Following:
             messages = await self._spool.hold_account(account)
             for sender in {message.sender for message in messages}:
                 self._courier.forget(sender)
+            for message in messages:
+                self._journal.append(Held(**self._journal.stamp(), **attribution(message), decision_id=""))
             parked += len(messages)
             if messages:
                 _log.info("account suspended account=%s parked=%d", account, len(messages))

@@ -18,6 +18,7 @@ def following(room: Room) -> Following:
         spool=room.spool,
         state=room.state,
         courier=room.courier,
+        journal=room.journal,
         releases=room.commands.holds.releases,
         clock=room.clock,
         policy=Policy,
@@ -93,6 +94,8 @@ def test_a_suspended_account_parks_what_waits_and_gets_it_back_when_it_is_resume
         assert await follow.park_suspended() == 0
         assert await follow.free_ended() == 1
         assert await listed(room) == set()
+        records = [type(record).__name__ for record in room.journaled()]
+        assert records[-2:] == ["Held", "Released"]
 
     with_room(tmp_path, work)
 
