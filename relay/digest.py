@@ -120,7 +120,8 @@ def _body(due: Due, told: Gathered, total: int) -> list[str]:
     lines = [
         f"Since {since} mail of account {due.account} failed for {total} recipients.",
         "You are told because its envelope senders are not of the account's domains: a report to them might reach a",
-        "stranger whose address was forged. If they are yours, add their domains to the account.",
+        "stranger whose address was forged. If they are yours, add their domains to the account. Mail that was held",
+        "and that nobody released in time is among it too.",
         "",
     ]
     for line in told.lines:

@@ -162,7 +162,7 @@ def wire(core: Core) -> Parts:
     )
     way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
-    own = metrics, commands, domains, models, _expiry(core, commands)
+    own = metrics, commands, domains, models, _expiry(core, commands, notices)
     following = _following(core, commands, courier)
     parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, *own, following)
     show_gauges(parts)
@@ -224,13 +224,14 @@ def _notices(core: Core, releases: SelfRelease, reporting: Reporting) -> Notices
     )
 
 
-def _expiry(core: Core, commands: Commands) -> Expiry:
+def _expiry(core: Core, commands: Commands, notices: Notices) -> Expiry:
     return Expiry(
         spool=core.spool,
         state=core.state,
         releases=commands.holds.releases,
         clock=core.clock,
         policy=lambda: core.settings.policy,
+        warn=notices.tell,
     )
 
 

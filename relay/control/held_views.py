@@ -23,6 +23,7 @@ class HeldView(msgspec.Struct, frozen=True, kw_only=True):
     decision_id: str = ""
     held_at: datetime | None = None
     cluster: str = ""
+    fingerprint: str = ""
     is_own: bool = False
 
 

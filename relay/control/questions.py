@@ -144,6 +144,7 @@ class Questions:
             decision_id=decision.id if decision else "",
             held_at=message.held_at,
             cluster=cluster_name(message.cluster),
+            fingerprint=message.fingerprint,
             is_own=not message.under,
         )
 

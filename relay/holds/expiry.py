@@ -1,21 +1,24 @@
 """Held mail does not wait for ever: what nobody released in `policy.hold_days` is dropped, and its account told.
 
-Nothing is remembered but the rows themselves, so a restart goes on where it was. An account hears of it in its digest
-(relay/digest.py), message by message; of a sender that is held, blocked or suspended it hears how many there were.
+A day before, by a notice (relay/notices.py), while somebody can still decide; and afterwards in its digest
+(relay/digest.py), message by message, of a sender that is held, blocked or suspended only how many there were. What is
+remembered lies beside the rows, so a restart goes on where it was; a crash may tell twice, and swallows nothing.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 from relay.clock import Clock
 from relay.control.state import State
 from relay.holds.release import Releases
+from relay.notices import Expiring
 from relay.policy.decision import PARKED
 from relay.settings import Policy
 from relay.spool.digests import DigestLine
-from relay.spool.held import SLICE, Which
+from relay.spool.held import SLICE, Choice, Which
 from relay.spool.store import HeldMessage, Spool
 
 _log = logging.getLogger("mailweir.holds")
@@ -28,8 +31,17 @@ class Expiry:
     """Looks once a minute while it runs; `policy()` is the one in force now."""
 
     def __init__(
-        self, *, spool: Spool, state: State, releases: Releases, clock: Clock, policy: Callable[[], Policy]
+        self,
+        *,
+        spool: Spool,
+        state: State,
+        releases: Releases,
+        clock: Clock,
+        policy: Callable[[], Policy],
+        warn: Callable[[Expiring], Awaitable[None]],
     ) -> None:
+        """warn(expiring) returns when it is sure that the account will hear of it."""
+        self._warn = warn
         self._spool, self._state, self._releases, self._clock, self._policy = spool, state, releases, clock, policy
         self._task: asyncio.Task[None] | None = None
 
@@ -41,6 +53,25 @@ class Expiry:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    async def warn_early(self) -> int:
+        """Tell accounts what expires within a day; return how many messages that is."""
+        days, now_unix = self._policy().hold_days, self._clock.unix()
+        until = now_unix - days * DAY_SECONDS + min(DAY_SECONDS, days * DAY_SECONDS / 2)
+        which = Which(since_from_unix=await self._spool.parked.warned_until(), since_before_unix=until)
+        chosen = (await self._releases.choose(which)).messages
+        if not chosen:
+            return 0
+        by_sender: dict[str, list[Choice]] = {}
+        for choice in chosen:
+            by_sender.setdefault(choice.sender, []).append(choice)
+        first = {group.key: group.first_unix for group in await self._spool.parked.groups(which, "sender", -1)}
+        for sender, members in by_sender.items():
+            expires_at = datetime.fromtimestamp(first.get(sender, until) + days * DAY_SECONDS, UTC)
+            ids = tuple(choice.message_id for choice in members)
+            await self._warn(Expiring(members[0].account, members[0].reseller, sender, ids, expires_at))
+        await self._spool.parked.note_warned(until)
+        return len(chosen)
 
     async def drop_expired(self) -> int:
         """Drop what has been held for too long; return how many messages went."""
@@ -61,6 +92,7 @@ class Expiry:
     async def _run(self) -> None:
         while True:
             try:
+                await self.warn_early()
                 await self.drop_expired()
             except Exception:  # a full disk, or whatever it is: the rows are there, and the next look tries again
                 _log.exception("expired mail not dropped")

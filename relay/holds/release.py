@@ -167,6 +167,11 @@ class Releases:
             if not choice.cluster or seen[choice.sender, choice.cluster] <= _LABELLED:
                 telling.append(choice)
         self._labels.released(telling, how.author, how.note)
+        by_sender: dict[str, list[str]] = {}
+        for choice in freed:
+            by_sender.setdefault(choice.sender, []).append(choice.message_id)
+        for sender, message_ids in by_sender.items():
+            self._signals.absolve(sender, message_ids, self._clock.unix())
 
 
 class _Attribution(TypedDict):

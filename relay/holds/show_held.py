@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from relay.control.checks import shell
 from relay.control.held_views import Freed, HeldContent, HeldGroupView, HeldView, Removed
 from relay.control.show import clean, table
 
@@ -54,6 +55,9 @@ def content(found: HeldContent) -> None:
     held_for = "what it says itself" if view.is_own else "its sender"
     click.echo(f"{view.message_id} of {clean(view.sender)}, held for {held_for} (rule {view.rule})")
     click.echo(f"to {', '.join(clean(recipient) for recipient in view.recipients[:10])}")
+    if view.fingerprint:
+        exempt = shell("sender", "exempt", view.sender, "--text", view.fingerprint, "--for", "7d", "--reason", "...")
+        click.echo(f"let its text pass from now on: {clean(exempt)}")
     for line in found.headers:
         click.echo(f"  {clean(line)}")
     if found.text:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from relay.spool.entry import CorruptEntry, HeldMessage, message_of
+from relay.spool.entry import CorruptEntry, HeldMessage, message_of, unpacked
 from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
 
 _log = logging.getLogger("mailweir.spool")
@@ -78,9 +78,11 @@ def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> l
         except CorruptEntry as error:
             _log.error("held message not shown: %s", error)
             continue
-        since, cluster, under = connection.execute(
-            "SELECT since, cluster, under FROM held WHERE message = ?", (message.id,)
-        ).fetchone() or (message.received_at.timestamp(), 0, message.sender)
+        since, cluster, under, fingerprint = connection.execute(
+            "SELECT h.since, h.cluster, h.under, m.fingerprint FROM held h JOIN message m ON m.id = h.message"
+            " WHERE h.message = ?",
+            (message.id,),
+        ).fetchone() or (message.received_at.timestamp(), 0, message.sender, None)
         found.append(
             HeldMessage(
                 message_id=message.message_id,
@@ -99,6 +101,7 @@ def as_held(connection: sqlite3.Connection, rows: Iterable[Row], node: str) -> l
                 held_at=datetime.fromtimestamp(since, UTC),
                 cluster=cluster,
                 under=under,
+                fingerprint=unpacked(fingerprint),
             )
         )
     return found

@@ -107,8 +107,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class HeldMessage:
-    """A parked message as an abuse desk needs it, with its cluster (0: none) and the key it is parked under
-    (clusters.py)."""
+    """A parked message as an abuse desk needs it, with its cluster (0: none), the key it is parked under (clusters.py)
+    and its fingerprint ("": too short)."""
 
     message_id: str
     account: str
@@ -124,6 +124,7 @@ class HeldMessage:
     held_at: datetime
     cluster: int
     under: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,11 @@ def packed(fingerprint: str) -> bytes | None:
     '001122334455667700112233445566778899aabbccddeeff'
     """
     return bytes.fromhex(fingerprint.replace("-", "")) if fingerprint else None
+
+
+def unpacked(fingerprint: bytes | None) -> str:
+    """The fingerprint again; "" for none."""
+    return f"{fingerprint[:8].hex()}-{fingerprint[8:].hex()}" if fingerprint else ""
 
 
 def domain_of(address: str) -> str:

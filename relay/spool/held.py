@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from relay.events import Record
-from relay.spool import census, clusters, digests, parking
+from relay.spool import census, clusters, digests, index, parking
 from relay.spool.digests import DigestLine
 from relay.spool.entry import HeldMessage
 from relay.spool.usage import Change
@@ -24,6 +24,7 @@ SLICE = 500  # messages of one transaction, some 20 ms: what arrives meanwhile w
 By = Literal["sender", "cluster", "rule", "under"]
 _T = TypeVar("_T")
 _Call = Callable[[Callable[[sqlite3.Connection, Change], Any]], Awaitable[Any]]
+_WARNED = "hold_warned"  # of meta, in milliseconds
 _KEYS: dict[By, str] = {"sender": "h.sender", "cluster": "h.cluster", "rule": "h.rule", "under": "h.under"}
 
 
@@ -33,7 +34,8 @@ class Which:
 
     `ids` are numbers. `under`: parked under that key (clusters.py; "": for what they say themselves); `is_own`: held
     for what they say themselves, or not. `score_from` and `score_to` belong to the range, what has no score lies in
-    none; `score_below` leaves out what scores so much or more. `since_before_unix`: in the hold since before then.
+    none; `score_below` leaves out what scores so much or more. `since_from_unix` and `since_before_unix`: in the hold
+    since then or later, since before then.
     """
 
     ids: tuple[int, ...] | None = None
@@ -47,6 +49,7 @@ class Which:
     score_from: float | None = None
     score_to: float | None = None
     score_below: float | None = None
+    since_from_unix: float | None = None
     since_before_unix: float | None = None
 
 
@@ -205,6 +208,18 @@ class Held:
         dropped: list[int] = await self._call(change)
         return dropped
 
+    async def warned_until(self) -> float:
+        """Up to which time of their parking the accounts of held messages were told that they expire; 0: none."""
+
+        def ask(connection: sqlite3.Connection) -> float:
+            return index.get_meta(connection, _WARNED) / 1000
+
+        return await self._ask(ask)
+
+    async def note_warned(self, until_unix: float) -> None:
+        """The accounts of all that was parked before then were told."""
+        await self._call(lambda connection, _change: index.set_meta(connection, _WARNED, int(until_unix * 1000)))
+
     async def tidy(self, now_unix: float) -> None:
         """Forget clusters and paces that are over."""
         await self._call(lambda connection, _change: clusters.tidy(connection, now_unix))
@@ -248,6 +263,7 @@ def _where(which: Which) -> tuple[str, dict[str, object]]:
         "h.score >= :score_from": which.score_from,
         "h.score <= :score_to": which.score_to,
         "(h.score IS NULL OR h.score < :score_below)": which.score_below,
+        "h.since >= :since_from": which.since_from_unix,
         "h.since < :since": which.since_before_unix,
     }
     given = {text: value for text, value in conditions.items() if value is not None}

@@ -13,6 +13,7 @@ from relay.control.held_views import DropOrder, HeldQuery, HeldView, ReleaseOrde
 from relay.control.views import HoldOrder, NewAccount
 from relay.events import Dropped, Label, Released
 from relay.holds.expiry import Expiry
+from relay.notices import Expiring
 from relay.policy.decision import Standing
 from relay.settings import Policy
 from relay.spool.digests import Due
@@ -330,15 +331,50 @@ def test_viewers_see_headers_and_the_text_is_the_abuse_desks_and_audited(tmp_pat
     with_room(tmp_path, work)
 
 
+def expiry_of(room: Room, warned: list[Expiring]) -> Expiry:
+    async def warn(expiring: Expiring) -> None:
+        warned.append(expiring)
+
+    return Expiry(
+        spool=room.spool,
+        state=room.state,
+        releases=room.commands.holds.releases,
+        clock=room.clock,
+        policy=lambda: Policy(hold_days=7),
+        warn=warn,
+    )
+
+
+def test_an_account_is_warned_once_a_day_before_its_mail_expires(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        warned: list[Expiring] = []
+        one, two = await room.put(is_held=True), await room.put(is_held=True)
+        other = await room.put(OTHER, is_held=True)
+        room.clock.advance(3600)
+        late = await room.put(is_held=True)
+        room.clock.advance(6 * 86_400 - 3600)
+        assert await expiry_of(room, warned).warn_early() == 0
+
+        room.clock.advance(1)
+        assert await expiry_of(room, warned).warn_early() == 3
+        assert await expiry_of(room, warned).warn_early() == 0  # another one, as after a restart
+        room.clock.advance(3600)
+        assert await expiry_of(room, warned).warn_early() == 1
+
+        ends_at = START + timedelta(days=7)
+        assert [(told.sender, told.message_ids, told.expires_at) for told in warned] == [
+            (SENDER, (one, two), ends_at),
+            (OTHER, (other,), ends_at),
+            (SENDER, (late,), ends_at + timedelta(hours=1)),
+        ]
+
+    with_room(tmp_path, work)
+
+
 def test_mail_that_nobody_released_expires_and_its_account_is_told(tmp_path: Path) -> None:
     async def work(room: Room) -> None:
-        expiry = Expiry(
-            spool=room.spool,
-            state=room.state,
-            releases=room.commands.holds.releases,
-            clock=room.clock,
-            policy=lambda: Policy(hold_days=7),
-        )
+        warned: list[Expiring] = []
+        expiry = expiry_of(room, warned)
         old = await room.put(is_held=True, rule="content", subject="Offer")
         room.clock.advance(1)
         parked = await room.put(OTHER)
