@@ -7,6 +7,7 @@ QueryError           analytics refused or could not answer; the text says why
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import httpx2
 import msgspec
@@ -95,8 +96,13 @@ class QueryClient:
         """Have a job run now and wait for its end: job, error ("" when it went well), detail."""
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/jobs/{quoted(name)}/run")))
 
+    def feed(self, kind: str, raw: bytes, *, name: str = "", dry_run: bool = False) -> dict[str, Any]:
+        """Bring a file of reports; the answer is feeds.Taken: status new, known or refused, reason, fresh, says."""
+        asked = urlencode({"name": name[:255], "dry_run": "true" if dry_run else "false"})
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/feeds/{kind}?{asked}", raw)))
+
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
-        content = None if body is None else msgspec.json.encode(body)
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         try:
             response = self._http.request(method, path, content=content, headers=self._headers())
         except (httpx2.ConnectError, httpx2.ConnectTimeout):

@@ -19,10 +19,12 @@ from analytics.listings.quarantine import Quarantine
 from analytics.listings.rounds import Rounds
 from analytics.listings.subjects import Addresses
 from analytics.policies import POLICY_SECONDS, policy_job
+from analytics.reports.feeds import Feeds
+from analytics.reports.job import feed_job
 from analytics.reputation.multiplier import publish
 from analytics.reputation.parts import refresh
 from analytics.reputation.run import compute, compute_parts
-from analytics.service import QueryApi
+from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
 from relay.clock import Clock, SystemClock
@@ -91,9 +93,11 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
 
         work = _jobs(settings, warehouse, ingest, journal, clock)
         work += _listings(settings, warehouse, journal, clock, raise_alarm)
+        feeds = Feeds(warehouse, settings.dir / "feeds", clock)
+        work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
         jobs = Jobs(warehouse, clock, work, raise_alarm)
-        known, session = tokens.load(settings.dir), _sessions(settings)
-        api = QueryApi(warehouse, known, clock, complaints, behind, jobs.run_now, session)
+        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings))
+        api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)
         jobs.start()
         stack.callback(jobs.close)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from analytics import queries_of_feeds as feeds
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
@@ -266,4 +267,14 @@ QUERIES: Mapping[str, Query] = {
     "ip_events": Query(IP_EVENTS, {"limit": 100}, days=7),
     "alarms": Query(_ALARMS),
     "hours_of_week": Query(_HOURS, days=28),
+    "dmarc_domains": Query(feeds.DMARC_DOMAINS, {"limit": 200}, days=30),
+    "dmarc_days": Query(feeds.DMARC_DAYS, {"domain": ""}, days=30),
+    "dmarc_sources": Query(feeds.DMARC_SOURCES, {"domain": REQUIRED, "limit": 200}, days=30),
+    "tls_domains": Query(feeds.TLS_DOMAINS, {"limit": 200}, days=30),
+    "snds": Query(feeds.SNDS, {"limit": 500}, days=30),
+    "postmaster": Query(feeds.POSTMASTER, {"domain": "", "limit": 1000}, days=30),
+    "yahoo": Query(feeds.YAHOO, {"domain": "", "limit": 1000}, days=30),
+    "feedback": Query(feeds.FEEDBACK, days=30),
+    "feeds": Query(feeds.FEEDS),
+    "feed_files": Query(feeds.FEED_FILES, {"limit": 100}, days=30),
 }

@@ -1,7 +1,7 @@
 """Makes the warehouse again from the archive. What waits in the journal comes by itself when analytics starts.
 
-The new file is complete before it takes the old one's place, and the old one stays beside it until then. Reputation
-history and job runs are not in any journal and begin anew.
+The new file is complete before it takes the old one's place, and the old one stays beside it until then. Reports of the
+feeds come again from the files that were kept. Reputation history and job runs are not in any journal and begin anew.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from analytics.ingest import Ingest
 from analytics.journals import JournalFolder
+from analytics.reports.feeds import Feeds
 from analytics.warehouse import Warehouse, WarehouseBusy, WarehouseError
+from relay.clock import SystemClock
 from relay.settings import Settings
 
 
@@ -38,6 +40,7 @@ def rebuild(settings: Settings) -> Iterator[Replayed]:
         ingest = Ingest(warehouse, folder, settings.policy)
         for archived in folder.archived():
             yield Replayed(archived, archived.stat().st_size, ingest.replay(archived).rows)
+        Feeds(warehouse, settings.dir / "feeds", SystemClock()).replay()
     except BaseException:
         warehouse.close()
         _remove(draft)

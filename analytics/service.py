@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.complaints import Complaints, NewComplaint
 from analytics.jobs import JobRuns, NoSuchJob
+from analytics.reports.feeds import Feed, Feeds
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
@@ -34,6 +36,7 @@ _T = TypeVar("_T")
 ARROW = "application/vnd.apache.arrow.stream"
 _THREADS = 4
 _MAX_BODY_BYTES = 262_144
+_MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
     "present `Authorization: Bearer TOKEN`; this node's tokens are the files below `tokens` in its data folder"
 )
@@ -47,25 +50,33 @@ class _Refused(Exception):
         self.status = status
 
 
-class QueryApi:
-    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion; `run_job` runs one now.
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the API reaches beside the warehouse: complaints, files of reports, the order to run a job now.
 
     `session` tells whose session a token is, and may take as long as the relay takes to answer.
     """
+
+    complaints: Complaints
+    feeds: Feeds
+    run_job: Callable[[str], tuple[str, str]]
+    session: Callable[[str], Principal | None]
+
+
+class QueryApi:
+    """Answers for one warehouse. `behind` counts the journal files that wait for ingestion."""
 
     def __init__(
         self,
         warehouse: Warehouse,
         tokens: Mapping[str, Principal],
         clock: Clock,
-        complaints: Complaints,
         behind: Callable[[], int],
-        run_job: Callable[[str], tuple[str, str]],
-        session: Callable[[str], Principal | None],
+        doors: Doors,
     ) -> None:
-        self._warehouse, self._tokens, self._clock = warehouse, tokens, clock
-        self._complaints, self._behind, self._run_job = complaints, behind, run_job
-        self._session = session
+        self._warehouse, self._tokens, self._clock, self._behind = warehouse, tokens, clock, behind
+        self._complaints, self._feeds, self._run_job = doors.complaints, doors.feeds, doors.run_job
+        self._session = doors.session
         self._threads = ThreadPoolExecutor(_THREADS, "query")
 
     def app(self) -> Starlette:
@@ -76,6 +87,7 @@ class QueryApi:
                 Route("/q/{name}", self._guarded(self._named), methods=["POST"]),
                 Route("/sql", self._guarded(self._free), methods=["POST"]),
                 Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
+                Route("/v1/feeds/{kind}", self._guarded(self._feed), methods=["POST"]),
                 Route("/v1/jobs/{name}/run", self._guarded(self._job), methods=["POST"]),
             ],
             exception_handlers={404: _missing, 405: _missing},
@@ -109,6 +121,19 @@ class QueryApi:
             raise _Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
         new = await _body(request, NewComplaint)
         return _json(await self._in_thread(lambda: self._complaints.take(new)), 202)
+
+    async def _feed(self, principal: Principal, request: Request) -> Response:
+        if not principal.role.includes(Role.OPERATOR) or principal.scope != Scope():
+            raise _Refused(403, f"{principal.id} may not bring reports: it needs {Role.OPERATOR} and the whole tree")
+        kind, asked = request.path_params["kind"], request.query_params
+        if kind not in list(Feed):
+            raise _Refused(404, f"there is no feed {kind!r}; there are: {', '.join(Feed)}")
+        raw = await _content(request, _MAX_FILE_BYTES)
+        name, is_dry = asked.get("name", ""), asked.get("dry_run") == "true"
+        return _json(
+            # not in the threads of the questions: a large report takes seconds
+            await asyncio.to_thread(self._feeds.take, Feed(kind), raw, name=name, author=principal.id, dry_run=is_dry)
+        )
 
     async def _job(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.OPERATOR) or principal.scope != Scope():
@@ -156,15 +181,20 @@ _STATUS: dict[type[Unanswerable], int] = {UnknownQuery: 404, OutOfScope: 403, To
 
 
 async def _body(request: Request, kind: type[_T]) -> _T:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise _Refused(413, f"a request is at most {_MAX_BODY_BYTES} bytes")
+    body = await _content(request, _MAX_BODY_BYTES)
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise _Refused(422, f"the body is not what it should be: {error}") from None
+
+
+async def _content(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _Refused(413, f"a request is at most {limit} bytes")
+    return bytes(body)
 
 
 def _arrow(table: pa.Table) -> Response:

@@ -55,6 +55,7 @@ SUMMARIES = {
     "jobs": "What analytics does by itself: ls, run.",
     "report": "Mail from outside: say what bounces, complaints and reports are.",
     "reply": "Replies of other servers: say what they mean.",
+    "ingest": "Bring reports from outside: DMARC, TLS, complaints, SNDS, Google, Yahoo.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",
     "relay": "Run the relay alone.",

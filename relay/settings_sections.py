@@ -73,6 +73,11 @@ class Analytics(Section):
     ingest_seconds: float = Field(0.5, gt=0, description="journals are looked through this often")
     reputation_seconds: float = Field(60, gt=0, description="reputation is computed this often")
     retention_days: int = Field(90, ge=1, description="messages stay in the warehouse for")
+    feed_days: int = Field(
+        400,
+        ge=1,
+        description="DMARC and TLS reports, SNDS and the like stay, with their files, for: a year, and its last",
+    )
     retrain_labels: int = Field(
         200, ge=0, description="so many new labels retrain the model, which a gate then judges; 0: never"
     )

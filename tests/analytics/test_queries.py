@@ -43,7 +43,7 @@ COLUMNS = {
     "culprits": "sender account probability mails spam complaints traps strangers until_at",
     "ip_events": "kind address place blames first_at last_at times text",
 }
-NEEDED = {"address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
+NEEDED = {"domain": "firm.example", "address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
 
 
 def needed(name: str) -> dict[str, Any]:

@@ -20,7 +20,17 @@ from relay.settings import Settings
 from tests.analytics.records import START, Story, write
 from tests.builders import Installation, until
 
-JOBS = {"ingest", "rollups", "reputation", "reputation_parts", "retention", "retraining", "words", "words_retention"}
+JOBS = {
+    "feeds",
+    "ingest",
+    "rollups",
+    "reputation",
+    "reputation_parts",
+    "retention",
+    "retraining",
+    "words",
+    "words_retention",
+}
 
 
 @dataclass
