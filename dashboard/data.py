@@ -21,7 +21,8 @@ from analytics.client import AnalyticsDown, QueryClient, QueryError
 from relay import settings as relay_settings
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
-from relay.settings import Settings
+from relay.policy import file as policy_file
+from relay.settings import Policy, Settings
 
 T = TypeVar("T")
 
@@ -207,6 +208,18 @@ def instant(value: Any) -> datetime | None:
 
 def relay_status() -> Reading[dict[str, Any]]:
     return _relay("status", lambda relay: relay.status(), {})
+
+
+def policy() -> Policy:
+    """The policy that judges: the relay's, or while it has never answered that of the settings file."""
+
+    def ask(client: ControlClient) -> Policy:
+        try:
+            return policy_file.read(client.policy().text)
+        except policy_file.PolicyError:  # of a newer relay, whose keys this page does not know
+            return settings().policy
+
+    return _relay("policy", ask, settings().policy, SLOW_FRESH_SECONDS).value
 
 
 def relay_queue() -> Reading[dict[str, Any]]:

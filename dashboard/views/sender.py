@@ -139,7 +139,7 @@ def _charts(
     with right:
         places.chart_title("Spam score of each message", "0 is clean, UTC")
         scored = _scored(recent.value, window)
-        line = data.settings().policy.hold_score
+        line = data.policy().hold_score
         st.altair_chart(
             charts.scores(scored, window, now, line, colours), key="sender-scores", alt="Spam scores and the hold line"
         )

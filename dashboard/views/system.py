@@ -89,7 +89,7 @@ def _dashboard_card(status: Reading[dict[str, Any]], _ingest: Reading[pd.DataFra
         ("Data folder", str(chosen.dir)),
         ("Control API", chosen.control.listen),
         ("Query API", chosen.analytics.listen),
-        ("Hold line", f"{chosen.policy.hold_score:g}"),
+        ("Hold line", f"{data.policy().hold_score:g}"),
         ("Delivery", chosen.delivery.mode),
     ]
     _process("Dashboard", "what does a person see and decide?", "up", rows, None)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from relay.control.policy_views import PolicyOrder
 from relay.policy.decision import Standing
 from tests.builders import Installation
 from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House
@@ -26,6 +27,9 @@ def assert_calm(app: AppTest) -> None:
 
 def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_page: Open) -> None:
     """One installation for several claims: starting it takes longer than asking it."""
+    with house.installation.client() as relay:
+        relay.apply_policy(PolicyOrder(text="[policy]\nhold_score = 0.77\n"))
+
     now = open_page(house.installation)
     assert_calm(now)
     assert "Mail is flowing" in shown(now)
@@ -47,8 +51,13 @@ def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_pa
     assert [box.value for box in sender.selectbox] == [SENDER]
     assert len(sender.dataframe[-1].value) == 5
 
+    with house.installation.client() as relay:
+        told = relay.decision("mw1-d1").sentence.partition(" Undo: ")[0]
+    assert told in shown(open_page(house.installation, "decisions", decision="mw1-d1"))
     system = open_page(house.installation, "system")
     assert_calm(system)
+    assert "Hold line" in shown(system)
+    assert "0.77" in shown(system)  # the relay's, not that of the settings file
     assert shown(system).count("Running]") >= 2
     assert "Ingest" in system.dataframe[0].value["job"].tolist()
 
