@@ -14,8 +14,6 @@ from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
 from relay.control import tokens
 from relay.control.api import House, build_app, serve
-from relay.control.audit_desk import AuditDesk
-from relay.control.audit_routes import AuditRoutes
 from relay.control.errors import Invalid
 from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
@@ -165,7 +163,6 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *DomainRoutes(parts.domains).table(),
             *UserRoutes(UserDesk(parts.core.state, parts.core.clock, lambda: parts.core.settings)).table(),
             *LabelRoutes(parts.commands.labels, parts.models).table(),
-            *AuditRoutes(AuditDesk(parts.core.state)).table(),
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
         ],
     )

@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 from relay.control.access import require, require_whole_tree
 from relay.control.account_routes import AccountRoutes
+from relay.control.audit_desk import AuditDesk
+from relay.control.audit_routes import AuditRoutes
 from relay.control.commands import Commands
 from relay.control.desk import Desk
 from relay.control.egress_routes import EgressRoutes
@@ -91,6 +93,7 @@ def build_app(
             *_guarded(QueueRoutes(commands.queue).table(), authenticated),
             *_guarded(SuppressionRoutes(commands.desk).table(), authenticated),
             *_guarded(HoldRoutes(commands).table(), authenticated),
+            *_guarded(AuditRoutes(AuditDesk(state)).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )
@@ -143,7 +146,6 @@ class _Doors:
             ("GET", "/v1/senders/{sender:path}", self.sender, 200),
             ("GET", "/v1/messages/{id}", self.message, 200),
             ("GET", "/v1/queue", self.queue, 200),
-            ("GET", "/v1/audit", self.audit, 200),
             ("POST", "/v1/outcomes", self.outcome, 202),
         ]
 
@@ -196,9 +198,6 @@ class _Doors:
 
     async def queue(self, principal: Principal, request: Request) -> object:
         return self._questions.queue(principal)
-
-    async def audit(self, principal: Principal, request: Request) -> object:
-        return await self._questions.audit(principal, limit(request, 200))
 
     async def outcome(self, principal: Principal, request: Request) -> object:
         await self._commands.outcome(principal, await body(request, Outcome))

@@ -1,11 +1,11 @@
-"""The routes of the control API for the audit log's chain."""
+"""The routes of the control API for the audit log."""
 
 from starlette.requests import Request
 
 from relay.control.audit_desk import AuditDesk
 from relay.control.audit_views import AuditHead
 from relay.control.errors import Invalid
-from relay.control.requests import Routes
+from relay.control.requests import Routes, limit
 from relay.tree import Principal
 
 
@@ -17,9 +17,13 @@ class AuditRoutes:
 
     def table(self) -> Routes:
         return [
+            ("GET", "/v1/audit", self.newest, 200),
             ("GET", "/v1/audit/heads", self.heads, 200),
             ("GET", "/v1/audit/chain", self.chain, 200),
         ]
+
+    async def newest(self, principal: Principal, request: Request) -> object:
+        return await self._desk.newest(principal, limit(request, 200))
 
     async def heads(self, principal: Principal, request: Request) -> object:
         return await self._desk.heads(principal)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import Context
-from relay.control.cli_options import as_json_option, ask, ask_desk
+from relay.control.cli_options import as_json_option, ask_desk
 
 if TYPE_CHECKING:
     from relay.control.audit_views import AuditEntry, ChainPart, Verified
@@ -25,7 +25,7 @@ def audit_ls(context: Context, limit: int, as_json: bool) -> None:
     """List what was done, youngest first."""
     from relay.control import show
 
-    rows = ask(context, lambda relay: relay.audit(limit))
+    rows = ask_desk(context, lambda desk: desk.audit(limit))
     if as_json:
         show.as_json(rows)
         return

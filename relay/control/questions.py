@@ -8,7 +8,7 @@ from relay.clock import Clock
 from relay.control.access import require, require_sight, sees
 from relay.control.errors import NotFound
 from relay.control.state import State
-from relay.control.views import AuditEntry, DecisionView, HeldView, SenderView
+from relay.control.views import DecisionView, HeldView, SenderView
 from relay.policy.decision import AFTERMATH, STANDING_OF, Decision
 from relay.policy.why import ends_sooner, facts, sentence, undo
 from relay.spool.held import cluster_name
@@ -114,11 +114,6 @@ class Questions:
             }
         )
         return built
-
-    async def audit(self, principal: Principal, limit: int) -> list[AuditEntry]:
-        require(principal, Role.ABUSE)
-        entries = await self._state.audit_log(limit)
-        return [entry for entry in entries if self._is_seen(principal, entry.account)]
 
     def _is_seen(self, principal: Principal, account: str) -> bool:
         return sees(principal, account, self._state.reseller_of(account))

@@ -25,7 +25,7 @@ class PolicyFile(Section):
     policy: Policy = Policy()
 
 
-Value = bool | float | str
+Value = bool | int | float | str  # int beside float: JSON must not make 1440 a 1440.0
 
 
 @dataclass(frozen=True, slots=True)

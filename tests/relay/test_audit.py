@@ -60,6 +60,7 @@ def test_an_untouched_log_holds_and_so_does_one_that_grew_since_its_head_was_kep
 ) -> None:
     _, head = said(capsys, "head")
 
+    assert len(json.loads(said(capsys, "ls", "--json")[1])) == ROWS
     assert said(capsys, "verify") == (0, f"node mw1: {ROWS} rows, the chain holds; head {head}")
     assert head.startswith(f"mw1:{ROWS}:")
     assert said(capsys, "verify", "--from-head", head.strip())[0] == 0

@@ -193,6 +193,9 @@ def test_the_command_line_applies_shows_compares_and_takes_back(
     applied = said(capsys, "apply", str(file), "--note", "fewer holds")
     assert "is in force\nundo: mailweir policy rollback " in applied
     shown = said(capsys, "show")
+    assert "hold_minutes" in shown
+    assert "1440 " in shown
+    assert "1440." not in shown
     assert "in force; applied by cli at" in shown
     assert "fewer holds" in shown
     assert said(capsys, "show", "--toml") == LOOSE
