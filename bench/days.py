@@ -30,7 +30,7 @@ from relay.front.tls import ensure_certificate
 from tests.nameserver import NameServer
 from tests.personas import DAY, GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, YAHOO_TSS04, Book, Gate, Incident, Persona, personas
 from tests.sink import Sink
-from tests.timelapse import LoopClock, TimeLapse
+from analytics.simulation.timelapse import LoopClock, TimeLapse
 
 START = datetime(2026, 6, 1, tzinfo=UTC)  # a Monday
 _FIRST_DAY_MAILS = 10_000  # at scale 1

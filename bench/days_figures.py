@@ -10,7 +10,7 @@ from bench.days_half import SOURCES, Half
 from relay.delivery.egress.plan import Plan
 from relay.delivery.egress.warmup import PlanState, per_hour
 from tests.personas import DAY, HOUR, Book
-from tests.timelapse import LoopClock
+from analytics.simulation.timelapse import LoopClock
 
 _SAMPLE_SECONDS = HOUR
 _BEFORE_MIDNIGHT = 20.0

@@ -25,7 +25,7 @@ from relay.settings import Delivery as DeliverySettings
 from relay.settings import Node, Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient
-from tests.timelapse import TimeLapse
+from analytics.simulation.timelapse import TimeLapse
 
 SOURCES = (
     EgressSource("old1", "127.0.0.2", "old1.relay.example"),

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from analytics.learning.corpus import CorpusError
+from analytics.simulation.population import Kind
 from analytics.simulation.trial.bag import Bag
 from analytics.simulation.trial.cli import simulate
 from analytics.simulation.trial.engine import play
@@ -23,6 +24,7 @@ from analytics.simulation.trial.run import Plan, run
 from analytics.simulation.trial.scenarios import SCENARIOS
 from analytics.simulation.trial.summary import Pauses
 from analytics.simulation.trial.targets import findings
+from analytics.simulation.trial.wire import play_on_wire
 from analytics.simulation.world import EndSender
 from relay.content.protocol import ContentResult
 from relay.envelope import Account
@@ -180,6 +182,32 @@ def test_target_that_is_missed_is_told(bag: Bag) -> None:
 
     assert [one.is_met for one in findings([summary]) if "bounces" in one.what] == [True]
     assert [one.is_met for one in findings([worse]) if "bounces" in one.what] == [False]
+
+
+# ---- the real relay ----
+
+
+def test_same_small_world_ends_alike_on_the_wire_and_in_the_pure_policy(bag: Bag) -> None:
+    bad, good = _actor("bad"), _actor("good", "other")
+    dice = random.Random(1)
+    spam = _mails(bad, [0.99] * 15, abusive=True)
+    ham = _mails(good, [0.01] * 15, abusive=False)
+    for mail in spam:
+        mail.text = bag.abusive(dice, bad, 1)[0]
+    for mail in ham:
+        mail.text = bag.honest(dice, replace(good, end=replace(good.end, kinds=(Kind.ORDER,))), 1)[0]
+    dead = _mails(good, [0.01], abusive=False, dead=True)
+    dead[0].recipient, dead[0].text = "gone.p@gmail.example", ham[0].text
+    world = replace(_world(sorted([*spam, *ham, *dead], key=lambda mail: mail.at)), days=0.06)
+
+    on_wire, pure = play_on_wire(world), play(world, MailweirPolicy(world))
+
+    assert on_wire.abuse.stopped == pure.abuse.stopped == 1
+    assert on_wire.abuse.rule == pure.abuse.rule
+    assert on_wire.abuse.before_stop == pure.abuse.before_stop
+    assert on_wire.innocent.sent == 16
+    assert on_wire.innocent.delivered == pure.innocent.delivered == 15
+    assert on_wire.innocent.held == on_wire.innocent.paused == 0
 
 
 # ---- texts ----

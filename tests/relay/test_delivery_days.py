@@ -19,7 +19,7 @@ from relay.settings import Delivery
 from tests.nameserver import NameServer
 from tests.personas import GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, Book, Gate, Incident, personas
 from tests.referee import Visit
-from tests.timelapse import LoopClock, TimeLapse
+from analytics.simulation.timelapse import LoopClock, TimeLapse
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

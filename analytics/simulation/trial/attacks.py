@@ -37,6 +37,14 @@ def hacked_plugin(seed: int, bag: Bag, days: float = _DAYS) -> World:
     return stage.world(_begin(days))
 
 
+def one_text(seed: int, bag: Bag, days: float = _DAYS) -> World:
+    """A hacked WordPress as above, which sends one text and no other, whatever the model thinks of it."""
+    stage = Stage("one-text", seed, bag, days)
+    sites = _shared_server(stage)
+    _strike(stage, sites[seed % len(sites)], seconds=1_200, count=4_800, variety=1)
+    return stage.world(_begin(days))
+
+
 def list_bomb(seed: int, bag: Bag, days: float = _DAYS) -> World:
     """A subscription form is fed with strangers' addresses: harmless confirmations, one a second, nobody asked for."""
     stage = Stage("list-bomb", seed, bag, days)
@@ -71,6 +79,19 @@ def snowshoe(seed: int, bag: Bag, days: float = 3.0) -> World:
         actor = stage.actor(account, f"x{number:02d}", (Kind.FORM,))
         stage.add(Flow(actor, rhythmic(stage.dice(), begin, 1.0, 144, "flat"), texts, None, _BOUGHT))
     return stage.world(begin)
+
+
+def hijacked_crowd(seed: int, bag: Bag, days: float = _DAYS) -> World:
+    """Forty known people of one account are hijacked at once, each sends six spams an hour for a day."""
+    stage = Stage("hijacked-crowd", seed, bag, days)
+    account = stage.account("waldstadt")
+    people = [stage.actor(account, f"person{number}", (Kind.PERSONAL,)) for number in range(60)]
+    for person in people:
+        stage.usual(person, stage.rng.uniform(4, 15), "office")
+    texts = stage.bag.abusive(stage.rng, people[0], 4 * _VARIETY)
+    for person in people[:40]:
+        stage.add(Flow(person, rhythmic(stage.dice(), _begin(days), 1.0, 144, "flat"), texts, None, _BOUGHT))
+    return stage.world(_begin(days))
 
 
 def slow_drip(seed: int, bag: Bag, days: float = 21.0) -> World:
@@ -142,6 +163,6 @@ def _begin(days: float, lasting_days: float = 2.0) -> float:
     return START + max(days - lasting_days, 0.0) * DAY + 10 * HOUR
 
 
-def _strike(stage: Stage, victim: Actor, *, seconds: float, count: int) -> None:
-    texts = stage.bag.abusive(stage.rng, victim, _VARIETY)
+def _strike(stage: Stage, victim: Actor, *, seconds: float, count: int, variety: int = _VARIETY) -> None:
+    texts = stage.bag.abusive(stage.rng, victim, variety)
     stage.add(Flow(victim, spread(stage.rng, _begin(stage.days), seconds, count), texts, None, _BOUGHT))

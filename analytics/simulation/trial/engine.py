@@ -30,7 +30,7 @@ def play(world: World, regulator: Regulator, step: Callable[[float], None] | Non
         if step is not None and at % 2_000 == 0:
             step((mail.at - world.start) / (world.end - world.start))
     game.until(world.end)
-    return game.tally.sheet(world, regulator)
+    return game.tally.sheet(world, regulator.name)
 
 
 class _Game:

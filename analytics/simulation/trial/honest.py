@@ -34,10 +34,10 @@ def newsletter(seed: int, bag: Bag, days: float = _MONTH) -> World:
 
 
 def small_shop(seed: int, bag: Bag, days: float = _MONTH) -> World:
-    """Forty sites of one shared server, five to thirty messages a day each."""
+    """Sixty sites of one shared server, five to thirty messages a day each."""
     stage = Stage("small-shop", seed, bag, days)
     account = stage.account("sunhost", is_shared=True)
-    for number in range(40):
+    for number in range(60):
         kinds = (Kind.FORM, Kind.ORDER) if number % 2 else (Kind.FORM, Kind.RESET, Kind.APPOINTMENT)
         stage.usual(stage.actor(account, f"web{number:02d}", kinds), stage.rng.uniform(5, 30), "shop")
     return stage.world()
@@ -57,10 +57,10 @@ def forwarder(seed: int, bag: Bag, days: float = _MONTH) -> World:
 
 
 def university(seed: int, bag: Bag, days: float = _MONTH) -> World:
-    """Sixty people, and a list of two thousand once a week."""
+    """Eighty people, and a list of two thousand once a week."""
     stage = Stage("university", seed, bag, days)
     account = stage.account("waldstadt", hourly=_GRANTED)
-    for number in range(60):
+    for number in range(80):
         stage.usual(stage.actor(account, f"person{number}", (Kind.PERSONAL,)), stage.rng.uniform(2, 12), "office")
     lists, members = stage.actor(account, "news", (Kind.NEWSLETTER,)), Audience(stage.rng, 2_000, dead=0.01)
     for day in range(2, int(days), 7):
@@ -108,7 +108,7 @@ def seasonal_spike(seed: int, bag: Bag, days: float = _MONTH) -> World:
 def migration(seed: int, bag: Bag, days: float = _MONTH) -> World:
     """A list of four thousand moves in with 6 % dead addresses, and is written to for the first time in three days."""
     stage = Stage("migration", seed, bag, days)
-    for number in range(6):
+    for number in range(3):
         box = stage.actor(stage.account(f"moved{number}", hourly=1_000), "news", (Kind.NEWSLETTER,))
         members = Audience(stage.rng, 4_000, dead=0.06)
         for day in range(3):

@@ -125,16 +125,7 @@ class MailweirPolicy:
         for proposal in proposals:
             self._decisions += 1
             self._standings.add(Decision("trial", self._decisions, proposal))
-            self.stops.append(
-                Stop(
-                    at_unix=proposal.starts_at.timestamp(),
-                    sender=proposal.sender,
-                    rule=proposal.rule,
-                    effect=proposal.effect.value,
-                    reason=proposal.reason,
-                    until_unix=proposal.ends_at.timestamp() if proposal.ends_at else None,
-                )
-            )
+            self.stops.append(stop_of(proposal))
 
     def _age_of(self, sender: str, now_unix: float) -> float:
         known = self._signals.state(sender, now_unix, self._policy)
@@ -160,3 +151,15 @@ class MailweirPolicy:
         if found is None:
             found = self._identities[actor] = Identity(actor.sender, "trial", [])
         return found
+
+
+def stop_of(proposal: Proposal) -> Stop:
+    """The decision as a trial notes it."""
+    return Stop(
+        at_unix=proposal.starts_at.timestamp(),
+        sender=proposal.sender,
+        rule=proposal.rule,
+        effect=proposal.effect.value,
+        reason=proposal.reason,
+        until_unix=proposal.ends_at.timestamp() if proposal.ends_at else None,
+    )

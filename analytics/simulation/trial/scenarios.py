@@ -38,9 +38,11 @@ _HONEST = (
 _ATTACKS = (
     attacks.hijacked_mailbox,
     attacks.hacked_plugin,
+    attacks.one_text,
     attacks.list_bomb,
     attacks.credential_test,
     attacks.snowshoe,
+    attacks.hijacked_crowd,
     attacks.slow_drip,
     attacks.pretty_phish,
     attacks.stolen_key,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analytics.simulation.ledger import p95
 from analytics.simulation.trial.mail import MONTH_DAYS, Mail, World
-from analytics.simulation.trial.regulator import Answer, Regulator, Stop
+from analytics.simulation.trial.regulator import Answer, Stop
 from relay.events import Action
 from relay.tree import GROUP_RULES, is_group
 
@@ -130,7 +130,7 @@ class Tally:
     def stopped(self, stop: Stop) -> None:
         self._stops.append(stop)
 
-    def sheet(self, world: World, regulator: Regulator) -> Sheet:
+    def sheet(self, world: World, regulator: str) -> Sheet:
         """Add it all up."""
         honest = [actor for actor in world.actors if actor.key not in self._abusers]
         keys = {actor.key for actor in honest}
@@ -150,7 +150,7 @@ class Tally:
             sender_months=len(honest) * world.days / MONTH_DAYS,
             own_mail_held=self._count["own_mail_held"],
         )
-        return Sheet(world.name, regulator.name, self._abuse(), innocent, dict(Counter(paused.values())))
+        return Sheet(world.name, regulator, self._abuse(), innocent, dict(Counter(paused.values())))
 
     def _abuse(self) -> Abuse:
         first: dict[str, Stop] = {}

@@ -1,6 +1,7 @@
 """Sets up one world: accounts, end senders and what they write, from one seed."""
 
 import heapq
+import itertools
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -40,7 +41,8 @@ class Stage:
         client_ip = f"198.51.100.{self.rng.randrange(1, 255)}"
         name = f"{box}@{domain}"
         if forwards:
-            key, name = f"{account.name}|forwarded|{client_ip}", f"SRS0@{domain}"
+            client_ip, name = "127.0.0.9", f"SRS0=4f2a=7K=gmail.example=member@{domain}"
+            key = f"{account.name}|forwarded|{client_ip}"
         else:
             key = f"{account.name}|{'x-authuser' if account.shared_host else 'mailfrom'}|{name}"
         user = name if account.shared_host else ""
@@ -77,7 +79,8 @@ class Stage:
         """The world; its mail can be read once."""
 
         def mails() -> Iterator[Mail]:
-            return heapq.merge(*(flow.mails(rng) for flow, rng in self._flows), key=lambda mail: mail.at)
+            merged = heapq.merge(*(flow.mails(rng) for flow, rng in self._flows), key=lambda mail: mail.at)
+            return itertools.takewhile(lambda mail: mail.at < START + self.days * DAY, merged)
 
         abused = frozenset(flow.actor.key for flow, _ in self._flows if flow.habits.is_abusive)
         return World(self.name, START, self.days, self.actors, mails, attack_at, abused, self.limits)
