@@ -10,12 +10,13 @@ from typing import Protocol
 from relay.admission import Gate
 from relay.case import UNREAD, Arrival, Case, foreign_domain, hops, pool_of, reasons_of
 from relay.envelope import Account
-from relay.events import Action, Hit
+from relay.events import Action
 from relay.front.identity import Identity
 from relay.policy.certain import Certain, Text, Weighed, Whose, heaviest
 from relay.policy.decision import PARKED, Decision, Standing, State
 from relay.policy.group import Newcomers
 from relay.policy.ledger import Taking
+from relay.policy.logins import Roaming
 from relay.policy.loops import MAX_RECEIVED, loop_verdict
 from relay.policy.signal import Traits
 from relay.policy.signals import Signals, SignalState
@@ -76,7 +77,7 @@ class Judging:
         count, state = hops(arrival), self._state_of(sender.key)
         group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
         weighed = self._weighed(arrival, state, now)
-        signal = self._observed(arrival, now.timestamp(), group, weighed.hits, is_loop=count >= MAX_RECEIVED)
+        signal = self._observed(arrival, now.timestamp(), group, weighed, is_loop=count >= MAX_RECEIVED)
         inputs = Inputs(
             sender=sender,
             account=submission.account,
@@ -126,7 +127,7 @@ class Judging:
         return self._certain.complete([*result.hits, *arrival.checked.hits], text, whose, now_unix)
 
     def _observed(
-        self, arrival: Arrival, now_unix: float, group: str, hits: Sequence[Hit], *, is_loop: bool
+        self, arrival: Arrival, now_unix: float, group: str, weighed: Weighed, *, is_loop: bool
     ) -> SignalState:
         policy, sender, result = self._policy, arrival.identity.sender.key, arrival.result
         # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
@@ -136,6 +137,23 @@ class Judging:
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
         self._on_counted(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
-        score = 1.0 if heaviest(hits, Action.REJECT) else result.score  # certain, whatever the model says
-        traits = Traits(result.fingerprint)
+        score = 1.0 if heaviest(weighed.hits, Action.REJECT) else result.score  # certain, whatever the model says
+        traits = self._traits(arrival, now_unix, group, weighed, score or 0.0)
         return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group, traits)
+
+    def _traits(self, arrival: Arrival, now_unix: float, group: str, weighed: Weighed, score: float) -> Traits:
+        submission, sender, fingerprint = arrival.submission, arrival.identity.sender.key, arrival.result.fingerprint
+        same_text = 0
+        is_suspect = score >= self._policy.suspect_score and group and self._signals.is_newcomer(sender, now_unix)
+        if is_suspect and self._state_of(group).standing not in PARKED:  # held together already
+            same_text = self._certain.same_suspect(fingerprint, sender, weighed.campaign, now_unix)
+        login = submission.credential
+        roaming = self._signals.logins.note(login, submission.client_ip, now_unix) if login else Roaming()
+        return Traits(
+            fingerprint=fingerprint,
+            recipients=tuple(arrival.taking.ask.recipients),
+            is_null=not submission.mail_from,
+            networks=roaming.networks,
+            usual_networks=roaming.usual,
+            same_text=same_text,
+        )

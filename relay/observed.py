@@ -4,14 +4,20 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from relay.events import Bounce, Deferral, Delivery, Expiration, Record
+from relay.delivery.replies import Category
+from relay.events import Attempt, Bounce, Deferral, Delivery, Expiration, Record
 from relay.metrics import Metrics
 from relay.policy.decision import Decision
+from relay.policy.outages import OutcomeKind
 from relay.spool.store import SpooledRecipient
 
 if TYPE_CHECKING:
     from relay.core import Core
     from relay.wiring import Parts
+
+_NO_SUCH_ADDRESS = (Category.INVALID_RECIPIENT, Category.BAD_DOMAIN)
+# what a next hop says of our address, our pace or our configuration says nothing of a sender
+_OF_US = (Category.GREYLISTED, Category.RATE_LIMITED, Category.REPUTATION_BLOCK, Category.CONFIG_CUSTOMER)
 
 _messages = logging.getLogger("mailweir.messages")
 
@@ -30,10 +36,26 @@ def outcome_counter(metrics: Metrics, core: "Core") -> Callable[[SpooledRecipien
             metrics.failures_told.labels(record.told).inc()
         if isinstance(record, Delivery):
             metrics.delivery_seconds.observe(record.queued_seconds)
-        elif isinstance(record, Bounce) and record.is_hard:
-            core.signals.outcome(recipient.message.sender, "hard_bounce", core.clock.unix())
+        if isinstance(record, Attempt) and (said := _kind(record)) is not None:
+            core.signals.outcome(recipient.message.sender, said, core.clock.unix(), record.destination)
 
     return heard
+
+
+def _kind(record: Attempt) -> OutcomeKind | None:
+    """What an attempt says of its sender; None where it speaks of us or was counted before."""
+    match record:
+        case Delivery():
+            return "delivered"
+        case Deferral():  # its first try: later ones tell nothing new
+            return "deferred" if record.attempt == 1 and record.category not in _OF_US else None
+        case Bounce():
+            if record.is_hard and (record.category in _NO_SUCH_ADDRESS or record.enhanced.startswith("5.1.")):
+                return "hard_bounce"
+            return "failed" if record.category not in _OF_US else None
+        case Expiration():
+            return "failed"
+    return None
 
 
 def count(parts: "Parts") -> None:

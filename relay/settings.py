@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from relay.settings_delivery import Delivery
 from relay.settings_errors import explain
 from relay.settings_sections import (
     Analytics,
@@ -26,7 +27,15 @@ from relay.settings_sections import (
     Webhooks,
 )
 
-__all__ = ["Analytics", "Control", "Dashboard", "Dnsbl", "Headers", "Web"]  # beside all that is defined here
+__all__ = [
+    "Analytics",
+    "Control",
+    "Dashboard",
+    "Delivery",
+    "Dnsbl",
+    "Headers",
+    "Web",
+]  # beside all that is defined here
 
 
 class SettingsError(Exception):
@@ -161,7 +170,25 @@ class Policy(Section):
     known_after: int = Field(1000, ge=0, description="messages of history that make a sender known")
     spam_line: float = Field(0.2, gt=0, lt=1, description="pause when the true spam rate is surely above")
     burst_line: float = Field(12.0, gt=0, description="sum of log odds that is a burst of spam: five sure ones")
+    stranger_line: float = Field(
+        0.5, gt=0, lt=1, description="throttle when the share of recipients never written to before is surely above"
+    )
+    failed_line: float = Field(
+        0.5, gt=0, lt=1, description="throttle when the share of recipients failed or put off is surely above"
+    )
+    null_line: int = Field(
+        200, ge=1, description="hold at so many recipients of mail from <> in an hour, if ten times the usual"
+    )
+    login_networks: int = Field(
+        10,
+        ge=2,
+        description="throttle when a login is used from so many new networks in 24 h, if three times the usual",
+    )
+    same_text_senders: int = Field(
+        8, ge=2, description="hold new senders when so many of them, and nobody else, send one suspect text in an hour"
+    )
     certainty: float = Field(0.99, gt=0.5, lt=1, description="how sure")
+    warn_certainty: float = Field(0.9, gt=0.5, lt=1, description="how sure of a warn line a sender is watched")
     hold_minutes: int = Field(24 * 60, ge=1, description="an automatic hold ends by itself after")
     block_minutes: int = Field(60, ge=1, description="a temporary block ends by itself after")
     throttle_minutes: int = Field(6 * 60, ge=1, description="an automatic throttle ends by itself after")
@@ -179,63 +206,6 @@ class Policy(Section):
         True, description="an account's contact may release a sender by the link in its notice (docs/notices.md)"
     )
     hold_days: float = Field(7, gt=0, le=60, description="held mail is dropped, its account told before, after")
-
-
-class Delivery(Section):
-    """The sending half."""
-
-    mode: Literal["direct", "smarthost", "sink"] = Field(
-        "direct",
-        description="direct: MX of each domain; smarthost: everything to `smarthost`; sink: like smarthost, no TLS",
-    )
-    smarthost: str = Field("", description="host:port of the smarthost or sink")
-    smarthost_user: str = Field("", description="login at the smarthost")
-    smarthost_password: str = Field(
-        "", repr=False, description="its password; better as MAILWEIR_DELIVERY__SMARTHOST_PASSWORD"
-    )
-    tls: Literal["opportunistic", "required", "none"] = Field("opportunistic", description="STARTTLS towards next hops")
-    connections: int = Field(10, ge=1, le=1000, description="at once, per destination")
-    messages_per_connection: int = Field(100, ge=1, description="then a new connection")
-    providers: Path | None = Field(
-        None, description="TOML of your own over rules/providers.toml: limits and rules by mailbox provider"
-    )
-    first_retry_seconds: float = Field(300, ge=0.1, description="then doubling to 40 min, then x1.5 up to 4 h")
-    max_retry_seconds: float = Field(14_400, ge=0.1, description="the longest wait between two tries")
-    lifetime_hours: float = Field(48, gt=0, le=120, description="then the message bounces; RFC 5321 suggests 4-5 days")
-    host_failure_seconds: float = Field(120, ge=0, description="a host that cannot be reached is left alone for")
-    timeout_seconds: float = Field(
-        300,
-        ge=1,
-        description="per reply of a next hop (RFC 5321 4.5.3.2); to connect, greet and start TLS at most 60, DATA 120, "
-        "for the final dot five times as long, at most 600",
-    )
-    ip_version: Literal["4-first", "6-first", "4", "6"] = Field(
-        "4-first", description="family tried first at each mail exchanger, or the only one; most blocklists know IPv4"
-    )
-    nameservers: list[str] = Field([], description="host or host:port; empty: those of the system")
-    dns_timeout_seconds: float = Field(10, gt=0, description="for one look-up")
-    mx_port: int = Field(25, ge=1, le=65_535, description="port of hosts found by MX; another one only in a lab")
-    private_networks: list[IPv4Network | IPv6Network] = Field(
-        [], description="networks off the public internet that an MX may point to; else such mail bounces (5.4.4)"
-    )
-    ca_file: Path | None = Field(None, description="PEM, authorities trusted beside the system's")
-    mta_sts: bool = Field(
-        True, description="keep to the MTA-STS policies of domains whose mail goes by MX (RFC 8461); not with tls none"
-    )
-    mta_sts_port: int = Field(443, ge=1, le=65_535, description="port policies are fetched from; another in a lab only")
-    dane: bool = Field(
-        False, description="check next hops by their TLSA records (RFC 7672); needs a validating resolver"
-    )
-    trusted_nameservers: list[IPv4Network | IPv6Network] = Field(
-        [], description="networks of validating resolvers whose AD bit is believed; those on loopback are"
-    )
-    bounce_sender: str = Field("", description="From: of our bounces; default postmaster@hostname")
-    delay_report_hours: float = Field(
-        4, ge=0, description="a sender who may be told hears after it that mail still waits, once; 0: never"
-    )
-    digest_minutes: float = Field(
-        60, gt=0, description="an account's contact hears at most so often of failures whose senders may not be told"
-    )
 
 
 class Route(Section):

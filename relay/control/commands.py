@@ -176,7 +176,7 @@ class Commands:
         """Count what the world said of a sender's mail."""
         require(principal, Role.OPERATOR)
         self.questions.account_of(principal, outcome.sender)
-        self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix())
+        self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix(), outcome.destination)
         if outcome.kind == "complaint":
             self.desk.sources.complained(outcome.source, outcome.destination)
 

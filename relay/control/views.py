@@ -117,12 +117,13 @@ class SenderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/outcomes: what the world said of a message, long after it left: hard_bounce or complaint.
+    """POST /v1/outcomes: what the world said of a message: delivered, deferred, failed, hard_bounce or complaint.
 
-    `destination`, and `source`, the address it left from, as the records have them: a complaint counts for warm-up too.
+    `destination`, and `source`, the address it left from, as the records have them: without the first no outage there
+    can be known; a complaint counts for warm-up too.
     """
 
-    kind: Literal["hard_bounce", "complaint"]
+    kind: Literal["delivered", "deferred", "failed", "hard_bounce", "complaint"]
     sender: str
     destination: str = ""
     source: str = ""

@@ -42,6 +42,7 @@ class Certain:
     def __init__(self, book: RuleBook, repeats: Repeats) -> None:
         self.repeats = repeats
         self.campaigns = Campaigns()
+        self.suspects = Campaigns(3_600.0, 20_000)  # suspect texts of new senders
         self.take_up(book)
 
     def take_up(self, book: RuleBook) -> None:
@@ -68,6 +69,12 @@ class Certain:
             if campaign.same > rule.senders and text.words >= rule.least_words and not whose.forgiven_unix
         ]
         return Weighed(hits, campaign)
+
+    def same_suspect(self, fingerprint: str, sender: str, campaign: Campaign, now_unix: float) -> int:
+        """Count a suspect text of a new sender in; return how many new senders sent nearly the same within the hour,
+        0 when others sent it lately: then it is a text that everybody sends."""
+        new = self.suspects.note(fingerprint, sender, now_unix).nearly
+        return new if campaign.nearly <= new else 0
 
     def _weighed(self, hit: Hit, whose: Whose, now_unix: float) -> Hit:
         rule = self._repeating.get(hit.rule)

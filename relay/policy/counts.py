@@ -7,17 +7,30 @@ from array import array
 
 import msgspec
 
+from relay.policy.acquaintances import Acquaintances
 from relay.policy.burst import gain
-from relay.policy.signal import SignalState
-from relay.policy.triggers import spam_certainty
+from relay.policy.habits import Habits
+from relay.policy.outages import OUTAGE_SECONDS
+from relay.policy.signal import Traits
 from relay.policy.trouble import LATEST, Bad, Trouble
 from relay.settings import Policy
 
 # Windows are flat arrays of doubles, a few numbers a slot: a quarter of the memory of lists of objects
 MINUTE_SECONDS, MINUTE_SLOTS, MINUTE_WIDTH = 60, 60, 3  # slot, bad, seen
-DAY_SECONDS, DAY_SLOTS, DAY_WIDTH = 10_800, 56, 4  # slot of 3 h, seen, hard bounces, complaints: 7 days
-HARD_BOUNCE_SLOTS = 8  # 24 h
+DAY_SECONDS, DAY_SLOTS, DAY_WIDTH = 10_800, 56, 8  # slots of 3 h: 7 days
+RECIPIENTS, HARD_BOUNCES, COMPLAINTS, FAILED, DEFERRED, NULLS, STRANGERS = range(1, 8)  # columns beside the slot
+ONE_DAY_SLOTS = 8
+LOST = 64  # entries: a slot and destination each
 BAD_MESSAGES = 10  # ids shown as evidence
+
+
+class Lost(msgspec.Struct, array_like=True, gc=False):
+    """Recipients that one destination failed in a quarter of an hour: an outage takes them out again (outages.py)."""
+
+    slot: int
+    destination: str
+    hard: int = 0
+    soft: int = 0
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -25,12 +38,15 @@ class _Row(msgspec.Struct, array_like=True):
     first_seen_unix: float
     counted_from_unix: float
     minutes: bytes | list[float]  # a list until November 2026
-    days: bytes | list[float]
-    bad_messages: list[str]  # read, not written: now in `trouble`
+    days: list[float] | bytes  # until November 2026: 4 columns; now in `week`
+    bad_messages: list[str]  # until November 2026: now in `trouble`
     bad_senders: dict[str, int] = {}
     is_member: bool = False
     is_apart: bool = False
     trouble: Trouble | None = None
+    week: bytes = b""
+    lost: list[Lost] = []
+    habits: Habits | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,7 +57,8 @@ class Counts:
     """One sender, or the newcomers of an account: then `bad_senders` is name -> minute of the last bad message.
 
     `is_member`: its messages count for the newcomers. `is_apart`: not any more, it answers for itself.
-    `trouble`: None while nothing speaks against it.
+    `trouble`: None while nothing speaks against it. `habits`: None for newcomers together.
+    `has_outcomes` False: its days hold no bounce, deferral or complaint, so nobody need sum them up.
     """
 
     __slots__ = (
@@ -49,9 +66,12 @@ class Counts:
         "counted_from_unix",
         "days",
         "first_seen_unix",
+        "habits",
+        "has_outcomes",
         "history",
         "is_apart",
         "is_member",
+        "lost",
         "minutes",
         "trouble",
     )
@@ -61,10 +81,13 @@ class Counts:
         self.first_seen_unix = now_unix
         self.counted_from_unix = now_unix
         self.minutes = array("d")
-        self.days = array("d")
+        self.days = array("I")
         self.bad_senders: dict[str, int] = {}
         self.is_member = self.is_apart = False
         self.trouble: Trouble | None = None
+        self.habits: Habits | None = None
+        self.lost: list[Lost] | None = None
+        self.has_outcomes = True  # until somebody has looked
 
     def encoded(self) -> bytes:
         return _encode(
@@ -73,12 +96,15 @@ class Counts:
                 self.first_seen_unix,
                 self.counted_from_unix,
                 self.minutes.tobytes(),
-                self.days.tobytes(),
+                [],
                 [],
                 self.bad_senders,
                 self.is_member,
                 self.is_apart,
                 self.trouble,
+                self.days.tobytes(),
+                self.lost or [],
+                self.habits,
             )
         )
 
@@ -88,13 +114,14 @@ class Counts:
         sender = cls(known.first_seen_unix)
         sender.history, sender.counted_from_unix = known.history, known.counted_from_unix
         try:
-            sender.minutes, sender.days = array("d", known.minutes), array("d", known.days)
+            sender.minutes = array("d", known.minutes)
+            sender.days = array("I", known.week) if known.week else _widened(known.days)
         except ValueError as error:
             raise msgspec.ValidationError(f"windows: {error}") from None
         if len(sender.minutes) % MINUTE_WIDTH or len(sender.days) % DAY_WIDTH:
             raise msgspec.ValidationError("windows of another shape")
         sender.bad_senders, sender.is_member, sender.is_apart = known.bad_senders, known.is_member, known.is_apart
-        sender.trouble = known.trouble
+        sender.trouble, sender.habits, sender.lost = known.trouble, known.habits, known.lost or None
         return sender
 
     @property
@@ -110,37 +137,6 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     message_id: str = ""
     fingerprint: str | None = None
     is_to_strangers: bool = False
-
-
-def state_of(known: Counts, now_unix: float, policy: Policy) -> SignalState:
-    """Sum up what lies in the windows; drops what has left them."""
-    minutes, days, trouble = known.minutes, known.days, known.trouble
-    forget(minutes, MINUTE_WIDTH, int(now_unix // MINUTE_SECONDS) - MINUTE_SLOTS)
-    day = int(now_unix // DAY_SECONDS)
-    forget(days, DAY_WIDTH, day - DAY_SLOTS)
-    spam_count, seen = sum(minutes[1::MINUTE_WIDTH]), sum(minutes[2::MINUTE_WIDTH])
-    day_seen = hard_bounces = 0
-    if sum(days[2::DAY_WIDTH]):
-        rows = range(0, len(days), DAY_WIDTH)
-        recent = next((row for row in rows if days[row] > day - HARD_BOUNCE_SLOTS), len(days))
-        day_seen, hard_bounces = (int(sum(days[recent + column :: DAY_WIDTH])) for column in (1, 2))
-    burst = trouble.decay(now_unix) if trouble else 0.0
-    return SignalState(
-        spam_count=spam_count,
-        seen=seen,
-        certainty=spam_certainty(spam_count, seen, policy.spam_line),
-        history=known.history,
-        first_seen_unix=known.first_seen_unix,
-        hard_bounces=hard_bounces,
-        day_seen=day_seen,
-        complaints=int(sum(days[3::DAY_WIDTH])),
-        week_seen=int(sum(days[1::DAY_WIDTH])),
-        bad_messages=known.bad_messages if spam_count or burst >= policy.burst_line else (),
-        counted_from_unix=known.counted_from_unix,
-        burst=burst,
-        burst_bad=trouble.run_bad if trouble and burst else 0,
-        burst_seen=trouble.run_seen if trouble and burst else 0,
-    )
 
 
 def count(known: Counts, now_unix: float, seen: Seen, policy: Policy) -> float:
@@ -188,6 +184,49 @@ def count_as(known: Counts, now_unix: float, seen: Seen, bad: float, policy: Pol
         del known.trouble.latest[:-LATEST]
 
 
+def count_recipients(known: Counts, now_unix: float, amount: int, traits: Traits) -> int:
+    """Count the recipients of one message; return how many of them its sender never wrote to before."""
+    habits, days = known.habits, open_day(known, now_unix)
+    if habits is None:
+        habits = known.habits = Habits()
+    days[RECIPIENTS - DAY_WIDTH] += amount
+    habits.count(amount, traits.recipients, now_unix, known.first_seen_unix)
+    if traits.is_null:
+        habits.nulls += amount
+        days[NULLS - DAY_WIDTH] += amount
+    if not traits.recipients:
+        return 0
+    if habits.known is None:
+        habits.known = Acquaintances()
+    strangers = habits.known.meet(traits.recipients)
+    days[STRANGERS - DAY_WIDTH] += strangers
+    return strangers
+
+
+def open_day(known: Counts, now_unix: float) -> "array[int]":
+    """Make the last row of the days that of now, and learn from the one before to whom the sender usually writes."""
+    days, slot = known.days, int(now_unix // DAY_SECONDS)
+    if days and days[-DAY_WIDTH] < slot and known.habits is not None and known.habits.known is not None:
+        known.habits.known.learn(days[RECIPIENTS - DAY_WIDTH], days[STRANGERS - DAY_WIDTH])
+    slot_of(days, DAY_WIDTH, slot, DAY_SLOTS)
+    return days
+
+
+def lose(known: Counts, destination: str, now_unix: float, *, is_hard: bool) -> None:
+    """Note where recipients failed, in case it is an outage."""
+    slot, lost = int(now_unix // OUTAGE_SECONDS), known.lost
+    if lost is None:
+        lost = known.lost = []
+    one = next((one for one in reversed(lost) if one.slot == slot and one.destination == destination), None)
+    if one is None:
+        one = Lost(slot, destination)
+        lost.append(one)
+        while len(lost) > LOST or lost[0].slot <= slot - ONE_DAY_SLOTS * DAY_SECONDS // OUTAGE_SECONDS:
+            del lost[0]
+    one.hard += is_hard
+    one.soft += not is_hard
+
+
 def absolve(known: Counts, message_ids: frozenset[str]) -> None:
     """Take single messages out of the bad counts; they stay seen."""
     for bad in known.trouble.absolve(message_ids) if known.trouble else ():
@@ -196,17 +235,26 @@ def absolve(known: Counts, message_ids: frozenset[str]) -> None:
                 known.minutes[row + 1] = max(known.minutes[row + 1] - bad.bad, 0.0)
 
 
-def slot_of(window: "array[float]", width: int, slot: int, slots: int) -> None:
+def _widened(days: list[float] | bytes) -> "array[int]":
+    """Days of four columns as days of eight."""
+    wide = array("I")
+    if isinstance(days, list) and len(days) % 4 == 0:
+        for row in range(0, len(days), 4):
+            wide.extend((*map(int, days[row : row + 4]), *[0] * (DAY_WIDTH - 4)))
+    return wide
+
+
+def slot_of(window: "array[float] | array[int]", width: int, slot: int, slots: int) -> None:
     """Make the last row of the window that of `slot`; where the clock went back, count what lies ahead as of now."""
     if window and window[-width] > slot:
         for row in range(0, len(window), width):
-            window[row] = min(window[row], float(slot))
+            window[row] = min(int(window[row]), slot)
     if not window or window[-width] < slot:
         forget(window, width, slot - slots)
-        window.extend((float(slot), *(0.0 for _ in range(width - 1))))
+        window.extend((slot, *[0] * (width - 1)))
 
 
-def forget(window: "array[float]", width: int, last: int) -> None:
+def forget(window: "array[float] | array[int]", width: int, last: int) -> None:
     """Drop the rows up to and with slot `last`."""
     while window and window[0] <= last:
         del window[:width]

@@ -8,13 +8,16 @@ Bounded: see senders.py. Rows for counters.sqlite come from `dirty`, once a seco
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+
+from msgspec.structs import replace
 
 from relay.policy.counters import Table
 from relay.policy.counts import (
-    DAY_SECONDS,
-    DAY_SLOTS,
+    COMPLAINTS,
     DAY_WIDTH,
+    DEFERRED,
+    FAILED,
+    HARD_BOUNCES,
     MINUTE_SECONDS,
     MINUTE_SLOTS,
     MINUTE_WIDTH,
@@ -23,15 +26,20 @@ from relay.policy.counts import (
     absolve,
     count,
     count_as,
+    count_recipients,
     forget,
-    slot_of,
-    state_of,
+    lose,
+    open_day,
 )
+from relay.policy.habits import is_to_strangers
+from relay.policy.logins import Logins
 from relay.policy.members import MEMBER_SECONDS, Members
 from relay.policy.newcomers import NEWCOMER_SECONDS, NEWCOMER_SENDERS, GroupSignal
+from relay.policy.outages import Outages, OutcomeKind
 from relay.policy.senders import Senders
 from relay.policy.signal import SignalState as SignalState
 from relay.policy.signal import Traits
+from relay.policy.summing import state_of
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
 from relay.tree import newcomers_of
@@ -42,7 +50,7 @@ BAD_SENDERS = 32  # newcomers with bad messages, kept by group; NEWCOMER_SENDERS
 _CALM = GroupSignal()
 _PLAIN = Traits()
 
-OutcomeKind = Literal["hard_bounce", "complaint"]
+_COLUMN = {"hard_bounce": HARD_BOUNCES, "complaint": COMPLAINTS, "failed": FAILED, "deferred": DEFERRED}
 
 
 class Signals:
@@ -51,6 +59,8 @@ class Signals:
     def __init__(self, capacity: int = 100_000) -> None:
         self._senders = Senders(capacity)
         self.members = Members()
+        self.outages = Outages()
+        self.logins = Logins()
 
     def __len__(self) -> int:
         return len(self._senders)
@@ -60,6 +70,8 @@ class Signals:
         return (
             Table("signal", self, KEPT_SECONDS, newest=0, on_lookup=self.recall_by),
             Table("newcomer", self.members, MEMBER_SECONDS),
+            self.outages.table(),
+            self.logins.table(),
         )
 
     def recall_by(self, lookup: Callable[[str], bytes | None]) -> None:
@@ -83,29 +95,39 @@ class Signals:
         """
         known = self._senders.open(sender, now_unix)
         known.history += 1
-        slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
-        known.days[-3] += recipients
+        strangers = count_recipients(known, now_unix, recipients, traits)
         is_new = bool(group) and now_unix - known.first_seen_unix < NEWCOMER_SECONDS
         if is_new and not known.is_member:
             known.is_member = True
             self.members.note(sender, known.first_seen_unix, now_unix)
         if score is not None:
-            seen = Seen(score, message_id, traits.fingerprint)
+            is_unasked = strangers > 0 and is_to_strangers(known.habits, strangers, recipients, policy)
+            seen = Seen(score, message_id, traits.fingerprint, is_unasked)
             bad = count(known, now_unix, seen, policy)
             if is_new and not known.is_apart:
                 self._count_newcomer(group, sender, now_unix, seen, bad, policy)
-        return state_of(known, now_unix, policy)
+        state = state_of(known, now_unix, policy, self.outages)
+        if not traits.networks and not traits.same_text:
+            return state
+        return replace(
+            state, networks=traits.networks, usual_networks=traits.usual_networks, same_text=traits.same_text
+        )
 
-    def outcome(self, sender: str, kind: OutcomeKind, now_unix: float) -> None:
-        """Count one hard-bounced recipient, or one complaint."""
-        known = self._senders.open(sender, now_unix)
-        slot_of(known.days, DAY_WIDTH, int(now_unix // DAY_SECONDS), DAY_SLOTS)
-        known.days[-2 if kind == "hard_bounce" else -1] += 1.0
+    def outcome(self, sender: str, kind: OutcomeKind, now_unix: float, destination: str = "") -> None:
+        """Count what became of one recipient, or one complaint. `destination`: where, for outages.py; "": unknown."""
+        if kind != "delivered":
+            known = self._senders.open(sender, now_unix)
+            known.has_outcomes = True
+            open_day(known, now_unix)[_COLUMN[kind] - DAY_WIDTH] += 1
+            if destination and kind != "complaint":
+                lose(known, destination, now_unix, is_hard=kind == "hard_bounce")
+        if destination and not self.is_newcomer(sender, now_unix):
+            self.outages.note(destination, sender, kind, now_unix)
 
     def state(self, sender: str, now_unix: float, policy: Policy) -> SignalState | None:
         """Look at a sender without counting anything; None when nothing is known of it."""
         known = self._senders.find(sender)
-        return None if known is None else state_of(known, now_unix, policy)
+        return None if known is None else state_of(known, now_unix, policy, self.outages)
 
     def is_newcomer(self, sender: str, now_unix: float) -> bool:
         """Tell whether a sender was first seen less than 24 h ago, or never."""
@@ -148,6 +170,7 @@ class Signals:
         known = self._senders.find(sender)
         if known is not None and known.days:
             del known.days[:]
+            known.lost = None
             self._senders.changed(sender)
 
     def forgive(self, sender: str, now_unix: float) -> None:
@@ -163,6 +186,7 @@ class Signals:
         known.counted_from_unix = now_unix
         del known.minutes[:]
         del known.days[:]
+        known.lost = None
         known.trouble = None
         self._senders.changed(sender)
 

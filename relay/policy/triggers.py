@@ -1,6 +1,7 @@
 """Sequential triggers: how sure the counts make us that a sender's true rate lies above its line (spec 2.4).
 
-One rule for three signals, and it prints its own reason. Beside it burst.py, for the burst behind a long clean history.
+One rule for three signals, and it prints its own reason. Beside it burst.py, for the burst behind a long clean
+history, and unusual.py, for what is unusual of a sender.
 Pure; must never keep state or ask a clock.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from relay.policy.decision import Effect, Evidence
 from relay.policy.posterior import Prior, beta_exceeds, percent, sure_above
 from relay.policy.signal import Alarm, SignalState
+from relay.policy.unusual import same_text_alarms, storm_alarms, throttling_alarms, warning_alarms
 from relay.settings import Policy
 
 __all__ = ["Alarm", "SignalState", "alarms", "beta_exceeds", "percent", "spam_certainty"]
@@ -26,16 +28,30 @@ COMPLAINT_LINE = 0.005
 
 
 def alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
-    """Yield the triggers that fire, the severest and fastest first."""
-    yield from _spam_alarm(signal, policy)
-    yield from _burst_alarm(signal, policy)
-    yield from _outcome_alarm(_HARD_BOUNCES, signal.hard_bounces, signal.day_seen, policy)
-    yield from _outcome_alarm(_COMPLAINTS, signal.complaints, signal.week_seen, policy)
+    """Yield the triggers that fire, the severest and fastest first; a warning only when nothing else does."""
+    is_calm = True
+    for alarm in _pausing(signal, policy):
+        is_calm = False
+        yield alarm
+    if is_calm:
+        yield from warning_alarms(signal, policy)
 
 
 def spam_certainty(bad: float, seen: float, line: float) -> float:
     """Return P(true spam rate > line) after `bad` of `seen` messages."""
     return sure_above(line, bad, seen, SPAM_PRIOR)
+
+
+def _pausing(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
+    yield from _spam_alarm(signal, policy)
+    yield from _burst_alarm(signal, policy)
+    if signal.nulls:
+        yield from storm_alarms(signal, policy)
+    if signal.same_text:
+        yield from same_text_alarms(signal, policy)
+    yield from _outcome_alarm(_HARD_BOUNCES, signal.hard_bounces, signal.day_seen, policy)
+    yield from _outcome_alarm(_COMPLAINTS, signal.complaints, signal.week_seen, policy)
+    yield from throttling_alarms(signal, policy)
 
 
 def _spam_alarm(signal: SignalState, policy: Policy) -> Iterator[Alarm]:

@@ -107,7 +107,8 @@ async def test_one_hijacked_newcomer_is_held_alone(sink: Sink, tmp_path: Path) -
             await send(parts, "hijacked", SPAM)
         innocent = await send(parts, "innocent", GOOD)
 
-        [decision] = parts.core.state.decisions()
+        decision, warning = parts.core.state.decisions()
+        assert (warning.proposal.rule, warning.proposal.effect) == ("spam_warning", "watch")
         assert (decision.proposal.sender, decision.proposal.rule) == ("hosting|x-authuser|hijacked", "spam_rate")
         assert not str(innocent).endswith("(held)")
         assert parts.core.signals.group(GROUP, parts.core.clock.unix(), parts.core.settings.policy).senders == ()
