@@ -21,6 +21,7 @@ from analytics.listings.subjects import Addresses
 from analytics.policies import POLICY_SECONDS, policy_job
 from analytics.reports.feeds import Feeds
 from analytics.reports.job import feed_job
+from analytics.reputation.bands import BandPublisher
 from analytics.reputation.multiplier import publish
 from analytics.reputation.parts import refresh
 from analytics.reputation.run import compute, compute_parts
@@ -119,10 +120,14 @@ def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Jou
         entities = compute(warehouse, now)
         return f"{entities} entities, {publish(warehouse, lambda: _relay(settings), now)} decisions"
 
+    bands = BandPublisher(warehouse, lambda: _relay(settings))
+
     def reputation_parts() -> str:
         now = clock.now()
         left = refresh(warehouse, settings.policy, now)
-        return f"{compute_parts(warehouse, now)} entities" + (f", {left} hours wait" if left else "")
+        entities = compute_parts(warehouse, now)
+        low = bands.publish(now)
+        return f"{entities} entities, {low} addresses low" + (f", {left} hours wait" if left else "")
 
     def retention() -> str:
         now, days = clock.now(), settings.analytics.retention_days

@@ -41,8 +41,6 @@ _messages = logging.getLogger("mailweir.messages")
 _SENDERS = 100_000  # whose signals are in memory, the others in the file
 _LOCKS_KEPT_SECONDS = 86_400.0  # an address is trusted for so long after a login
 _SHAPING_KEPT_SECONDS = 10 * 365 * 86_400.0  # an operator's suspension has no other end than his own word
-_WARMUP_KEPT_SECONDS = 400 * 86_400.0  # a plan may wait longer than its source may be idle
-_REST_KEPT_SECONDS = 7 * 86_400.0  # the longest rest, and the clean day after it
 
 
 class StartFailure(Exception):
@@ -108,8 +106,7 @@ async def start_core(
         Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
         Table("misconfigured", misconfigured, DAY_SECONDS),
         Table("repeats", certain.repeats, REPEATS_KEPT_SECONDS),
-        Table("warmup", egress.warmup, _WARMUP_KEPT_SECONDS),
-        Table("ip_state", egress.ip_states, _REST_KEPT_SECONDS),
+        *egress.tables(),
         *tls.tables(),
     )
     words = await _words(settings, clock, stack)

@@ -24,6 +24,10 @@ _WORTH_SCORING = 0.5  # messages, decayed by a week: of less nothing can be said
 
 # What a signal's rate is thought to be of somebody nobody knows, and how many events that thought is worth.
 PRIOR_RATES = {"spam": 0.05, "hard_bounce": 0.05, "complaint": 0.001, "block": 0.05}
+
+# The worst a parent can make us think of somebody who has done nothing yet: rates at which the prior alone costs no
+# points, its 5 % bound lying below the good rate. Without it honest neighbours of abused senders were called bad.
+_WORST_PRIORS = {"spam": 0.20, "hard_bounce": 0.10, "complaint": 0.005, "block": 0.10}
 PRIOR_WEIGHTS = {"spam": 4.0, "hard_bounce": 10.0, "complaint": 50.0, "block": 10.0}
 
 
@@ -184,6 +188,7 @@ def _base() -> Floats:
 
 
 def _rate(bad: Floats, seen: Floats, prior: Floats) -> Floats:
-    """The rate of the others, drawn towards the next parent's by the prior's weight."""
+    """The rate of the others, drawn towards the next parent's by the prior's weight; at most _WORST_PRIORS."""
     weight = np.array([PRIOR_WEIGHTS[track.signal] for track in TRACKS])
-    return np.asarray((np.maximum(bad, 0) + weight * prior) / (np.maximum(seen, 0) + weight))
+    worst = np.array([_WORST_PRIORS[track.signal] for track in TRACKS])
+    return np.asarray(np.minimum((np.maximum(bad, 0) + weight * prior) / (np.maximum(seen, 0) + weight), worst))

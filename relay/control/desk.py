@@ -3,6 +3,7 @@
 from relay.clock import Clock
 from relay.control.accounts import Accounts, InSpool
 from relay.control.allowances import LimitDesk, Networks, Resellers
+from relay.control.bands_desk import BandsDesk
 from relay.control.credentials import Credentials
 from relay.control.pools_desk import PoolsDesk, WarmupDesk
 from relay.control.sources_desk import SourcesDesk
@@ -21,4 +22,5 @@ class Desk:
         self.suppressions = SuppressionDesk(state, clock)
         self.networks, self.limits, self.resellers = Networks(state), LimitDesk(state), Resellers(state)
         self.sources, self.pools = SourcesDesk(state, clock, egress), PoolsDesk(state)
+        self.bands = BandsDesk(state, clock, egress)
         self.warmup = WarmupDesk(state, clock, egress)

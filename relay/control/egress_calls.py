@@ -8,6 +8,8 @@ import msgspec
 from relay.control.account_calls import quoted
 from relay.control.account_views import Order
 from relay.control.egress_views import (
+    BandsView,
+    NewBands,
     NewSource,
     PoolOrder,
     PoolView,
@@ -20,6 +22,7 @@ from relay.control.egress_views import (
 
 _T = TypeVar("_T")
 _PLAINLY, _SIMPLY = Order(), StandOrder()
+_BANDS = "/v1/egress/bands"
 _SOURCES, _POOLS, _WARMUP = "/v1/egress/sources", "/v1/egress/pools", "/v1/egress/warmup"
 
 
@@ -62,6 +65,12 @@ class EgressCalls:
 
     def remove_source(self, name: str, order: Order = _PLAINLY) -> SourceView:
         return self._send(f"{_SOURCES}/{quoted(name)}/remove", order, SourceView)
+
+    def bands(self) -> BandsView:
+        return self._get(_BANDS, BandsView)
+
+    def set_bands(self, new: NewBands) -> BandsView:
+        return self._send(_BANDS, new, BandsView)
 
     def pools(self) -> list[PoolView]:
         return self._get(_POOLS, list[PoolView])

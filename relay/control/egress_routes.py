@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from relay.control.account_views import Order
 from relay.control.desk import Desk
-from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
+from relay.control.egress_views import NewBands, NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
 from relay.control.requests import Routes, body
 from relay.delivery.egress.sources import SourceState
 from relay.tree import Principal
@@ -26,6 +26,8 @@ class EgressRoutes:
             ("POST", "/v1/egress/sources/{source}/quarantine", self.quarantine, 200),
             ("POST", "/v1/egress/sources/{source}/retire", self.retire, 200),
             ("POST", "/v1/egress/sources/{source}/remove", self.remove_source, 200),
+            ("GET", "/v1/egress/bands", self.bands, 200),
+            ("POST", "/v1/egress/bands", self.set_bands, 200),
             ("GET", "/v1/egress/pools", self.pools, 200),
             ("GET", "/v1/egress/pools/{pool}", self.pool, 200),
             ("POST", "/v1/egress/pools/{pool}", self.set_pool, 200),
@@ -62,6 +64,12 @@ class EgressRoutes:
     async def remove_source(self, principal: Principal, request: Request) -> object:
         order = await body(request, Order)
         return await self._desk.sources.remove(principal, request.path_params["source"], order)
+
+    async def bands(self, principal: Principal, request: Request) -> object:
+        return self._desk.bands.show(principal)
+
+    async def set_bands(self, principal: Principal, request: Request) -> object:
+        return await self._desk.bands.set(principal, await body(request, NewBands))
 
     async def pools(self, principal: Principal, request: Request) -> object:
         return self._desk.pools.list(principal)

@@ -1,6 +1,7 @@
 """What the control API says of egress sources, pools and warm-up; `undo` as in account_views.py."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -10,7 +11,7 @@ from relay.delivery.egress.sources import SourceState
 
 
 class TroubleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A destination at which a source rests (until `until_at`) or is degraded."""
+    """A destination at which a source rests (until `until_at`), is degraded, or is poor or bad, says analytics."""
 
     destination: str
     kind: str
@@ -62,6 +63,36 @@ class StandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     reason: str = ""
     evidence: AuditDetail = {}
+    dry_run: bool = False
+
+
+class BandRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How good an address is at a destination ("others": all that are rare), with its 90 % interval."""
+
+    address: str
+    destination: str
+    band: Literal["good", "fair", "poor", "bad", "unknown"]
+    score: float
+    low: float
+    high: float
+    n: int
+
+
+class NewBands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/egress/bands: all that is known, in place of an older `version`, until `ends_at`."""
+
+    version: int
+    rows: list[BandRow]
+    ends_at: datetime
+    dry_run: bool = False
+
+
+class BandsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The version in force. `taken` False: what was sent is not newer, or no relay runs."""
+
+    version: int
+    taken: bool = False
+    low: dict[str, list[str]] = {}
     dry_run: bool = False
 
 

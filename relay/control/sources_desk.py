@@ -149,7 +149,12 @@ def check_operator(principal: Principal) -> None:
 
 
 def _troubles(egress: Egress | None, name: str, now: float) -> list[TroubleView]:
-    return [
+    low = [
+        TroubleView(destination=one.destination, kind=one.band, until_at=datetime.fromtimestamp(one.until_unix, UTC))
+        for one in (egress.bands.low(now) if egress else ())
+        if one.source == name
+    ]
+    return low + [
         TroubleView(
             destination=one.destination,
             kind=one.kind,

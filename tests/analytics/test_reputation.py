@@ -135,6 +135,23 @@ def test_hijacked_neighbour_does_not_spoil_an_honest_sender(room: Room) -> None:
     assert standing(room, "ip", "192.0.2.9")["n"] in (399, 400)
 
 
+def test_bad_neighbours_alone_cost_nobody_a_point(room: Room) -> None:
+    """Forty abused senders in an account of forty-one."""
+    story, hour = Story(), timedelta(minutes=30)
+    honest = "host|x-authuser|ann@a.example"
+    abused = [
+        record
+        for number in range(40)
+        for record in mail(story, f"host|x-authuser|x{number}@a.example", 20, hour, 0.97, 10_000 + number * 100)
+    ]
+    room.bring(*mail(story, honest, 8, hour, 0.01, 1000), *abused)
+
+    compute(room.warehouse, NOW)
+
+    assert standing(room, "sender", honest)["points"] == "{}"
+    assert standing(room, "sender", "host|x-authuser|x7@a.example")["score"] < 30
+
+
 def test_old_sins_are_forgotten(room: Room) -> None:
     story, sender = Story(), "acme|mailfrom|a@acme.example"
     room.bring(

@@ -9,15 +9,19 @@ configured source there is one implicit source, and nothing here costs anything.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from relay.delivery.egress.bands import Bands
 from relay.delivery.egress.ip_states import IpStates, blames_address, is_deferral, is_policy_block
 from relay.delivery.egress.plan import load_plan
 from relay.delivery.egress.rotation import Rotation
 from relay.delivery.egress.sources import FAIR, EgressSource, Members, SourceState, may_warm
 from relay.delivery.egress.warmup import WarmUp
 from relay.delivery.replies import Category
+from relay.policy.counters import Table
 from relay.reply import Reply
 
 IMPLICIT = "default"
+_WARMUP_KEPT_SECONDS = 400 * 86_400.0  # a plan may wait longer than its source may be idle
+_REST_KEPT_SECONDS = 7 * 86_400.0  # the longest rest, and the clean day after it
 _DRAINED_SECONDS = 5.0  # for a connection of a source that takes nothing new: long enough to end it
 _NOBODY_SECONDS = 600.0  # all sources are quarantined: only a person changes that
 
@@ -38,14 +42,22 @@ class Source:
 
 
 class Egress:
-    """All sources and pools of the relay. `warmup` and `ip_states` are tables of counters.sqlite."""
+    """All sources and pools of the relay. `warmup`, `ip_states` and `bands` are tables of counters.sqlite."""
 
     def __init__(self, hostname: str, sources: Iterable[EgressSource] = (), pools: Members | None = None) -> None:
-        self.warmup, self.ip_states = WarmUp(load_plan()), IpStates()
+        self.warmup, self.ip_states, self.bands = WarmUp(load_plan()), IpStates(), Bands()
         self._implicit = Source(IMPLICIT, "", hostname, 1)
         self._only = (self._implicit,)
         self._rounds: dict[tuple[str, str], Rotation] = {}
         self.take_up(sources, pools or {})
+
+    def tables(self) -> list[Table]:
+        """What counters.sqlite keeps of it."""
+        return [
+            Table("warmup", self.warmup, _WARMUP_KEPT_SECONDS),
+            Table("ip_state", self.ip_states, _REST_KEPT_SECONDS),
+            Table("egress_band", self.bands, _REST_KEPT_SECONDS),
+        ]
 
     def take_up(self, sources: Iterable[EgressSource], pools: Members) -> None:
         """Use other sources and pools from the next connection on; what is in flight ends where it is."""
@@ -191,8 +203,15 @@ class Egress:
         return [one for one in fit if self._is_cold(one, destination, now)] or fit
 
     def _weights(self, fit: Sequence[Source], destination: str, now: float) -> list[tuple[str, float]]:
-        degraded = self.ip_states.is_degraded
-        return [(one.name, one.weight * (0.5 if degraded(one.name, destination, now) else 1.0)) for one in fit]
+        """Half as often where it is put off much, or where analytics calls it poor or bad."""
+        degraded, low = self.ip_states.is_degraded, self.bands.is_low
+        return [
+            (
+                one.name,
+                one.weight * (0.5 if degraded(one.name, destination, now) or low(one.name, destination, now) else 1.0),
+            )
+            for one in fit
+        ]
 
     def _round(self, pool: str, destination: str) -> Rotation:
         key = pool, self.warmup.plan.provider_of(destination)
