@@ -14,7 +14,7 @@ from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
 from relay.control import tokens
 from relay.control.api import House, build_app, serve
-from relay.control.errors import Invalid
+from relay.control.errors import Invalid, StateFailure
 from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
 from relay.control.policy_desk import PolicyDesk
@@ -196,7 +196,7 @@ def _hangups(reloader: Reloader) -> Iterator[None]:
 
 async def _reload(reloader: Reloader) -> None:
     """SIGHUP. Accounts and decisions need no reload: they change through the control API."""
-    with contextlib.suppress(Invalid):  # the log says what is wrong
+    with contextlib.suppress(Invalid, StateFailure):  # the log says what is wrong
         await reloader.reload()
 
 

@@ -16,7 +16,7 @@ from relay.content.active import active_model
 from relay.content.model_files import find_model
 from relay.content.protocol import ModelError
 from relay.content.rule_book import load_rules
-from relay.control.errors import Invalid
+from relay.control.errors import Invalid, StateFailure
 from relay.control.views import Reloaded
 from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
@@ -104,6 +104,9 @@ class Reloader:
                 await self._take_up(planned, dry_run=dry_run)
                 if not dry_run:
                     await policies.settle(read.policy)
+            except StateFailure as error:
+                _log.error("reloaded, but the policy's version could not be written down: %s", error)
+                raise
             except (SettingsError, ModelError, OSError) as error:
                 _log.error("reload refused, all settings stay as they were: %s", error)
                 raise Invalid(f"nothing was changed. {error}") from error

@@ -22,6 +22,7 @@ from relay.policy.recorded import packed, unpacked
 from relay.policy.replay import replay
 from relay.policy.triggers import SignalState
 from relay.policy.verdict import Inputs, judge, version_of
+from relay.policy.whatif import Difference, Tally, look_again
 from relay.reply import Reply
 from relay.settings import Limits, Policy
 from relay.wiring import Parts
@@ -181,6 +182,23 @@ def test_what_was_never_judged_is_not_judged_now() -> None:
 def test_a_usual_message_costs_few_bytes() -> None:
     assert len(bytes(packed(USUAL, NOW))) < 120
     assert len(bytes(packed(replace(USUAL, state=standing(Effect.HOLD, Standing.HELD)), NOW))) < 500
+
+
+def test_a_journal_is_gone_through_line_by_line_and_damage_is_counted(tmp_path: Path) -> None:
+    path, tally = tmp_path / "relay-mw1-x-00000001.jsonl", Tally()
+    good, other = encode(recorded(USUAL)), encode(recorded(replace(USUAL, score=0.7)))
+    torn = good[: len(good) // 2]
+    path.write_bytes(b"\n".join([good, torn, b'{"kind":"Held"}', other, b""]))
+
+    read = sum(look_again(path, Policy(hold_score=0.6), NOW - timedelta(days=1), tally))
+    list(look_again(path, POLICY, NOW + timedelta(days=1), late := Tally()))
+    list(look_again(tmp_path / "gone.jsonl", POLICY, NOW, late))
+
+    assert read == path.stat().st_size
+    assert (tally.judged, tally.changed, tally.unjudged, tally.unreadable) == (2, 1, 0, 1)
+    assert dict(tally.differences) == {Difference("accept", "accept", "hold", "content"): 1}
+    assert list(tally.senders) == [(USUAL.sender.key, Difference("accept", "accept", "hold", "content"))]
+    assert late.judged == 0
 
 
 def journal(parts: Parts) -> list[Judged]:
