@@ -53,7 +53,7 @@ SELECT min(logged_at) AS logged_from,
        count(*) FILTER (kind = 'Decision') AS decisions,
        count(*) FILTER (kind = 'Complaint') AS complaints,
        count(*) FILTER (
-           kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label', 'ModelRun')
+           kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label', 'ModelRun', 'WebhookCall')
        ) AS others
 FROM batch
 """  # noqa: S608
@@ -110,6 +110,8 @@ WHERE NOT ({IS_FINAL} OR kind = 'Reception') AND (
         SELECT (node, boot, seq) FROM label WHERE logged_at BETWEEN $logged_from AND $logged_to
         UNION ALL
         SELECT (node, boot, seq) FROM model_run WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM webhook_call WHERE logged_at BETWEEN $logged_from AND $logged_to
     )
 )
 """  # noqa: S608
@@ -126,6 +128,13 @@ _OUTCOME = _TRY | {
 }
 _COMPLAINT = {name: f"coalesce({name}, '')" for name in ("message_id", "account", "reseller", "sender")}
 _LISTING = {"entity_kind": "coalesce(entity_kind, 'ip')", "confirmed": "coalesce(confirmed, false)"}
+
+_CALL = {name: f"coalesce({name}, '')" for name in ("account", "reseller", "sender", "error")} | {
+    "code": "coalesce(code, 0)",
+    "seconds": "coalesce(seconds, 0)",
+    "is_delivered": "coalesce(is_delivered, false)",
+    "is_final": "coalesce(is_final, false)",
+}
 
 # table -> (count in the span, which records, computed columns); every other column is the field of the same name.
 _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -147,6 +156,7 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "unsubscribe": ("others", "kind = 'Unsubscribe'", _TRY),
     "label": ("others", "kind = 'Label'", _TRY),
     "model_run": ("others", "kind = 'ModelRun'", {}),
+    "webhook_call": ("others", "kind = 'WebhookCall'", _CALL),
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from analytics.reputation.run import compute, compute_parts
 from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
+from analytics.webhooks.caller import Caller
 from relay.clock import Clock, SystemClock
 from relay.control import tokens
 from relay.control.client import ControlClient, base_url
@@ -92,7 +94,10 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
             alarm = AlarmRaised(**journal.stamp(), condition=condition, account="", text=text, evidence=evidence)
             journal.append(alarm)
 
-        work = _jobs(settings, warehouse, ingest, journal, clock)
+        caller = Caller(warehouse, journal, clock, settings.webhooks, lambda: _relay(settings))
+        caller.start()
+        stack.callback(caller.close)
+        work = _jobs(settings, warehouse, ingest, journal, clock, caller.wake)
         work += _listings(settings, warehouse, journal, clock, raise_alarm)
         feeds = Feeds(warehouse, settings.dir / "feeds", clock)
         work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
@@ -106,9 +111,20 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         yield Running(warehouse, ingest, jobs, api)
 
 
-def _jobs(settings: Settings, warehouse: Warehouse, ingest: Ingest, journal: Journal, clock: Clock) -> list[Job]:
+def _jobs(
+    settings: Settings,
+    warehouse: Warehouse,
+    ingest: Ingest,
+    journal: Journal,
+    clock: Clock,
+    on_ingested: Callable[[], None],
+) -> list[Job]:
+    news = itertools.chain([True], itertools.repeat(False))
+
     def look() -> str:
         found = ingest.run()
+        if next(news) or found.files:
+            on_ingested()
         return f"{found.files} files, {found.rows} rows, {len(found.corrupt)} corrupt" if found.files else ""
 
     def merge() -> str:

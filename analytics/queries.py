@@ -240,6 +240,15 @@ ORDER BY logged_at DESC
 LIMIT 100
 """
 
+_WEBHOOK_CALLS = """
+SELECT logged_at, webhook, url, account, sender, event_id, condition, attempt, code, error, seconds, is_delivered,
+       is_final
+FROM webhook_call
+WHERE logged_at >= $since AND {scope} AND ($webhook = '' OR webhook = $webhook)
+ORDER BY logged_at DESC, seq DESC
+LIMIT 500
+"""
+
 QUERIES: Mapping[str, Query] = {
     "tiles": Query(_TILES),
     "flow": Query(_flow("{scope}"), {"bucket_seconds": 300}, _flow("{scope}", "", "flow_event", "happened_at")),
@@ -266,6 +275,7 @@ QUERIES: Mapping[str, Query] = {
     "culprits": Query(CULPRITS, {"address": REQUIRED, "moment": "", "destination": "", "limit": 10}),
     "ip_events": Query(IP_EVENTS, {"limit": 100}, days=7),
     "alarms": Query(_ALARMS),
+    "webhook_calls": Query(_WEBHOOK_CALLS, {"webhook": ""}),
     "hours_of_week": Query(_HOURS, days=28),
     "dmarc_domains": Query(feeds.DMARC_DOMAINS, {"limit": 200}, days=30),
     "dmarc_days": Query(feeds.DMARC_DAYS, {"domain": ""}, days=30),

@@ -35,6 +35,7 @@ _EXPIRING = {
     "alarm": "logged_at",
     "inbound": "logged_at",
     "unsubscribe": "logged_at",
+    "webhook_call": "logged_at",
     "label": "logged_at",
     "complaint": "reported_at",
     "listing": "checked_at",

@@ -34,6 +34,7 @@ SUMMARIES = {
     "domain": "Customers' domains: their DKIM keys and DNS records.",
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",
     "ip": "Addresses mail leaves from: add, check, quarantine, retire.",
+    "webhook": "Endpoints that are called when senders are stopped: add, ls, rm, test, log.",
     "label": "Say what messages are, for the model to learn from.",
     "policy": "The lines of the verdict, in versions: show, apply, roll back, replay.",
     "pool": "Pools of sources, by the reputation of whose mail leaves there: ls, set, rm.",

@@ -19,6 +19,8 @@ from relay.control.label_routes import LabelRoutes
 from relay.control.lock import AlreadyRunning, acquire
 from relay.control.policy_desk import PolicyDesk
 from relay.control.policy_routes import PolicyRoutes
+from relay.control.webhook_routes import WebhookRoutes
+from relay.control.webhooks import WebhookDesk
 from relay.core import StartFailure, start_core
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
@@ -83,10 +85,10 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         parts = wire(await start_core(settings, clock, fail, stack))
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
-        parts.digests.start()
-        stack.push_async_callback(parts.digests.stop)
-        await parts.notices.start()
-        stack.push_async_callback(parts.notices.stop)
+        parts.told.digests.start()
+        stack.push_async_callback(parts.told.digests.stop)
+        await parts.told.notices.start()
+        stack.push_async_callback(parts.told.notices.stop)
         parts.expiry.start()
         stack.push_async_callback(parts.expiry.stop)
         parts.following.start()
@@ -164,6 +166,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *UserRoutes(UserDesk(parts.core.state, parts.core.clock, lambda: parts.core.settings)).table(),
             *LabelRoutes(parts.commands.labels, parts.models).table(),
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
+            *_webhooks(parts).table(),
         ],
     )
     try:
@@ -173,6 +176,11 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
         raise StartFailure(
             f"cannot listen on {parts.core.settings.control.listen}: {error.strerror or error}; see control.listen"
         ) from error
+
+
+def _webhooks(parts: Parts) -> WebhookRoutes:
+    core = parts.core
+    return WebhookRoutes(WebhookDesk(core.state, core.clock), parts.commands.questions, parts.told.releases.link)
 
 
 @contextlib.contextmanager

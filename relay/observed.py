@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from relay.delivery.replies import Category
 from relay.events import Attempt, Bounce, Deferral, Delivery, Expiration, Record
 from relay.metrics import Metrics
-from relay.policy.decision import Decision
+from relay.policy.decision import Decision, Effect
 from relay.policy.outages import OutcomeKind
+from relay.policy.self_release import is_stop
 from relay.spool.store import SpooledRecipient
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def count(parts: "Parts") -> None:
 def _decision_counter(parts: "Parts") -> Callable[[Decision], None]:
     def heard(decision: Decision) -> None:
         parts.metrics.decisions.labels(decision.proposal.effect.value).inc()
-        parts.notices.heard(decision)
+        parts.told.notices.heard(decision)
+        if is_stop(decision) or decision.proposal.effect is Effect.RELEASE:
+            parts.core.journal.hasten()  # webhooks wait for the record, which comes next
 
     return heard
 

@@ -154,7 +154,7 @@ class Reloader:
         """Hand whole settings to those who read them from several sections."""
         parts = self._parts
         parts.core.settings = settings
-        for part in (parts.receiver, parts.returns, parts.courier, parts.digests, parts.notices):
+        for part in (parts.receiver, parts.returns, parts.courier, parts.told.digests, parts.told.notices):
             part.take_up(settings)
 
 

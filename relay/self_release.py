@@ -11,6 +11,8 @@ from relay.addressee import contact_of
 from relay.clock import Clock
 from relay.control.state import State
 from relay.control.views import Freed, ReleaseOrder
+from relay.control.webhook_views import ReleaseLink
+from relay.notice_texts import hindered
 from relay.policy.decision import Decision
 from relay.policy.self_release import AUTHOR, Hindrance, hindrance, is_stop
 from relay.release_links import LASTS_SECONDS, ReleaseLinks, read_token
@@ -56,6 +58,16 @@ class SelfRelease:
         if not base or not holder or self._hindrance(decision) is not None:
             return ""
         return f"{base}/r/{self._links.token(decision.id, holder, self._clock.unix() + LASTS_SECONDS)}"
+
+    def link(self, decision: Decision) -> ReleaseLink:
+        """Return the link, or why there is none."""
+        if url := self.url(decision):
+            return ReleaseLink(url=url)
+        why = self._hindrance(decision)
+        if why is not None:
+            return ReleaseLink(url="", why=hindered(why))
+        is_public = self._settings().web.public_url
+        return ReleaseLink(url="", why="the account has no contact" if is_public else "web.public_url is not set")
 
     def hindered(self, decision: Decision) -> Hindrance | None:
         """Return what keeps a decision's contact from releasing its sender."""

@@ -14,6 +14,25 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Verp(Section):
+    """Return paths of ours, by which a bounce finds its message (docs/bounces.md)."""
+
+    domain: str = Field(
+        "", description="host name whose MX leads to smtp.inbox_listen; bounces of senders of its own domain go there"
+    )
+    rotate_days: int = Field(90, ge=1, description="a new key signs return paths after so many days")
+
+
+class Inbox(Section):
+    """The listener for bounces."""
+
+    max_size_bytes: int = Field(1_048_576, ge=65_536, le=26_214_400, description="larger reports: 552 5.3.4")
+    reports_per_minute: int = Field(600, ge=1, description="of one client address; beyond: 450 4.7.0")
+    max_connections_per_address: int = Field(20, ge=1, description="beyond: 421 4.7.0")
+    keep_days: int = Field(30, ge=0, description="reports stay as they came for; 0: none is kept")
+    keep_megabytes: int = Field(1024, ge=1, description="for all kept reports; beyond, the oldest leave first")
+
+
 class Headers(Section):
     """Header lines the relay adds beside its signature."""
 

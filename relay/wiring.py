@@ -60,14 +60,22 @@ _FREE_BYTES = 4 * 1024 * 1024  # below, a disk is called full before the next me
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """How people outside hear of what happens."""
+
+    digests: Digests
+    notices: Notices
+    releases: SelfRelease
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """A running relay."""
 
     core: Core
     started_at: datetime
     courier: Courier
-    digests: Digests
-    notices: Notices
+    told: Told
     receiver: Receiver
     doors: Doors
     inbox: Doors
@@ -128,11 +136,9 @@ def wire(core: Core) -> Parts:
         ways=Ways(core.shaper, core.egress, core.paths.of, core.tls),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
-    digests = _digests(core, reporting)
     gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
     commands = _commands(core, courier, gate)
     releases = _releases(core, commands)
-    notices = _notices(core, releases, reporting)
     receiver = Receiver(
         settings=settings,
         clock=clock,
@@ -162,9 +168,10 @@ def wire(core: Core) -> Parts:
     )
     way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
-    own = metrics, commands, domains, models, _expiry(core, commands, notices)
+    told = Told(_digests(core, reporting), _notices(core, releases, reporting), releases)
+    own = metrics, commands, domains, models, _expiry(core, commands, told.notices)
     following = _following(core, commands, courier)
-    parts = Parts(core, clock.now(), courier, digests, notices, receiver, *way_in, *own, following)
+    parts = Parts(core, clock.now(), courier, told, receiver, *way_in, *own, following)
     show_gauges(parts)
     count(parts)
     commands.policy_version = lambda: version_of(core.settings.policy)

@@ -33,6 +33,7 @@ from relay.control.views import (
     SenderView,
     Stopped,
 )
+from relay.control.webhook_calls import WebhookCalls
 from relay.settings import Settings, split_listen
 
 _T = TypeVar("_T")
@@ -52,7 +53,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls):
+class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

@@ -249,6 +249,18 @@ pause = Table(
     Column("since", Instant, nullable=False),
 )
 
+# `account` "": called for all accounts; `conditions` empty: for all. `secret` in clear: calls are signed with it.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("conditions", JSON, nullable=False),
+    Column("secret", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -22,6 +22,7 @@ from relay.control.policy_book import PolicyBook
 from relay.control.standings import Standings
 from relay.control.suppressions import SuppressionList
 from relay.control.users import Users
+from relay.control.webhook_book import WebhookBook
 from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
 from relay.policy import decision
@@ -40,6 +41,7 @@ class State(Logins):
         self.suppression = SuppressionList(database, node, clock, loaded.suppressed)
         self.policies = PolicyBook(database, node, clock, loaded.policies)
         self.users = Users(database, node, clock, loaded.users)
+        self.webhooks = WebhookBook(database, node, clock)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 

@@ -24,6 +24,7 @@ TABLE = {
     events.Unsubscribe: "unsubscribe",
     events.Label: "label",
     events.ModelRun: "model_run",
+    events.WebhookCall: "webhook_call",
     events.Complaint: "complaint",
     events.Listing: "listing",
 }

@@ -52,6 +52,21 @@ def test_file_is_closed_by_itself_and_an_idle_journal_makes_none(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_hastened_file_is_closed_long_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.spool.journal.CLOSE_SECONDS", 3_600.0)
+    journal = Journal(tmp_path, "relay", "mw1", SystemClock())
+    journal.start()
+    journal.append(_failure(journal, 1))
+    journal.hasten()
+
+    _wait(lambda: len(_closed(tmp_path)) == 1)
+    journal.append(_failure(journal, 2))
+    _wait(lambda: list(tmp_path.glob("*.open")))
+
+    assert len(_closed(tmp_path)) == 1
+    journal.close()
+
+
 def test_durable_records_follow_what_was_appended_before(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "relay", "mw1", SystemClock())
     journal.start()

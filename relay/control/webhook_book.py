@@ -1,0 +1,41 @@
+"""The endpoints of webhooks as rows of the state, read seldom.
+
+The secret stays in clear, because calls are signed with it: the state database is its owner's only.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from relay.control import schema
+from relay.control.audit import Act
+from relay.control.webhook_views import WebhookKey
+from relay.control.writer import Writer
+from relay.tree import Principal
+
+
+class WebhookBook(Writer):
+    """The table. Read and written with `await`."""
+
+    async def all(self) -> list[WebhookKey]:
+        """Every endpoint, the oldest first."""
+        return await self._database.run(_load)
+
+    async def add(self, key: WebhookKey, principal: Principal, act: Act) -> None:
+        values = {name: getattr(key, name) for name in WebhookKey.__struct_fields__}
+        await self._audited(
+            lambda connection, _now: connection.execute(insert(schema.webhook).values(values)), principal, act
+        )
+
+    async def remove(self, webhook_id: str, principal: Principal, act: Act) -> None:
+        wanted = delete(schema.webhook).where(schema.webhook.c.id == webhook_id)
+        await self._audited(lambda connection, _now: connection.execute(wanted), principal, act)
+
+
+def _load(connection: Connection) -> list[WebhookKey]:
+    rows = connection.execute(select(schema.webhook).order_by(schema.webhook.c.created_at, schema.webhook.c.id))
+    return [WebhookKey(**_values(row._asdict())) for row in rows]
+
+
+def _values(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in WebhookKey.__struct_fields__}
