@@ -13,7 +13,7 @@ from analytics.reports.dmarc_report import DmarcReport
 from analytics.reports.letter import Letter, Part, open_letter
 from analytics.reports.report import Refused
 from analytics.reports.tlsrpt import TlsReport, read_tls
-from analytics.reports.unpacking import Document, Unreadable, documents, is_packed
+from analytics.reports.unpacking import Document, Unreadable, documents, has_feedback, is_packed
 
 Aggregate = DmarcReport | TlsReport | Refused
 
@@ -23,12 +23,14 @@ _SUBJECT = re.compile(r"\breport[ -]domain:", re.IGNORECASE)
 _FILENAME = re.compile(r"[^!/\\]+![^!]+!\d{6,}!\d{6,}")
 _PACKED_BASE64 = (b"H4sI", b"UEsDB")  # the beginnings of gzip and zip, in a part that forgot to say it is encoded
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-_FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?feedback[\s>]", re.IGNORECASE)
+_MAIL = re.compile(rb"\s*(?:>?From |[!-9;-~]+[ \t]*:)")
 
 
 def is_bare(raw: bytes) -> bool:
     """Tell whether these bytes are a file by themselves and no mail."""
-    return is_packed(raw) or _is_text(raw) or not raw.strip()
+    if is_packed(raw) or _is_text(raw) or not raw.strip():
+        return True
+    return not _MAIL.match(raw[:1000]) and has_feedback(raw[:4096])  # with rubbish before it
 
 
 def read_files(raw: bytes) -> list[Aggregate]:
@@ -77,7 +79,7 @@ def _is_text(raw: bytes) -> bool:
 
 def _looks_like(form: str, head: bytes) -> bool:
     if form == "xml":
-        return bool(_FEEDBACK.search(head[:8192].replace(b"\0", b"")))
+        return has_feedback(head[:8192])
     return form == "json" and b'"report-id"' in head and b'"policies"' in head
 
 

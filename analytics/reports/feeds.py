@@ -205,7 +205,8 @@ def _read(kind: Feed, raw: bytes, digest: str) -> tuple[list[Store], dict[str, A
             return [lambda connection, now: store_figures(connection, provider, figures, now)], says
         case Feed.DMARC | Feed.TLSRPT | Feed.ARF:
             reports = [_wanted(kind, report) for report in read_each(raw)]
-            return [_storing(report, digest) for report in reports], reports[0].fields()
+            said = reports[0].fields()
+            return [_storing(report, digest) for report in reports], said.get("feedback", said)
 
 
 def _wanted(kind: Feed, report: Report) -> DmarcReport | TlsReport | Feedback:

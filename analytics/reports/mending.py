@@ -28,6 +28,22 @@ _TOKEN = re.compile(
     r"|(?P<open><!--|<!\[CDATA\[)|(?P<doctype><![A-Za-z])|<\?[^<>]{0,2000}\?>|(?P<other><)|&#(?P<number>\w+);",
     re.IGNORECASE,
 )
+_CONTAINERS = [
+    "feedback",
+    "report_metadata",
+    "date_range",
+    "policy_published",
+    "extension",
+    "record",
+    "row",
+    "policy_evaluated",
+    "reason",
+    "identifiers",
+    "identities",
+    "auth_results",
+    "dkim",
+    "spf",
+]
 _MAX_TOKEN = 2_200  # characters: the longest that _TOKEN can match
 _MAX_DEPTH = 16
 _MAX_SLIPS = 20_000  # a `<` in each record of a large report
@@ -128,12 +144,14 @@ class _Mender:
             return self._close(name)
         if not self._stack and name != "feedback":
             raise Unreadable(f"the outermost element is {name}, not feedback")
+        # A leaf that nobody ended, as its end tag is damaged, ends where the next element begins.
+        ended = self._close(self._stack[-1]) if self._stack and self._stack[-1] not in _CONTAINERS else ""
         if is_empty:
-            return f"<{name}/>"
+            return f"{ended}<{name}/>"
         if len(self._stack) >= _MAX_DEPTH:
             raise Unreadable(f"elements are nested more than {_MAX_DEPTH} deep")
         self._stack.append(name)
-        return f"<{name}>"
+        return f"{ended}<{name}>"
 
     def _close(self, name: str) -> str:
         if name not in self._stack:

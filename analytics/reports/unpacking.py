@@ -5,6 +5,7 @@ is unpacked whole. Every refusal is an Unreadable whose text says why.
 """
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ _MAX_MEMBERS = 10
 _MAX_DIRECTORY_BYTES = 65_536  # zipfile makes an object of each entry before anybody can count them
 _MAX_GZIP_LAYERS = 2  # the reporter's and the mail program's
 _PIECE_BYTES = 65_536
+_FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,63}:)?feedback[\s>]", re.IGNORECASE)
 
 _GZIP, _ZIP, _ZIP_END, _ZIP64_END = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06"), b"PK\x05\x06", b"PK\x06\x07"
 _STRANGE = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR", b"(\xb5/\xfd": "zstd"}
@@ -61,7 +63,8 @@ class Document:
         start = self.head[:4096]
         for mark in _MARKS:
             start = start.removeprefix(mark)
-        return {b"<": "xml", b"{": "json"}.get(start.replace(b"\0", b"").lstrip()[:1], "")
+        start = start.replace(b"\0", b"").lstrip()
+        return {b"<": "xml", b"{": "json"}.get(start[:1], "xml" if has_feedback(start) else "")
 
 
 def documents(raw: bytes) -> list[Document]:
@@ -77,6 +80,11 @@ def documents(raw: bytes) -> list[Document]:
     return [
         Document(member.filename[:255], _reader(archive, member), max(member.compress_size, 1)) for member in members
     ]
+
+
+def has_feedback(start: bytes) -> bool:
+    """Tell whether a DMARC report begins in these bytes."""
+    return _FEEDBACK.search(start.replace(b"\0", b"")) is not None
 
 
 def is_packed(raw: bytes) -> bool:

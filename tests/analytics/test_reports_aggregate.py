@@ -84,11 +84,15 @@ def test_a_part_that_forgot_to_say_it_is_base64_is_read() -> None:
         PLAIN.replace(b"dmarc@receiver.example", b"a&b &nbsp; &copy; &#0; \xff\xfe \x01"),
         PLAIN.removesuffix(b"\n</feedback>"),
         b"\r\n \r\n" + PLAIN,
+        b"?" + PLAIN[1:],
+        b"Here it is\n" + PLAIN,
         PLAIN + b"<!-- sent by x -->\n<p>trailer</p>\0",
         PLAIN.replace(b"</selector>", b""),
         PLAIN.replace(b"<email>", b"<!-- <record><row><count>9</count></row></record> --><email></b>"),
         PLAIN.replace(b"dmarc@receiver.example", b"<![CDATA[ <record>&]]>&"),
         PLAIN.replace(b"<email>", b"<email>" + b"x < y " * 15_000),
+        PLAIN.replace(b"</email>", b"</em"),
+        PLAIN.replace(b"</source_ip>", b"</source\xffip>"),
     ],
 )
 def test_xml_with_a_slip_but_whole_numbers_is_mended_and_says_so(broken: bytes) -> None:
@@ -235,6 +239,7 @@ def test_a_stored_zip_that_lies_about_its_size_is_refused() -> None:
         mail(b"<html><body>your feedback, please</body></html>", "text/plain", "page.txt"),
         mail(b'{"name": "x", "version": "1"}', "application/json", "package.json"),
         b"Subject: hi\r\nContent-Type: text/plain\r\n\r\n<feedbackform> is what you asked for\r\n",
+        b"Subject: hi\r\n\r\nThe outermost element is <feedback>, as in <feedback><row/>\r\n",
         b"Subject: Re: Report domain: firm.example\r\n\r\nThank you for your report.\r\n",
     ],
 )
