@@ -43,14 +43,17 @@ class Items:
         return self._stopped(notice, decision, facts(lasting, now))
 
     def _stopped(self, notice: Notice, decision: Decision, said: str) -> Item:
-        held = self._spool.held(notice.sender, None, -1)
+        waiting = self._spool.held_count(sender=notice.sender)
         evidence = decision.proposal.evidence.get("messages", [])
         bad = [str(name) for name in evidence][-_MESSAGES:] if isinstance(evidence, list) else []
         effect = decision.proposal.effect
         paragraphs = [said, f"{texts.meaning(effect)} {texts.ends(self._state.standings.lasting(decision))}"]
-        if held:
-            paragraphs.append(f"Messages of it that wait now: {len(held)}.")
-        lines = _named("Messages that led to it:", bad, held) if bad else _some("Messages that wait:", held)
+        if waiting:
+            paragraphs.append(f"Messages of it that wait now: {waiting}.")
+        if bad:
+            lines = _named("Messages that led to it:", bad, self._spool.held_of(bad))
+        else:
+            lines = _some("Messages that wait:", self._spool.held(notice.sender, None, _MESSAGES))
         if notice.audience is Audience.DESK:
             return Item(texts.headline(effect), tuple(paragraphs), (*lines, *self._for_desk(decision)))
         return Item(texts.headline(effect), (*paragraphs, texts.ADVICE), (*lines, *self._way_out(decision)))
@@ -58,9 +61,9 @@ class Items:
     def _expiring(self, notice: Notice) -> Item:
         ids = notice.ref.split()
         ends = when(datetime.fromtimestamp(float(notice.detail), UTC))
-        held = self._spool.held(notice.sender, None, -1)
+        named = ids[:_MESSAGES]
         said = f"Held mail of sender {notice.sender} is deleted on {ends} unless released before: {len(ids)} messages."
-        lines = _named("They are:", ids[:_MESSAGES], held)
+        lines = _named("They are:", named, self._spool.held_of(named))
         if len(ids) > _MESSAGES:
             lines.append(f"  and {len(ids) - _MESSAGES} more")
         decision = self._state.state_of(notice.sender).decision

@@ -22,17 +22,23 @@ from relay.tree import Principal, Role, Scope
 
 _log = logging.getLogger("mailweir.control")
 
+SHOWN = 10  # messages on the page
+
 _Release = Callable[[Principal, str, ReleaseOrder], Awaitable[Freed]]
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a genuine link is about: its decision, who holds it, what hinders it (None: nothing), what waits."""
+    """What a genuine link is about: its decision, who holds it, what hinders it (None: nothing), what waits.
+
+    `held` are the latest of the `waiting` messages: a page that anybody may open must not read 20,000 of them.
+    """
 
     decision: Decision
     holder: str
     hindrance: Hindrance | None
     held: tuple[HeldMessage, ...]
+    waiting: int
 
 
 class SelfRelease:
@@ -84,7 +90,9 @@ class SelfRelease:
         holder = self._holder(decision)
         if not holder or not self._links.is_genuine(ticket, holder):
             return None
-        return Offer(decision, holder, self._hindrance(decision), self._held(decision))
+        sender = decision.proposal.sender
+        held = tuple(self._spool.held(sender, None, SHOWN))
+        return Offer(decision, holder, self._hindrance(decision), held, self._spool.held_count(sender=sender))
 
     async def release(self, token: str, client_ip: str) -> tuple[Offer | None, Freed | None]:
         """Release the sender; return the offer as it was, and what came of it (None: refused). Raises StateFailure.
@@ -106,9 +114,6 @@ class SelfRelease:
         account = self._state.accounts.get(decision.proposal.account)
         return contact_of(account) if account else ""
 
-    def _held(self, decision: Decision) -> tuple[HeldMessage, ...]:
-        return tuple(self._spool.held(decision.proposal.sender, None, -1))
-
     def _hindrance(self, decision: Decision) -> Hindrance | None:
         account = self._state.accounts.get(decision.proposal.account)
         if not self._settings().policy.self_release:
@@ -120,6 +125,6 @@ class SelfRelease:
         in_force = [row for row in rows if standings.in_force(row, now)]
         is_confirmed = any(standings.confirmed_by(row) for row in in_force)
         found = hindrance(decision, in_force, rows, is_confirmed=is_confirmed)
-        if found is None and any(self._is_malware(message.rule) for message in self._held(decision)):
+        if found is None and any(map(self._is_malware, self._spool.held_rules(decision.proposal.sender))):
             return Hindrance.MALWARE
         return found

@@ -29,7 +29,6 @@ _log = logging.getLogger("mailweir.front")
 _BODY_SECONDS = 10.0
 _PER_MINUTE = 30.0  # of an address, with whatever links: nobody guesses 128 bits, but nobody need try
 _BURST_SECONDS = 60.0
-_SHOWN = 10
 _BUTTON = '<form method="post"><button name="confirm" value="yes">These messages are mine: release</button></form>'
 _CONFIRMED = b"confirm=yes"
 
@@ -106,9 +105,10 @@ class ReleasePages:
 def _messages(offer: Offer) -> str:
     if not offer.held:
         return ""
-    lines = "".join(f"<li>{html.escape(redacted(one.subject) or '(no subject)')}</li>" for one in offer.held[:_SHOWN])
-    more = f"<p>and {len(offer.held) - _SHOWN} more</p>" if len(offer.held) > _SHOWN else ""
-    return f"<p>Messages that wait: {len(offer.held)}</p><ul>{lines}</ul>{more}"
+    lines = "".join(f"<li>{html.escape(redacted(one.subject) or '(no subject)')}</li>" for one in offer.held)
+    rest = offer.waiting - len(offer.held)
+    more = f"<p>and {rest} more</p>" if rest > 0 else ""
+    return f"<p>Messages that wait: {offer.waiting}</p><ul>{lines}</ul>{more}"
 
 
 def _stray() -> Response:

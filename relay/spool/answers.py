@@ -60,6 +60,10 @@ class Answers:
         """How many parked messages a sender, an account's newcomers (by their key) or an account have."""
         return census.held_count(self._reader, sender=sender, account=account)
 
+    def held_rules(self, sender: str) -> list[str]:
+        """The rules that parked what is held of a sender, or of an account's newcomers."""
+        return census.held_rules(self._reader, sender)
+
     def counts(self) -> SpoolCounts:
         """How full the spool is; costs tens of microseconds, however full."""
         messages, recipients, parked, damaged, oldest, alive = census.counts(self._reader)

@@ -125,6 +125,14 @@ def held_count(connection: sqlite3.Connection, *, sender: str = "", account: str
     )
 
 
+def held_rules(connection: sqlite3.Connection, sender: str) -> list[str]:
+    """The rules that parked what is held of a sender or a group."""
+    rows = connection.execute(
+        "SELECT rule FROM held WHERE sender = ?1 UNION SELECT rule FROM held WHERE under = ?1", (sender,)
+    )
+    return [rule for (rule,) in rows]
+
+
 def messages(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Row]:
     return [
         row

@@ -19,7 +19,7 @@ from relay.spool.digests import DigestLine
 from relay.spool.entry import HeldMessage
 from relay.spool.usage import Change
 
-SLICE = 500  # messages of one transaction, some 20 ms: what arrives meanwhile waits for it
+SLICE = 200  # messages of one transaction, some 10 ms: what arrives meanwhile waits for it
 
 By = Literal["sender", "cluster", "rule", "under"]
 _T = TypeVar("_T")
