@@ -32,6 +32,10 @@ _HOSTILE = (
     b'{"policies":' * 3000, b"<count>-1</count>" * 500, b"9" * 20_000, b"PK\x03\x04" * 3000, b"PK\x05\x06" * 2000,
     b"\x1f\x8b\x08" * 3000, b"<" * 20_000, b"Feedback-Type: abuse\r\n" * 900, b"Original-Rcpt-To: a@b\r\n" * 900,
     b"<dkim/>" * 3000, b"<record><row><count>1</count></row></record>" * 500, b"\xff" * 9000, b"<?x " * 3000,
+    b"a@" * 9000, b"-" * 20_000, b"\n> " * 6000, b"can " * 5000, b"<a@b.example>:\n" * 1500, b" \t" * 9000,
+    b"x:<" * 6000, b"550 5.1.1 " * 2000, b"Final-Recipient: rfc822;a@b\n\n" * 900, b"\n--b" * 6000, b"<style" * 4000,
+    b"from: a@b\n" * 2000,
+    b"Content-Type: multipart/mixed; boundary=b\n\n--b\n" * 300, b"X: y\n" * 9000, b"could not be " * 2000,
 )  # fmt: skip
 
 

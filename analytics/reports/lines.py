@@ -17,7 +17,6 @@ _NOT_A_RECIPIENT = re.compile(
 _OF_SENDER = re.compile(
     r"[\s>*-]*(?:mail from|from|sender|reply-to|return-path|cc|contact|postmaster)\b[^@]*:", re.IGNORECASE
 )
-_ENDED = re.compile(r"[ \t]+$", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:\bto|\bfor|recipients?|user(?:id)?|mailbox|address(?:es)?|account|\ban?|à|para|aan|do|для|адрес\w*)"
     r"[ \t\n:=]{1,3}[\"'<(\[]{0,2}"
@@ -50,7 +49,7 @@ def read_lines(text: str, head: str) -> tuple[str, list[Found]]:
 
     head: From: and Subject:, which name many systems. Reads the first 32 KB.
     """
-    text = _ENDED.sub("", text[:_MAX_TEXT])
+    text = "\n".join(line.rstrip(" \t") for line in text[:_MAX_TEXT].split("\n"))
     for reader in _readers():
         if (reader.mark.search(head) or reader.mark.search(text)) and (found := _read(reader, text)):
             return reader.id, found

@@ -9,6 +9,7 @@ from relay.delivery.replies import Category, Outcome, classify
 from relay.reply import Reply
 
 _REPLY = re.compile(r"(?<![\d.\-/])([45]\d\d)(?:[- ,:]{1,3}|$)(?=[^\d]|[45]\.\d)")
+_ENHANCED = re.compile(r"^[#(]?[245]\.\d{1,3}\.\d{1,3}(?![\d.])[) \t:;,-]*")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
 _REPEATED = re.compile(r"(?<=\s)[45]\d\d-(?=[45]\.\d+\.\d+ |\w)")
 # said in answer to MAIL FROM: "does not exist" is the sender's domain then
@@ -61,7 +62,7 @@ def reply_in(words: str, status: str = "", is_permanent: bool = True) -> Reply:
         enhanced = status if status[:1] == str(code)[:1] else enhanced
     # what stands before a quoted reply is the words of whoever quotes it, the same for every reason
     text = said if found and _LETTERS.search(said) else words
-    return Reply(code, enhanced, _REPEATED.sub("", text)[:1_000])
+    return Reply(code, enhanced, _ENHANCED.sub("", _REPEATED.sub("", text))[:1_000])
 
 
 def quotes_reply(words: str) -> bool:
