@@ -15,13 +15,21 @@ def read_auto_reply(letter: Letter) -> AutoReply | None:
     submitted = letter.header("Auto-Submitted").lower()
     if submitted.startswith("auto-replied"):
         return AutoReply("Auto-Submitted")
-    for name in _RESPONDER:
-        if letter.header(name):
-            return AutoReply(name)
+    if sign := responder(letter):
+        return AutoReply(sign)
     if "oof" in letter.header("X-Auto-Response-Suppress").lower() and submitted:
         return AutoReply("X-Auto-Response-Suppress")
     if letter.header("Precedence").lower() in ("auto_reply", "auto-reply"):
         return AutoReply("Precedence")
     if letter.of_type("message/disposition-notification"):
         return AutoReply("receipt")
-    return AutoReply("subject") if phrases("answer").match(letter.header("Subject").strip()) else None
+    return None
+
+
+def responder(letter: Letter) -> str:
+    """Return what shows that a responder for people wrote it, so that it is no bounce; "" without such a sign.
+
+    Auto-Submitted is none: bounces say it of themselves too.
+    """
+    sign = next((name for name in _RESPONDER if letter.header(name)), "")
+    return sign or ("subject" if phrases("answer").match(letter.header("Subject").strip()) else "")

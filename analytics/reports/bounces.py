@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from analytics.reports import returned
+from analytics.reports.answers import responder
 from analytics.reports.failures import action_of, failure_of
 from analytics.reports.letter import Letter, Part
 from analytics.reports.lines import Found, is_recipient, read_lines
@@ -106,7 +107,7 @@ def _failure(found: Found, text: _Text, is_alone: bool) -> Failure:
 def _may_be_bounce(letter: Letter, text: _Text) -> bool:
     """Two of three must hold, one of them what the text says: a machine sent it, the subject says so, the text does."""
     sender, subject = letter.header("From") or "<>", letter.header("Subject")
-    if letter.header("List-Id") and not phrases("daemon").search(sender):
+    if (letter.header("List-Id") and not phrases("daemon").search(sender)) or responder(letter):
         return False
     if letter.header("Return-Path").strip() == "<>":
         sender += " <>"
@@ -118,6 +119,8 @@ def _may_be_bounce(letter: Letter, text: _Text) -> bool:
     if letter.header("X-Failed-Recipients") or phrases("failed").search(text.said[:4_000]):
         return True
     # in a language, or of a make, whose words are not known: a daemon that returns a message
+    if phrases("delivered").search(text.said[:4_000]):
+        return False
     returns = bool(text.below) or bool(letter.of_type("message/rfc822", "text/rfc822-headers"))
     return returns and phrases("daemon").search(sender) is not None
 

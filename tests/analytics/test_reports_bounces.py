@@ -1,6 +1,7 @@
 """Bounces and replies of real servers: what is read from them, and what hostile ones cost. Real ones are not in the
 repository: those tests skip without them."""
 
+import email
 import json
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def test_a_page_is_read_by_its_lines_and_its_styles_are_not() -> None:
 
     assert [line for line in plain(page).split("\n") if line] == ["Recipient:", "mina@shop.example"]
     assert plain("a < b") == "a < b"
+
+
+def test_whom_another_reader_names_we_name_too(corpora: Path) -> None:
+    scanners = pytest.importorskip("flufl.bounce", reason="flufl.bounce is not installed")
+    told = same = 0
+    for row, raw in _cases(corpora, "bounce"):
+        temporary, permanent = scanners.all_failures(email.message_from_bytes(raw))
+        theirs = {address.decode("utf-8", "replace").lower() for address in temporary | permanent}
+        report = read(raw)
+        ours = {name.lower() for one in getattr(report, "failures", ()) for name in (one.recipient, one.final)}
+        labelled = {name.lower() for entry in row["reports"] for name in entry["recipient_ok"]}  # type: ignore[attr-defined]
+        told += bool(theirs & labelled)
+        same += bool(theirs & labelled) and theirs & labelled <= ours
+
+    assert told >= 300
+    assert same >= 0.97 * told

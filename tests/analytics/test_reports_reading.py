@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.reports.lines import read_lines
@@ -116,6 +116,7 @@ def test_every_reader_of_lines_reads_its_example(row: dict[str, str]) -> None:
     assert (row["id"], row["expect"]) == (reader, [one.address for one in found])
 
 
+@settings(deadline=None)  # the first call loads patterns and model
 @given(st.binary(max_size=4000))
 def test_any_bytes_are_some_kind_of_mail(noise: bytes) -> None:
     for raw in (noise, DSN[:200] + noise, DSN.replace(b"failed", noise[:200]), DSN.replace(b"rfc822;", noise[:40])):
@@ -170,3 +171,21 @@ def test_a_boundary_that_was_lost_or_is_wrong_hides_nothing() -> None:
         report = _bounce(broken)
         assert [one.recipient for one in report.failures] == ["info@there.example"]
         assert report.returned.message_id == "one@shop.example"
+
+
+def test_a_machine_that_says_all_went_well_bounces_nothing() -> None:
+    head = b"From: System Administrator <postmaster@mx.example>\nSubject: Delivered: lunch\n"
+    said = b"Your message was delivered to the following recipient(s):\n\nmina@there.example on Monday\n"
+    returned = b"--b\nContent-Type: message/rfc822\n\nMessage-ID: <one@shop.example>\n\n--b--\n"
+    raw = head + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" + said + returned
+
+    assert not isinstance(read(raw), BounceReport)
+    assert isinstance(read(raw.replace(b"was delivered to", b"did not reach")), BounceReport)
+
+
+def test_a_parcel_service_writes_no_bounces() -> None:
+    head = b"From: Fast Delivery <delivery@parcels.example>\nSubject: Your parcel\n\n"
+    raw = head + b"We could not deliver to mina@there.example.\n"
+
+    assert isinstance(read(raw), NormalMail)
+    assert isinstance(read(raw.replace(b"Your parcel", b"Undeliverable: lunch")), BounceReport)
