@@ -48,6 +48,11 @@ class Sessions:
                 self._known.popitem(last=False)
         return found
 
+    def forget(self, token: str) -> None:
+        """It has just ended: ask again at once."""
+        with self._lock:
+            self._known.pop(hashlib.sha256(token.encode()).hexdigest(), None)
+
     def _ask(self, token: str) -> Principal | None:
         try:
             with self._relay_as(token) as relay:

@@ -104,7 +104,7 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
         f"{'goes' if freed.messages == 1 else 'go'} to delivery {_pace(freed)}.\n"
         f"- {_ended(freed.decisions)} The sender may send again at once.\n"
         "- What was counted against it is forgotten, so the same mail does not stop it again.\n"
-        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+        f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
     note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
     if _do_it("Release", "lock_open"):
@@ -125,7 +125,7 @@ def _confirm(wanted: Wanted) -> None:
         f"it (as it stands: {until(preview.ends_at, data.now())}).\n"
         f"- **{_messages(preview.held)}** {'stays' if preview.held == 1 else 'stay'} parked; nothing is deleted.\n"
         "- It leaves the list of what needs you. Release stays possible.\n"
-        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+        f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
     note = st.text_input("Note for the audit log", placeholder="What did you find? (optional)", key="confirm_note")
     if _do_it("Confirm", "gavel"):
@@ -146,7 +146,7 @@ def _hold_sender(wanted: Wanted) -> None:
     st.markdown(
         f"- New mail of this sender is accepted and parked, {until(preview.decision.ends_at, data.now())}.\n"
         "- What it has in the queue is parked too; nothing is deleted or bounced.\n"
-        "- Nobody else is touched. The audit log keeps it under `dashboard`."
+        f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
     if _do_it("Hold", "front_hand"):
         final = HoldOrder(reason=order.reason, minutes=order.minutes)

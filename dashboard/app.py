@@ -5,6 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import actions, data
+from dashboard.components.words import plain
+from dashboard.reader import ask_to_sign_in, reader
 from dashboard.theme import look
 from relay.settings import SettingsError
 
@@ -38,6 +40,11 @@ def main() -> None:
         )
         st.code(str(error), language=None)
         return
+    whose = reader(data.settings())
+    if whose is None:
+        ask_to_sign_in(data.settings())
+        return
+    st.session_state[data.READER] = whose
     _sidebar()
     actions.take_request()
     page.run()
@@ -63,6 +70,15 @@ def _sidebar() -> None:
             help="What all pages look at. It stands in the address: copy the link and others see the same.",
         )
         _services()
+        _who()
+
+
+def _who() -> None:
+    whose = data.reader()
+    if whose.token:
+        scope = whose.principal.scope
+        part = scope.account or scope.reseller or "everything"
+        st.caption(f"{plain(whose.principal.id)}, {whose.principal.role.value} of {plain(part)} · [sign out](/signout)")
 
 
 @st.fragment(run_every=5)

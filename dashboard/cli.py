@@ -14,6 +14,8 @@ from relay.cli import Context
 if TYPE_CHECKING:
     from streamlit.starlette import App
 
+    from relay.settings import Settings
+
 _log = logging.getLogger("mailweir.dashboard")
 
 STOP_SECONDS = 1  # open pages hold a websocket each, which would keep a patient server alive for ever
@@ -26,10 +28,11 @@ def serve(context: Context) -> None:
     from relay import log
 
     log.setup("dashboard")
-    door = _bind(context.settings().dashboard.listen)
+    settings = context.settings()
+    door = _bind(settings.dashboard.listen)
     host, port = door.getsockname()[:2]
     _log.info("listening url=http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    has_started = _serve(door)
+    has_started = _serve(door, settings)
     _log.info("stopped")
     sys.exit(0 if has_started else 1)
 
@@ -48,11 +51,11 @@ def _bind(listen: str) -> socket.socket:
     return door
 
 
-def _serve(door: socket.socket) -> bool:
+def _serve(door: socket.socket, settings: "Settings") -> bool:
     import uvicorn
 
     server = uvicorn.Server(
-        uvicorn.Config(_app(), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS)
+        uvicorn.Config(_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS)
     )
     # uvicorn raises a caught signal once more when it has stopped: then, and not before, it finds this handler
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,15 +64,20 @@ def _serve(door: socket.socket) -> bool:
     return server.started
 
 
-def _app() -> "App":
-    """The ASGI application: Streamlit's, with a /healthz that does not need a page, and calm errors."""
+def _app(settings: "Settings") -> "App":
+    """The ASGI application: Streamlit's, with a /healthz that does not need a page, a door, and calm errors."""
     import streamlit as st
+    from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import JSONResponse
     from starlette.routing import Route
     from streamlit.starlette import App
 
     import relay
+    from dashboard.door import Door, sign_in_routes
+    from dashboard.keeper import keeper_of
+
+    keeper = keeper_of(settings)
 
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": relay.__version__})
@@ -83,4 +91,9 @@ def _app() -> "App":
         )
         return True
 
-    return App(Path(__file__).with_name("app.py"), routes=[Route("/healthz", healthz)], on_script_error=say_calmly)
+    return App(
+        Path(__file__).with_name("app.py"),
+        routes=[Route("/healthz", healthz), *sign_in_routes(keeper)],
+        middleware=[Middleware(Door, keeper=keeper)],
+        on_script_error=say_calmly,
+    )

@@ -18,11 +18,13 @@ import pandas as pd
 import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
+from dashboard.keeper import Reader
 from relay import settings as relay_settings
-from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from relay.control.client import ControlClient, ControlError, ControlUnreachable, base_url
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
 from relay.policy import file as policy_file
 from relay.settings import Policy, Settings
+from relay.tree import Principal, Role
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ FRESH_SECONDS = 2.0  # as often as the live fragments run
 SLOW_FRESH_SECONDS = 5.0  # for what changes slowly or costs more
 RETRY_SECONDS = 2.0  # after a failure the service is left alone this long: a page asks it several things
 KEPT_ANSWERS = 500
+KEPT_CLIENTS = 200  # readers at once
+READER = "reader"
 TIMEOUT_SECONDS = 8.0  # a page says who is slow rather than wait with it
 
 # The named queries' columns: a page may read any of them, even when an older analytics does not send it.
@@ -171,21 +175,27 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def reader() -> Reader:
+    """Who looks; app.py has sent everybody else away."""
+    found = st.session_state.get(READER)
+    return found if isinstance(found, Reader) else Reader(Principal("dashboard", Role.ABUSE))
+
+
 def query(
     name: str, window: Window | None = None, *, fresh_seconds: float = FRESH_SECONDS, **params: Any
 ) -> Reading[pd.DataFrame]:
     """Ask analytics a named query. The frame has at least the columns of COLUMNS; it is shared, never change it."""
-    chosen = settings()
+    chosen, whose = settings(), reader()
     columns = COLUMNS[name].split()
 
     def ask() -> pd.DataFrame:
         asked = dict(params)
         if window is not None:
             asked["since"] = window.since(now()).isoformat()
-        frame = _analytics(chosen).frame(name, **asked)
+        frame = _analytics(chosen, whose.token).frame(name, **asked)
         return frame.reindex(columns=[*frame.columns, *(c for c in columns if c not in frame.columns)])
 
-    key = ("analytics", str(chosen.dir), name, window.name if window else "", tuple(sorted(params.items())))
+    key = ("analytics", str(chosen.dir), whose, name, window.name if window else "", tuple(sorted(params.items())))
     return memory().read("analytics", key, ask, pd.DataFrame(columns=columns), fresh_seconds)
 
 
@@ -252,13 +262,13 @@ def audit(limit: int = 20) -> Reading[list[Any]]:
 
 
 def relay_client() -> ControlClient:
-    """The one that acts, as `dashboard`. Raises OSError while there is no token yet."""
-    chosen = settings()
-    return _control(chosen.control.listen, _token_mark(chosen), chosen)
+    """The one that acts, as the reader. Raises OSError while there is no token yet."""
+    chosen, token = settings(), reader().token
+    return _control(chosen.control.listen, token or _token_mark(chosen), token, chosen)
 
 
 def _relay(name: str, ask: Callable[[ControlClient], T], empty: T, fresh_seconds: float = FRESH_SECONDS) -> Reading[T]:
-    key = ("relay", str(settings().dir), name)
+    key = ("relay", str(settings().dir), reader(), name)
     return memory().read("relay", key, lambda: ask(relay_client()), empty, fresh_seconds)
 
 
@@ -267,17 +277,21 @@ def _settings(config: str, folder: str) -> Settings:
     return relay_settings.load()
 
 
-def _analytics(chosen: Settings) -> QueryClient:
-    return _query_client(chosen.analytics.listen, _token_mark(chosen), chosen)
+def _analytics(chosen: Settings, token: str) -> QueryClient:
+    return _query_client(chosen.analytics.listen, token or _token_mark(chosen), token, chosen)
 
 
-@st.cache_resource(show_spinner=False, on_release=QueryClient.close)
-def _query_client(listen: str, token: str, _settings: Settings) -> QueryClient:
+@st.cache_resource(show_spinner=False, max_entries=KEPT_CLIENTS, on_release=QueryClient.close)
+def _query_client(listen: str, mark: str, _token: str, _settings: Settings) -> QueryClient:
+    if _token:
+        return QueryClient(base_url(listen), _token, timeout_seconds=TIMEOUT_SECONDS)
     return QueryClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
 
 
-@st.cache_resource(show_spinner=False, on_release=ControlClient.close)
-def _control(listen: str, token: str, _settings: Settings) -> ControlClient:
+@st.cache_resource(show_spinner=False, max_entries=KEPT_CLIENTS, on_release=ControlClient.close)
+def _control(listen: str, mark: str, _token: str, _settings: Settings) -> ControlClient:
+    if _token:
+        return ControlClient(base_url(listen), _token, timeout_seconds=TIMEOUT_SECONDS)
     return ControlClient.of(_settings, name="dashboard", timeout_seconds=TIMEOUT_SECONDS)
 
 

@@ -1,0 +1,177 @@
+"""The dashboard's door: every request and every live connection belongs to somebody who may look, or goes to sign-in.
+
+Sits in front of Streamlit, which knows nothing of it: what it lets through carries the session's token in a cookie that
+no script can read. Must never say whether a name exists.
+"""
+
+import asyncio
+import html
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from dashboard.keeper import COOKIE, Keeper
+from relay.control.client import ControlError, ControlUnreachable
+from relay.users.views import SignIn
+
+_log = logging.getLogger("mailweir.dashboard")
+
+_Message = MutableMapping[str, Any]
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+
+_FREE = ("/healthz", "/signin", "/signout", "/_stcore/health", "/favicon")
+_FORM_BYTES = 8_192
+_POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+
+
+class Door:
+    """ASGI middleware."""
+
+    def __init__(self, app: _App, keeper: Keeper) -> None:
+        self._app, self._keeper = app, keeper
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] not in ("http", "websocket") or self._keeper.is_oidc or _is_free(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        token = HTTPConnection(scope).cookies.get(COOKIE, "")
+        if await asyncio.to_thread(self._keeper.reader_of, token) is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        else:
+            await _to_sign_in(scope)(scope, receive, send)
+
+
+def sign_in_routes(keeper: Keeper) -> list[Route]:
+    """The sign-in page, what its form sends, and the way out."""
+
+    async def show(request: Request) -> Response:
+        if await asyncio.to_thread(keeper.entry) == "open":
+            return RedirectResponse("/", 303)
+        return _page(request.query_params.get("next", "/"), "", "")
+
+    async def come_in(request: Request) -> Response:
+        if not _is_same_site(request):
+            return PlainTextResponse("this form was sent from another site", 403)
+        given = await _form(request)
+        name, target = given.get("name", "")[:64], given.get("next", "/")
+        order = SignIn(name=name, password=given.get("password", ""), client=_client(request))
+        try:
+            who = await asyncio.to_thread(keeper.sign_in, order)
+        except ControlUnreachable:
+            return _page(target, name, "The relay does not answer, so nobody can sign in. Is it running?", 503)
+        except ControlError as error:
+            _log.info("sign-in refused client=%s", _client(request))
+            return _page(target, name, f"{error.detail[:1].upper()}{error.detail[1:]}.", 401)
+        answer = RedirectResponse(_own_path(target), 303)
+        is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+        answer.set_cookie(
+            COOKIE, who.token, expires=who.expires_at, httponly=True, samesite="lax", secure=is_secure, path="/"
+        )
+        return answer
+
+    async def go_out(request: Request) -> Response:
+        token = request.cookies.get(COOKIE, "")
+        if token:
+            await asyncio.to_thread(keeper.sign_out, token)
+        answer = RedirectResponse("/signin", 303)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    return [
+        Route("/signin", show, methods=["GET"]),
+        Route("/signin", come_in, methods=["POST"]),
+        Route("/signout", go_out, methods=["GET", "POST"]),
+    ]
+
+
+def _is_free(path: str) -> bool:
+    return path.startswith(_FREE) or path.startswith("/static/")
+
+
+def _to_sign_in(scope: _Scope) -> Response:
+    if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
+        wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+        return RedirectResponse(f"/signin?next={quote(wanted, safe='/')}", 303)
+    return PlainTextResponse("sign in first", 401)
+
+
+def _is_same_site(request: Request) -> bool:
+    """A browser names the page a form was sent from; what names another site is nobody's sign-in."""
+    origin = request.headers.get("origin", "")
+    return not origin or origin == "null" or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def _own_path(target: str) -> str:
+    """Where to go afterwards: within this site only."""
+    parts = urlsplit(target)
+    is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if is_own and target.isprintable() else "/"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _FORM_BYTES:
+            return {}
+    return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _page(target: str, name: str, trouble: str, status: int = 200) -> HTMLResponse:
+    shown = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
+    filled = _HTML.format(trouble=shown, name=html.escape(name), next=html.escape(_own_path(target)))
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+        "X-Frame-Options": "DENY",
+    }
+    return HTMLResponse(filled, status, headers)
+
+
+# The colours are those of .streamlit/config.toml.
+_HTML = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Mailweir: sign in</title>
+<style>
+:root {{ color-scheme: light dark; --ink: #1b2730; --back: #f3f6f8; --card: #fff; --line: #dce3e8; --do: #1f4a63;
+  --red: #9c1c15; --redback: #fbe9e7; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e4ebf0; --back: #0f171d; --card: #18232b; --line: #2a3942;
+  --do: #3c7ea3; --red: #f7a19b; --redback: #3b1b19; }} }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--back); color: var(--ink);
+  font: 15px/1.5 "Source Sans", system-ui, sans-serif; }}
+main {{ width: min(22rem, 88vw); padding: 2rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: .6rem; }}
+h1 {{ margin: 0 0 1.2rem; font-size: 1.35rem; font-weight: 650; }}
+label {{ display: block; margin-top: .9rem; font-weight: 600; }}
+input {{ box-sizing: border-box; width: 100%; margin-top: .25rem; padding: .55rem .7rem; font: inherit; color: inherit;
+  background: var(--back); border: 1px solid var(--line); border-radius: .45rem; }}
+button {{ width: 100%; margin-top: 1.4rem; padding: .6rem; font: inherit; font-weight: 600; color: #fff;
+  background: var(--do); border: 0; border-radius: .45rem; cursor: pointer; }}
+.trouble {{ padding: .6rem .8rem; color: var(--red); background: var(--redback); border-radius: .45rem; }}
+small {{ display: block; margin-top: 1.2rem; opacity: .75; }}
+</style></head>
+<body><main><h1>Mailweir</h1>{trouble}
+<form method="post" action="/signin">
+<input type="hidden" name="next" value="{next}">
+<label>Name<input name="name" value="{name}" autocomplete="username" autofocus required></label>
+<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
+<button>Sign in</button></form>
+<small>No account? An admin adds one: <code>mailweir user add NAME</code></small>
+</main></body></html>
+"""

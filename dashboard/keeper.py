@@ -1,0 +1,123 @@
+"""Who may come in: what the relay says of users and sessions, remembered for a few seconds.
+
+With users, everybody signs in: the cookie holds the session's token, which is the relay's; the pages and analytics
+present it as the reader's own. Without users the pages act as `dashboard`, as they listen on loopback.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from analytics.sessions import Sessions
+from relay.control.client import ControlClient, ControlError, base_url
+from relay.settings import Settings
+from relay.tree import Principal, Role, Scope
+from relay.users.views import SignIn, Whoami
+
+_log = logging.getLogger("mailweir.dashboard")
+
+COOKIE = "mailweir_session"
+
+_KNOWN_SECONDS = 5.0
+_TIMEOUT_SECONDS = 4.0
+_UNSIGNED = Principal("dashboard", Role.ABUSE)
+
+_MARK = "dashboard.sign-in"  # a file of ours in the data folder: the relay said last that people sign in
+
+_keepers: dict[tuple[str, str, str], "Keeper"] = {}
+_making = threading.Lock()
+
+Entry = Literal["open", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who looks at the pages. `token` "": the dashboard itself, with its own token."""
+
+    principal: Principal
+    token: str = ""
+
+    @property
+    def sees_everything(self) -> bool:
+        return self.principal.scope == Scope()
+
+    def may(self, role: Role) -> bool:
+        """Tell whether the reader has at least this role. The relay decides all the same."""
+        return self.principal.role.includes(role)
+
+
+class Keeper:
+    """Answers from the web server's loop, in threads, and from the pages' threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._url = settings, base_url(settings.control.listen)
+        self.sessions = Sessions(lambda token: ControlClient(self._url, token, timeout_seconds=_TIMEOUT_SECONDS))
+        self._lock = threading.Lock()
+        self._asked_at, self._mark = float("-inf"), settings.dir / _MARK
+        self._entry: Entry = "closed" if self._mark.exists() else "open"
+
+    @property
+    def is_oidc(self) -> bool:
+        return self._settings.dashboard.sign_in == "oidc"
+
+    def entry(self) -> Entry:
+        """open: nobody has to sign in. While the relay does not answer, what it said last, of an earlier run too."""
+        if self._settings.dashboard.sign_in == "none":
+            return "open"
+        with self._lock:
+            if time.monotonic() - self._asked_at >= _KNOWN_SECONDS:
+                self._asked_at = time.monotonic()
+                self._note(self._asked())
+            return self._entry
+
+    def reader_of(self, token: str) -> Reader | None:
+        """The reader with this token in his cookie; None: he has to sign in."""
+        principal = self.sessions.principal_of(token) if token else None
+        if principal is not None:
+            return Reader(principal, token)
+        return Reader(_UNSIGNED) if self.entry() == "open" else None
+
+    def sign_in(self, order: SignIn) -> Whoami:
+        """Begin a session. Raises ControlError with words for the reader."""
+        with self._as_dashboard() as relay:
+            return relay.sign_in(order)
+
+    def sign_out(self, token: str) -> None:
+        """End a session; one that is over already needs nothing."""
+        try:
+            with ControlClient(self._url, token, timeout_seconds=_TIMEOUT_SECONDS) as relay:
+                relay.sign_out()
+        except ControlError:
+            pass
+        self.sessions.forget(token)
+
+    def _asked(self) -> Entry:
+        try:
+            with self._as_dashboard() as relay:
+                return "closed" if relay.must_sign_in() else "open"
+        except (ControlError, OSError):
+            return self._entry
+
+    def _note(self, entry: Entry) -> None:
+        if entry == self._entry:
+            return
+        self._entry = entry
+        try:
+            if entry == "closed":
+                self._mark.touch(mode=0o600)
+            else:
+                self._mark.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("cannot remember who signs in file=%s error=%s", self._mark, error)
+
+    def _as_dashboard(self) -> ControlClient:
+        return ControlClient.of(self._settings, "dashboard", timeout_seconds=_TIMEOUT_SECONDS)
+
+
+def keeper_of(settings: Settings) -> Keeper:
+    """The one keeper of an installation in this process."""
+    with _making:
+        key = (str(settings.dir), settings.control.listen, settings.dashboard.sign_in)
+        return _keepers.setdefault(key, Keeper(settings))

@@ -1,0 +1,135 @@
+"""The door of the dashboard, as a process of its own before a real relay: who comes in, and as whom."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from relay.control.client import ControlClient
+from relay.envelope import Account
+from relay.tree import Role
+from relay.users.views import NewUser, UserChange
+from tests.builders import Installation, free_port, until
+from tests.sink import Sink
+
+PASSWORD = "correct horse battery"
+HTML = {"accept": "text/html,*/*"}
+
+
+@dataclass
+class Site:
+    """A dashboard, and an admin of its relay."""
+
+    address: str
+    admin: ControlClient
+
+    def browser(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.address, headers=HTML, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    installation, port = Installation(tmp_path_factory.mktemp("site")), free_port()
+    with Sink() as sink:
+        installation.write(sink.port, model="none")
+        with installation.config.open("a") as file:
+            file.write(f'[dashboard]\nlisten = "127.0.0.1:{port}"\n')
+        installation.add_account(Account("acme"))
+        with installation.running(), installation.client() as admin:
+            process = installation.start("dashboard")
+            built = Site(f"http://127.0.0.1:{port}", admin)
+            until(lambda: _is_up(built), 60)
+            yield built
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
+@pytest.fixture
+def dana(site: Site) -> Iterator[str]:
+    site.admin.add_user(NewUser(name="dana", role=Role.ABUSE, password=PASSWORD))
+    until(lambda: _status(site, "/") == 303, 15)
+    yield "dana"
+    site.admin.remove_user("dana")
+    until(lambda: _status(site, "/") == 200, 15)
+
+
+def test_without_users_everybody_comes_in(site: Site) -> None:
+    until(lambda: _status(site, "/") == 200, 15)
+    with site.browser() as browser:
+        assert browser.get("/signin").headers["location"] == "/"
+
+
+def test_a_user_signs_in_comes_back_to_his_page_and_signs_out(site: Site, dana: str) -> None:
+    with site.browser() as browser:
+        sent = browser.get("/sender?sender=a%7Cb%7Cc")
+        assert sent.headers["location"] == "/signin?next=/sender%3Fsender%3Da%257Cb%257Cc"
+        assert "Sign in" in browser.get(sent.headers["location"]).text
+
+        came = browser.post("/signin", data={"name": dana, "password": PASSWORD, "next": "/sender?sender=a%7Cb%7Cc"})
+        assert (came.status_code, came.headers["location"]) == (303, "/sender?sender=a%7Cb%7Cc")
+        cookie = came.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert browser.get("/").status_code == 200
+
+        kept = browser.cookies["mailweir_session"]
+        browser.get("/signout")
+        browser.cookies.set("mailweir_session", kept)
+        assert browser.get("/").status_code == 303
+
+
+def test_nothing_of_the_pages_is_served_to_nobody(site: Site, dana: str) -> None:
+    with site.browser() as browser:
+        for path in ("/", "/decisions", "/_stcore/host-config", "/media/x", "/component/x"):
+            assert browser.get(path).status_code == 303
+        answer = browser.get("/_stcore/stream", headers={"accept": "*/*"})
+        assert answer.status_code == 401
+        assert browser.get("/healthz").status_code == 200
+        upgrade = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        assert browser.get("/_stcore/stream", headers=upgrade).status_code == 403
+
+
+@pytest.mark.parametrize("target", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:x", ""])
+def test_nobody_is_sent_to_another_site(site: Site, dana: str, target: str) -> None:
+    with site.browser() as browser:
+        came = browser.post("/signin", data={"name": dana, "password": PASSWORD, "next": target})
+        assert came.headers["location"] == "/"
+
+
+def test_a_wrong_password_and_a_form_of_another_site_are_refused(site: Site, dana: str) -> None:
+    with site.browser() as browser:
+        wrong = browser.post("/signin", data={"name": '"><script>', "password": "no"})
+        assert wrong.status_code == 401
+        assert "do not fit" in wrong.text
+        assert "<script>" not in wrong.text
+        foreign = browser.post(
+            "/signin", data={"name": dana, "password": PASSWORD}, headers={"origin": "https://evil.example"}
+        )
+        assert foreign.status_code == 403
+
+
+def test_a_disabled_user_is_out_within_the_cache_s_time(site: Site, dana: str) -> None:
+    with site.browser() as browser:
+        browser.post("/signin", data={"name": dana, "password": PASSWORD})
+        assert browser.get("/").status_code == 200
+        site.admin.change_user(dana, UserChange(is_disabled=True))
+        until(lambda: browser.get("/").status_code == 303, 30)
+
+
+def _status(site: Site, path: str) -> int:
+    with site.browser() as browser:
+        return browser.get(path).status_code
+
+
+def _is_up(site: Site) -> bool:
+    try:
+        return _status(site, "/healthz") == 200
+    except httpx2.HTTPError:
+        return False
