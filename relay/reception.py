@@ -49,6 +49,7 @@ from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient, SpoolFull
 from relay.spool.stored import StoredContent
 from relay.spool.words import WordLog
+from relay.surging import AccountVolume
 from relay.tree import SenderId
 from relay.unnamed import UnnamedMail
 
@@ -94,6 +95,7 @@ class Receiver:
         self._return_domain_of = return_domain_of
         self._feedback = feedback
         self._unnamed = UnnamedMail(settings, journal, metrics)
+        self._volume = AccountVolume(signals.surges, journal, metrics)
         self._judging = Judging(settings.policy, gate, signals, certain, decided, on_counted=self._unnamed.note)
         self._concluding: set[asyncio.Task[Reply]] = set()
 
@@ -142,6 +144,7 @@ class Receiver:
         # No await between here and the end of judge and the hand-over to the spool: a hold that another message of
         # the sender causes meanwhile either is seen here, or parks this one by its later commit.
         case = self._judging.judge(arrival, self._clock.now())
+        self._volume.note(arrival, self._clock.unix())
         if self._settings.content.keep_words:
             self._words.note(arrival.message_id, arrival.began, arrival.result.learned)
         try:

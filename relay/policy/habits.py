@@ -34,7 +34,8 @@ _NOTHING = Usual()
 
 
 class Habits(msgspec.Struct, array_like=True, gc=False):
-    """The hour that runs, and what is usual in it. `weeks`: whole weeks since the first message, at most WEEKS."""
+    """The hour that runs, and what is usual in it. `weeks`: whole weeks since the first message, at most
+    `memory`, which is how many are remembered."""
 
     hour: int = 0
     volume: int = 0
@@ -45,6 +46,7 @@ class Habits(msgspec.Struct, array_like=True, gc=False):
     usual_volume: Usual = _NOTHING
     usual_unique: Usual = _NOTHING
     known: Acquaintances | None = None
+    memory: int = WEEKS
 
     def count(self, amount: int, recipients: tuple[bytes, ...], now_unix: float, first_seen_unix: float) -> None:
         """Count the recipients of one message, hashed where they are known."""
@@ -72,7 +74,7 @@ class Habits(msgspec.Struct, array_like=True, gc=False):
         self.volume = self.nulls = 0
         del self.unique_bits[:]
         self.hour = hour
-        self.weeks = min(int(hour - first_seen_unix // HOUR_SECONDS) // WEEK_HOURS, WEEKS)
+        self.weeks = min(int(hour - first_seen_unix // HOUR_SECONDS) // WEEK_HOURS, self.memory)
         volumes, uniques = [], []
         near = {(hour + shift) % WEEK_HOURS for shift in (-1, 0, 1)}
         samples = self.samples
@@ -89,7 +91,7 @@ class Habits(msgspec.Struct, array_like=True, gc=False):
             volume, unique = min(volume, line(self.usual_volume)), min(unique, line(self.usual_unique))
         week = self.hour // WEEK_HOURS
         self.samples += bytes((self.hour % WEEK_HOURS, week & 255, _level(volume), _level(unique)))
-        while self.samples and (week - self.samples[1]) & 255 > WEEKS:
+        while self.samples and (week - self.samples[1]) & 255 > self.memory:
             del self.samples[:_ENTRY]
 
 

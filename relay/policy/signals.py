@@ -40,6 +40,7 @@ from relay.policy.senders import Senders
 from relay.policy.signal import SignalState as SignalState
 from relay.policy.signal import Traits
 from relay.policy.summing import state_of
+from relay.policy.surges import Surges
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
 from relay.tree import newcomers_of
@@ -61,6 +62,7 @@ class Signals:
         self.members = Members()
         self.outages = Outages()
         self.logins = Logins()
+        self.surges = Surges()
 
     def __len__(self) -> int:
         return len(self._senders)
@@ -72,6 +74,7 @@ class Signals:
             Table("newcomer", self.members, MEMBER_SECONDS),
             self.outages.table(),
             self.logins.table(),
+            self.surges.table(),
         )
 
     def recall_by(self, lookup: Callable[[str], bytes | None]) -> None:

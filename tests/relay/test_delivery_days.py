@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics.simulation.timelapse import LoopClock, TimeLapse
 from bench.days import Month, memory_folder, play, refuses
 from bench.days_figures import Figures
 from bench.days_half import POOLS, SOURCES, running
@@ -19,7 +20,6 @@ from relay.settings import Delivery
 from tests.nameserver import NameServer
 from tests.personas import GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, Book, Gate, Incident, personas
 from tests.referee import Visit
-from analytics.simulation.timelapse import LoopClock, TimeLapse
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

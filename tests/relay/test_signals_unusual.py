@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.policy.acquaintances import Acquaintances
@@ -15,6 +15,7 @@ from relay.policy.logins import NETWORKS, Logins
 from relay.policy.outages import HARD, SOFT, Outages, slot_of
 from relay.policy.signal import SignalState, Traits
 from relay.policy.signals import Signals
+from relay.policy.surges import Surges
 from relay.policy.triggers import alarms
 from relay.settings import Policy
 
@@ -91,6 +92,7 @@ def test_the_hours_of_an_attack_do_not_become_usual() -> None:
     assert habits[2] <= 400
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(st.lists(st.tuples(st.integers(0, 5 * 168), st.integers(1, 100_000)), max_size=60))
 def test_what_is_usual_never_lies_above_the_most_and_memory_is_bounded(sent: list[tuple[int, int]]) -> None:
     habits = Habits()
@@ -137,6 +139,7 @@ def test_a_suspect_text_to_strangers_counts_more_than_a_newsletter_to_known_peop
     assert fired(good, Effect.HOLD) == []
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(st.lists(st.binary(min_size=8, max_size=8), max_size=300))
 def test_an_acquaintance_is_never_taken_for_a_stranger(people: list[bytes]) -> None:
     known = Acquaintances()
@@ -320,3 +323,24 @@ def test_one_suspect_text_of_new_senders_only_is_held() -> None:
 
     assert fired(calm, Effect.HOLD) == []
     assert fired(alarm, Effect.HOLD) == ["same_text"]
+
+
+def test_an_account_above_three_times_its_usual_hour_is_told_of_once_in_six_hours() -> None:
+    surges, again = Surges(), Surges()
+    for hour in range(15 * 24):
+        assert surges.note("shop", 200, MONDAY + hour * HOUR) is None
+    now = MONDAY + 15 * DAY
+    again.load([*surges.dirty(), ("torn", b"\x93")])
+
+    for account in (surges, again):
+        assert account.note("shop", 550, now) is None
+        surge = account.note("shop", 200, now + 60)
+        assert surge is not None
+        assert surge.volume == 750
+        assert 180 <= surge.usual <= 220
+        assert account.note("shop", 5_000, now + 120) is None
+        assert account.note("shop", 5_000, now + 7 * HOUR) is not None
+
+
+def test_a_new_account_has_nothing_to_be_compared_with() -> None:
+    assert Surges().note("new", 100_000, MONDAY) is None
