@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from analytics.simulation.timelapse import LoopClock, TimeLapse
 from bench.days_figures import Figures, Watch, judged
 from bench.days_half import SOURCES, Half, running, scaled_plan
 from bench.days_picture import draw
@@ -30,7 +31,6 @@ from relay.front.tls import ensure_certificate
 from tests.nameserver import NameServer
 from tests.personas import DAY, GOOGLE_RATE, HOUR, OUTLOOK_BLOCK, YAHOO_TSS04, Book, Gate, Incident, Persona, personas
 from tests.sink import Sink
-from analytics.simulation.timelapse import LoopClock, TimeLapse
 
 START = datetime(2026, 6, 1, tzinfo=UTC)  # a Monday
 _FIRST_DAY_MAILS = 10_000  # at scale 1

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from analytics.simulation.timelapse import LoopClock
 from bench.days_half import SOURCES, Half
 from relay.delivery.egress.plan import Plan
 from relay.delivery.egress.warmup import PlanState, per_hour
 from tests.personas import DAY, HOUR, Book
-from analytics.simulation.timelapse import LoopClock
 
 _SAMPLE_SECONDS = HOUR
 _BEFORE_MIDNIGHT = 20.0

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from analytics.simulation.timelapse import TimeLapse
 from bench.days_traffic import Order
 from relay.addressee import addressee
 from relay.clock import Clock
@@ -25,7 +26,6 @@ from relay.settings import Delivery as DeliverySettings
 from relay.settings import Node, Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage, SpooledRecipient
-from analytics.simulation.timelapse import TimeLapse
 
 SOURCES = (
     EgressSource("old1", "127.0.0.2", "old1.relay.example"),
