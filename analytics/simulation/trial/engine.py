@@ -1,7 +1,8 @@
 """Plays a world against a regulator: submissions, deliveries, retries, bounces and complaints in the order of time.
 
 "Delivered" means accepted by a receiver. Honest mail that is put off is offered again as a mail server would; abuse
-that is put off is not, as scripts do not. What lies parked when a stop ends leaves then, except what scored as suspect.
+that is put off is not, as scripts do not. What lies parked when a stop ends leaves from
+then on as the relay plans it, except what scored as suspect.
 """
 
 import heapq
@@ -12,6 +13,8 @@ from analytics.simulation.trial.mail import DAY, Mail, World
 from analytics.simulation.trial.regulator import Answer, Regulator, Stop
 from analytics.simulation.trial.sheet import Sheet, Tally
 from relay.events import Action
+from relay.holds.schedule import scheduled
+from relay.spool.held import Choice
 
 _RETRIES = (900.0, 1_800.0, 3_600.0, 7_200.0)  # then every 4 h, as Exim and Postfix do
 _LONGEST_RETRY, _LIFETIME = 14_400.0, 4 * DAY
@@ -110,14 +113,29 @@ class _Game:
     def _free_at(self, stop: Stop, until: float) -> None:
         def free(now: float) -> None:
             for key in [key for key in self._parked if key == stop.sender or _is_group_of(stop.sender, key)]:
-                for mail in self._parked.pop(key):
-                    if mail.text.score < _SUSPECT:
-                        self._leave(mail, now)
+                self._free(key, now)
 
         self._at(until + 1.0, free)
 
+    def _free(self, key: str, now: float) -> None:
+        parked = self._parked[key]
+        if not parked or self._regulator.is_parked(parked[0], now):
+            return  # stopped for another reason meanwhile: that one's end frees it
+        clean = {mail.number: mail for mail in parked if mail.text.score < _SUSPECT}
+        hourly = self._regulator.pace(parked[0], now)
+        plan = scheduled([_chosen(mail) for mail in clean.values()], lambda *_: hourly, {}, now)
+        leaving = {choice.number: departure.due_unix for choice, departure in plan.leaving}
+        for number, due in leaving.items():
+            self._leave(clean[number], max(due, now))
+        self._parked[key] = [mail for mail in parked if mail.number not in leaving]
+
     def _at(self, at: float, act: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (at, next(self._order), act))
+
+
+def _chosen(mail: Mail) -> Choice:
+    actor = mail.actor
+    return Choice("", mail.number, actor.account.name, actor.account.reseller, actor.key, 1, mail.text.score, 0)
 
 
 def _is_group_of(group: str, key: str) -> bool:

@@ -57,7 +57,7 @@ class Mailboxes:
         mail = waiting[-1] if waiting else None
         if mail is not None and envelope.mail_from:
             await self._clock.sleep(mail.latency)
-            if mail.is_dead:
+            if mail.is_dead and not mail.reported_after:
                 self._by_number.pop(mail.number, None)
                 self.on_refused(mail)
                 return "550 5.1.1 User unknown"

@@ -45,6 +45,9 @@ class _Peer:
     def is_parked(self, mail: Mail, now_unix: float) -> bool:
         return now_unix < self._until.get(mail.actor.key, 0.0)
 
+    def pace(self, mail: Mail, now_unix: float) -> int:
+        return 0
+
     def _window(self, what: str, mail: Mail, seconds: float) -> _Window:
         key = what, mail.actor.key
         if key not in self._windows:

@@ -7,6 +7,7 @@ content workers (texts come with their score), DNS.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.trial.mail import Actor, Mail, World
 from analytics.simulation.trial.regulator import Answer, Outcome, Stop
 from relay.admission import Gate
@@ -26,6 +27,8 @@ from relay.policy.repeats import Repeats
 from relay.policy.signals import Signals
 from relay.settings import Limits, Policy
 from relay.tree import newcomers_of
+
+_PROVIDERS = {domain: one.name for one in PROVIDERS for domain in one.domains}
 
 
 class _Now:
@@ -107,8 +110,11 @@ class MailweirPolicy:
 
     def outcome(self, mail: Mail, kind: Outcome, now_unix: float) -> None:
         self._clock.at = now_unix
-        if kind != "delivered":
-            self._signals.outcome(mail.actor.key, kind, now_unix)
+        self._signals.outcome(mail.actor.key, kind, now_unix, provider_of(mail.recipient))
+
+    def pace(self, mail: Mail, now_unix: float) -> int:
+        self._clock.at = now_unix
+        return self._gate.own(mail.actor.account, mail.actor.key)[-1].limits.rcpts_per_hour or 0
 
     def is_parked(self, mail: Mail, now_unix: float) -> bool:
         self._clock.at = now_unix
@@ -151,6 +157,12 @@ class MailweirPolicy:
         if found is None:
             found = self._identities[actor] = Identity(actor.sender, "trial", [])
         return found
+
+
+def provider_of(recipient: str) -> str:
+    """The destination of an address."""
+    domain = recipient.rpartition("@")[2]
+    return _PROVIDERS.get(domain, domain)
 
 
 def stop_of(proposal: Proposal) -> Stop:

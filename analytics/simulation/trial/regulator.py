@@ -48,6 +48,10 @@ class Regulator(Protocol):
         """Hear what a receiver said of a message that left."""
         ...
 
+    def pace(self, mail: Mail, now_unix: float) -> int:
+        """Recipients an hour at which this sender's parked mail leaves when a stop has ended; 0: at once."""
+        ...
+
     def is_parked(self, mail: Mail, now_unix: float) -> bool:
         """Tell whether accepted mail of this sender must not leave now."""
         ...

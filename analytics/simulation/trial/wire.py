@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
+from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.timelapse import LoopClock, TimeLapse
 from analytics.simulation.trial.mail import HOUR, Mail, World
 from analytics.simulation.trial.mailboxes import Mailboxes
-from analytics.simulation.trial.pure import stop_of
+from analytics.simulation.trial.pure import provider_of, stop_of
 from analytics.simulation.trial.regulator import Answer, Stop
 from analytics.simulation.trial.session import submit
 from analytics.simulation.trial.sheet import Sheet, Tally
@@ -30,14 +32,14 @@ from relay.control.views import Outcome
 from relay.core import start_core
 from relay.events import Action
 from relay.front.entrances import Entrance
-from relay.settings import Content, Delivery, Node, Settings, Smtp
+from relay.settings import Content, Delivery, Node, Route, Settings, Smtp
 from relay.tree import Principal, Role
 from relay.wiring import Parts, wire
 
 WIRE = "mailweir on the wire"
 _OWNER = Principal("trial", Role.ADMIN)
 _DOOR = Entrance("127.0.0.1:0", "smtp.submission")
-_CONNECTIONS = 50  # all providers are one destination here
+_CONNECTIONS = 50  # a stop must find mail on its way, not in a queue of ours
 _RETRIES, _LONGEST_RETRY = (900.0, 1_800.0, 3_600.0, 7_200.0), 14_400.0
 _LIFETIME = 48 * HOUR
 
@@ -91,7 +93,7 @@ class _Game:
         self._known: set[str] = set()
         self.waiting = 0
         self.tally = Tally(world)
-        mailboxes.on_delivered, mailboxes.on_refused = self._delivered, self._bounced
+        mailboxes.on_delivered, mailboxes.on_refused = self._delivered, self._refused
 
     async def run(self, mails: "itertools.chain[Mail]", step: Callable[[float], None]) -> None:
         for number, mail in enumerate(mails, 1):
@@ -136,27 +138,26 @@ class _Game:
             self.tally.refused(mail, answer.rule)
 
     def _delivered(self, mail: Mail) -> None:
-        self.tally.delivered(mail, self._clock.unix())
+        if not mail.is_dead:
+            self.tally.delivered(mail, self._clock.unix())
         if mail.reported_after is not None:
-            self._report_later(mail, "complaint", mail.reported_after)
+            task = asyncio.create_task(self._report(mail, mail.reported_after))
+            self._reports.add(task)
+            task.add_done_callback(self._reports.discard)
 
-    def _bounced(self, mail: Mail) -> None:
-        self._report_later(mail, "hard_bounce", mail.reported_after or 0.0)
+    def _refused(self, mail: Mail) -> None:
+        self.tally.bounced(mail, self._clock.unix())  # the relay has heard it itself
 
-    def _report_later(self, mail: Mail, kind: str, seconds: float) -> None:
-        task = asyncio.create_task(self._report(mail, kind, seconds))
-        self._reports.add(task)
-        task.add_done_callback(self._reports.discard)
-
-    async def _report(self, mail: Mail, kind: str, seconds: float) -> None:
-        if seconds:
-            await self._clock.sleep(seconds)
-        if kind == "complaint":
-            self.tally.complained(mail, self._clock.unix())
-            await self._parts.commands.outcome(_OWNER, Outcome(kind="complaint", sender=mail.actor.key))
-        else:
+    async def _report(self, mail: Mail, seconds: float) -> None:
+        """A complaint, or the bounce of mail that was accepted first."""
+        await self._clock.sleep(seconds)
+        if mail.is_dead:
             self.tally.bounced(mail, self._clock.unix())
-            await self._parts.commands.outcome(_OWNER, Outcome(kind="hard_bounce", sender=mail.actor.key))
+        else:
+            self.tally.complained(mail, self._clock.unix())
+        kind: Literal["hard_bounce", "complaint"] = "hard_bounce" if mail.is_dead else "complaint"
+        said = Outcome(kind=kind, sender=mail.actor.key, destination=provider_of(mail.recipient))
+        await self._parts.commands.outcome(_OWNER, said)
 
     def _note_stops(self) -> None:
         fresh: list[Stop] = []
@@ -184,6 +185,11 @@ def _settings(folder: Path, port: int) -> Settings:
         smtp=Smtp(listen=[], submission=[], tls_listen=[], inbox_listen=[], stop_seconds=1),
         content=Content(workers=1, keep_words=False),
         delivery=Delivery(mode="sink", smarthost=f"127.0.0.1:{port}", connections=_CONNECTIONS),
+        route=[
+            Route(domain=domain, host="127.0.0.1", port=port, provider=one.name, mode="sink")
+            for one in PROVIDERS
+            for domain in one.domains
+        ],
     )
 
 
@@ -217,6 +223,8 @@ async def _relay(settings: Settings, clock: LoopClock, loop: TimeLapse) -> Async
         parts = wire(await start_core(settings, clock, failures.append, stack))
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, 1.0)
+        parts.following.start()
+        stack.push_async_callback(parts.following.stop)
         stack.push_async_callback(parts.receiver.settle, 1.0)
         await parts.doors.open(_DOOR)
         stack.push_async_callback(parts.doors.close, 1.0)
