@@ -51,7 +51,7 @@ _OF_RULE = {
     "spam_burst": SPAM,
     "newcomer_spam_rate": SPAM,
     "account_wide": SPAM,
-    "identical_text": SPAM,
+    "same_text": SPAM,
     "hard_bounce_rate": INVALID,
     "failed_share": REJECTED,
     "complaint_rate": COMPLAINTS,
