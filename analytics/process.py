@@ -119,14 +119,6 @@ def _jobs(
     clock: Clock,
     on_ingested: Callable[[], None],
 ) -> list[Job]:
-    news = itertools.chain([True], itertools.repeat(False))
-
-    def look() -> str:
-        found = ingest.run()
-        if next(news) or found.files:
-            on_ingested()
-        return f"{found.files} files, {found.rows} rows, {len(found.corrupt)} corrupt" if found.files else ""
-
     def merge() -> str:
         saved = rollups.merge(warehouse)
         return f"{saved} rows merged" if saved else ""
@@ -168,7 +160,7 @@ def _jobs(
         Job("words", WORDS_SECONDS, gather),
         Job("words_retention", _NIGHT, keep_words),
         Job("policy", POLICY_SECONDS, policy_job(ingest, lambda: _relay(settings))),
-        Job("ingest", settings.analytics.ingest_seconds, look),
+        Job("ingest", settings.analytics.ingest_seconds, _ingesting(ingest, on_ingested)),
         Job("rollups", ROLLUP_SECONDS, merge),
         Job("reputation", settings.analytics.reputation_seconds, reputation),
         Job("reputation_parts", PARTS_SECONDS, reputation_parts),
@@ -205,6 +197,19 @@ def _sessions(settings: Settings) -> Callable[[str], Principal | None]:
     url = base_url(settings.control.listen)
     known = Sessions(lambda token: ControlClient(url, token, timeout_seconds=_RELAY_TIMEOUT_SECONDS))
     return known.principal_of
+
+
+def _ingesting(ingest: Ingest, on_ingested: Callable[[], None]) -> Callable[[], str]:
+    """The job that ingests; on_ingested hears of each run that brought something, and of the first."""
+    first = itertools.chain([True], itertools.repeat(False))
+
+    def look() -> str:
+        found = ingest.run()
+        if next(first) or found.files:
+            on_ingested()
+        return f"{found.files} files, {found.rows} rows, {len(found.corrupt)} corrupt" if found.files else ""
+
+    return look
 
 
 def _relay(settings: Settings) -> ControlClient:
