@@ -45,6 +45,33 @@ def test_an_uncounted_index_is_taken_for_the_first_step_and_gets_its_counts(tmp_
     new.close()
 
 
+def test_what_is_held_already_is_listed_as_held_from_then_on(tmp_path: Path) -> None:
+    old = at_step(tmp_path / "index.sqlite", 8)
+    for number, state, rule in ((1, 1, "content"), (2, 1, "spam_rate"), (3, 1, "newcomers_held"), (4, 0, "accept")):
+        old.execute(
+            "INSERT INTO message (id, rcpts, segment, place, length, record_length, crc, account, reseller, sender,"
+            " mail_from, received_unix, flags, prefix, subject, score, rule, state)"
+            " VALUES (?, 1, 1, 0, 50, 7, 9, 'acme', 'isp', 'acme|x|y', 'a@a.example', 1e9, 0, x'', 's', 0.7, ?, ?)",
+            (number, rule, state),
+        )
+        old.execute(
+            "INSERT INTO recipient VALUES (?, ?, 1, 'x@d.example', NULL, 0, ?, '', NULL, 0)", (number, number, state)
+        )
+    old.close()
+
+    new = index.connect(tmp_path / "index.sqlite")
+
+    assert new.execute("SELECT message, reseller, under, rule, score, since, rcpts, cluster FROM held").fetchall() == [
+        (1, "isp", "", "content", 0.7, 1e9, 1, 0),
+        (2, "isp", "acme|x|y", "spam_rate", 0.7, 1e9, 1, 0),
+        (3, "isp", "acme|newcomers|", "newcomers_held", 0.7, 1e9, 1, 0),
+    ]
+    new.execute("UPDATE message SET state = 0 WHERE id = 1")
+    new.execute("DELETE FROM message WHERE id = 2")
+    assert new.execute("SELECT message FROM held").fetchall() == [(3,)]
+    new.close()
+
+
 @pytest.mark.parametrize("step", range(len(migrations.STEPS)))
 def test_each_step_leads_to_the_tables_of_a_new_index(tmp_path: Path, step: int) -> None:
     at_step(tmp_path / "old.sqlite", step).close()
