@@ -82,6 +82,7 @@ def drawn(dice: random.Random) -> Inputs:
         week_seen=seen * 20,
         bad_messages=("mw1.17", "mw1.18") if spam else (),
         counted_from_unix=since,
+        **_habits(dice, seen),
     )
     return Inputs(
         sender=sender,
@@ -132,6 +133,24 @@ def record(number: int, inputs: Inputs) -> Reception:
         policy_version=version_of(POLICY),
         inputs=packed(inputs, NOW),
     )
+
+
+def _habits(dice: random.Random, seen: int) -> dict[str, Any]:
+    """What is usual for a sender of two weeks and more, as two of three are."""
+    if dice.random() < 0.33:
+        return {}
+    return {
+        "volume": seen,
+        "usual_volume": round(seen * dice.uniform(0.5, 3), 1),
+        "most_volume": round(seen * dice.uniform(3, 6), 1),
+        "unique": seen,
+        "usual_unique": round(seen * dice.uniform(0.5, 3), 1),
+        "most_unique": round(seen * dice.uniform(3, 6), 1),
+        "weeks": dice.randrange(2, 6),
+        "failed": dice.randrange(4),
+        "strangers": dice.randrange(9),
+        "usual_strangers": dice.random() / 10,
+    }
 
 
 def _state(dice: random.Random, sender: SenderId) -> State:
