@@ -7,7 +7,7 @@ import re
 
 from relay.policy.decision import Decision, Effect
 from relay.policy.self_release import RELAPSES_MAX, Hindrance
-from relay.policy.why import when
+from relay.policy.why import ends_sooner, when
 
 _SUBJECT_LENGTH = 60
 _address = re.compile(r"([^\s@<>,;:\"]{1,64})@([^\s@<>,;:\"]{1,255})")
@@ -76,7 +76,9 @@ def ends(decision: Decision) -> str:
     ends_at = decision.proposal.ends_at
     if ends_at is None:
         return "It lasts until a person releases the sender."
-    return f"It ends by itself on {when(ends_at)}; sooner when somebody releases the sender."
+    by_itself = ends_sooner(decision.proposal)
+    sooner = f"sooner by {by_itself}, or when" if by_itself else "sooner when"
+    return f"It ends by itself on {when(ends_at)}; {sooner} somebody releases the sender."
 
 
 def write_to(contact: str, decision_id: str) -> str:
