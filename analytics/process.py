@@ -12,20 +12,15 @@ from datetime import UTC, datetime
 from analytics import rollups
 from analytics.complaints import Complaints
 from analytics.ingest import Ingest
-from analytics.jobs import Job, Jobs, RaiseAlarm
+from analytics.jobs import Job, Jobs
 from analytics.journals import JournalFolder
 from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
-from analytics.listings.quarantine import Quarantine
-from analytics.listings.rounds import Rounds
-from analytics.listings.subjects import Addresses
+from analytics.listings.jobs import listing_jobs
 from analytics.policies import POLICY_SECONDS, policy_job
 from analytics.reports.feeds import Feeds
 from analytics.reports.job import feed_job
-from analytics.reputation.bands import BandPublisher
-from analytics.reputation.multiplier import publish
-from analytics.reputation.parts import refresh
-from analytics.reputation.run import compute, compute_parts
+from analytics.reputation.jobs import reputation_jobs
 from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
@@ -45,8 +40,6 @@ _log = logging.getLogger("mailweir.analytics")
 
 ROLLUP_SECONDS = 60.0
 WORDS_SECONDS = 60.0
-LISTINGS_SECONDS = 60.0
-PARTS_SECONDS = 300.0
 RETRAINING_SECONDS = 600.0
 _NIGHT = 86_400.0
 _RELAY_TIMEOUT_SECONDS = 5.0
@@ -98,7 +91,8 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         caller.start()
         stack.callback(caller.close)
         work = _jobs(settings, warehouse, ingest, journal, clock, caller.wake)
-        work += _listings(settings, warehouse, journal, clock, raise_alarm)
+        work += reputation_jobs(settings, warehouse, clock, lambda: _relay(settings))
+        work += listing_jobs(settings.dnsbl, warehouse, journal, clock, raise_alarm, lambda: _relay(settings))
         feeds = Feeds(warehouse, settings.dir / "feeds", clock)
         work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
         jobs = Jobs(warehouse, clock, work, raise_alarm)
@@ -122,20 +116,6 @@ def _jobs(
     def merge() -> str:
         saved = rollups.merge(warehouse)
         return f"{saved} rows merged" if saved else ""
-
-    def reputation() -> str:
-        now = clock.now()
-        entities = compute(warehouse, now)
-        return f"{entities} entities, {publish(warehouse, lambda: _relay(settings), now)} decisions"
-
-    bands = BandPublisher(warehouse, lambda: _relay(settings))
-
-    def reputation_parts() -> str:
-        now = clock.now()
-        left = refresh(warehouse, settings.policy, now)
-        entities = compute_parts(warehouse, now)
-        low = bands.publish(now)
-        return f"{entities} entities, {low} addresses low" + (f", {left} hours wait" if left else "")
 
     def retention() -> str:
         now, days = clock.now(), settings.analytics.retention_days
@@ -162,35 +142,8 @@ def _jobs(
         Job("policy", POLICY_SECONDS, policy_job(ingest, lambda: _relay(settings))),
         Job("ingest", settings.analytics.ingest_seconds, _ingesting(ingest, on_ingested)),
         Job("rollups", ROLLUP_SECONDS, merge),
-        Job("reputation", settings.analytics.reputation_seconds, reputation),
-        Job("reputation_parts", PARTS_SECONDS, reputation_parts),
         Job("retention", _NIGHT, retention),
     ]
-
-
-def _listings(
-    settings: Settings, warehouse: Warehouse, journal: Journal, clock: Clock, raise_alarm: RaiseAlarm
-) -> list[Job]:
-    """None unless lists are named. It looks each minute at what is due: domains are asked about at first sight."""
-    dnsbl = settings.dnsbl
-    if not (dnsbl.zones or dnsbl.domain_zones):
-        return []
-
-    def relay() -> ControlClient:
-        return _relay(settings)
-
-    try:
-        rounds = Rounds(dnsbl, warehouse, journal, clock, Addresses(dnsbl.addresses, relay))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"dnsbl.table: {error}") from None
-    quarantine = Quarantine(warehouse, relay, raise_alarm, is_on=dnsbl.quarantine)
-
-    def look() -> str:
-        said, now = rounds.run(), clock.now()
-        changed = quarantine.follow(rounds.in_force(), rounds.clean(now), now)
-        return f"{said}, {changed} changed" if changed else said
-
-    return [Job("listings", LISTINGS_SECONDS, look, jitter_seconds=LISTINGS_SECONDS / 10)]
 
 
 def _sessions(settings: Settings) -> Callable[[str], Principal | None]:

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.ask import ask
+from analytics.listings.blocks import Blocks
 from analytics.queries_of_listings import CULPRITS
-from relay.events import Complaint, Deferral, Listing, Record
+from relay.events import AlarmRaised, Complaint, Deferral, Listing, Record
 from relay.tree import Scope
 from tests.analytics.conftest import Room
 from tests.analytics.records import START, Story
@@ -137,6 +138,47 @@ def test_reply_that_names_the_address_is_an_event_with_whom_it_blames(room: Room
 
     assert sorted(row["blames"] for row in rows) == ["address", "dkim domain", "link"]
     assert {(row["address"], row["place"], row["kind"]) for row in rows} == {(ADDRESS, "post.example", "reply")}
+
+
+def test_provider_that_blocks_an_address_raises_one_alarm_a_day_with_culprits(room: Room) -> None:
+    traffic, alarms = Traffic(), list[tuple[str, str, dict[str, Any]]]()
+    reply: dict[str, Any] = {"code": 421, "enhanced": "4.7.28", "text": "unusual rate of unsolicited mail"}
+    blocks = [
+        Deferral(
+            **traffic.story.attempt(number, 26 * 3600, 5, category="ReputationBlock", source=ADDRESS, **where, **reply),
+            due_at=LISTED_AT,
+        )
+        for number, where in enumerate([{"destination": "google"}] * 3 + [{"destination": "yahoo"}] * 2, 900)
+    ]
+    room.bring(*traffic.mail(HIJACKED, 40, 25, 0.97, destination="google"), *blocks)
+    looking, now = Blocks(room.warehouse, lambda *alarm: alarms.append(alarm)), START + timedelta(hours=26.5)
+
+    told = [looking.look(now), looking.look(now + timedelta(minutes=2)), looking.look(now + timedelta(hours=25))]
+
+    assert told == [1, 0, 0]  # yahoo said it twice only
+    condition, text, evidence = alarms[0]
+    assert (condition, evidence["address"], evidence["destination"]) == ("ip_blocked", ADDRESS, "google")
+    assert f"Likeliest: {HIJACKED} 9" in text
+
+
+def test_alarm_that_the_warehouse_has_is_not_raised_again_by_a_new_process(room: Room) -> None:
+    traffic = Traffic()
+    blocks = [
+        Deferral(
+            **traffic.story.attempt(number, 3600, 5, category="ReputationBlock", source=ADDRESS, destination="google"),
+            due_at=LISTED_AT,
+        )
+        for number in range(4)
+    ]
+    evidence: dict[str, Any] = {"address": ADDRESS, "destination": "google"}
+    alarm = AlarmRaised(**traffic.story.stamp(3700), condition="ip_blocked", account="", text="", evidence=evidence)
+    room.bring(*blocks)
+    now = START + timedelta(hours=1.5)
+
+    before = Blocks(room.warehouse, lambda *_: None).look(now)
+    room.bring(alarm, name="analytics-mw1-a-00000002")
+
+    assert (before, Blocks(room.warehouse, lambda *_: None).look(now)) == (1, 0)
 
 
 MAILS = st.lists(st.tuples(st.sampled_from([HIJACKED, SHOP, NEWS]), st.floats(0, 1)), max_size=12)
