@@ -85,7 +85,7 @@ def rebuild(context: Context) -> None:
 @warehouse.command()
 @click.pass_obj
 def info(context: Context) -> None:
-    """Show what the warehouse holds, what waits, what is damaged, and the jobs."""
+    """Show what the warehouse holds, what waits, what is damaged, the feeds from outside, and the jobs."""
     from rich.console import Console
 
     from analytics.client import QueryClient
@@ -101,6 +101,11 @@ def info(context: Context) -> None:
         )
         for row in client.table("corrupt").to_pylist():
             console.print(f"damaged {row['file']}: {row['reason']}")
+        for row in client.table("feeds").to_pylist():
+            console.print(
+                f"feed {row['kind']} {row['source']}".rstrip() + f": last new {_instant(row['fresh_at'])}, "
+                f"data until {_instant(row['data_at'])}{', STALE' if row['is_stale'] else ''}"
+            )
         for row in client.table("jobs").to_pylist():
             console.print(
                 f"{row['job']:<11} {row['last_status']:<6} {row['last_seconds']:8.3f} s  "

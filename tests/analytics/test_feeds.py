@@ -15,10 +15,13 @@ from analytics.ask import OutOfScope, ask
 from analytics.client import QueryError
 from analytics.rebuild import rebuild
 from analytics.reports.feeds import STALE_AFTER, Feed, Feeds, Taken
+from analytics.reports.job import feed_job
 from relay.clock import SteppedClock
+from relay.control.account_views import NewAccount
 from relay.tree import Scope
 from tests.analytics.aggregates import METADATA, dmarc, gzipped, mail, record, tls_bytes, zipped
 from tests.analytics.conftest import Room
+from tests.analytics.desk import client, control
 from tests.analytics.test_reports_feedback import arf
 from tests.analytics.test_reports_providers import OLD, stat
 from tests.analytics.test_service import Service, service
@@ -191,6 +194,22 @@ def test_a_domain_changes_hands(desk: Desk) -> None:
     assert desk.ask("dmarc_domains", Scope(account="acme")) == []
     assert len(desk.ask("dmarc_domains", Scope(account="globex"))) == 1
     assert desk.feeds.own([]) is True
+
+
+def test_the_relays_accounts_say_whose_the_domains_are(desk: Desk, tmp_path: Path) -> None:
+    desk.take(Feed.DMARC, REPORT)
+
+    with control(tmp_path, desk.clock) as url:
+        with client(url) as relay:
+            relay.add_account(NewAccount(name="globex", domains=["firm.example"]))
+        said = feed_job(desk.feeds, lambda: client(url), lambda *_: None, 400).action()
+        again = feed_job(desk.feeds, lambda: client(url), lambda *_: None, 400).action()
+    relay_down = feed_job(desk.feeds, lambda: client(url), lambda *_: None, 400).action()
+
+    assert said == "owners changed, 0 feeds silent, 0 rows and files gone"
+    assert (again, relay_down) == ("", "")
+    assert len(desk.ask("dmarc_domains", Scope(account="globex"))) == 1
+    assert desk.ask("dmarc_domains", Scope(account="acme")) == []
 
 
 @pytest.mark.parametrize("name", ["snds", "feeds", "feed_files", "feedback"])
