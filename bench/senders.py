@@ -3,7 +3,7 @@
     python -m bench.senders [--senders 1000000] [--dir /tmp/senders]
 
 The first 110,000 send three messages each to their own people, one message in a hundred a spam, one sender in fifty has
-a hard bounce: more than the 100,000 that stay in memory. The rows of all others are copies of theirs in counters.sqlite,
+a hard bounce: more than the 100,000 that stay in memory. All other rows in counters.sqlite are copies of theirs,
 from where one look by key brings them back.
 """
 
