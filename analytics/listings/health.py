@@ -3,6 +3,7 @@
 Without that proof nothing it says counts: dead lists have begun to list the whole world, and closed ones nothing.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -64,7 +65,7 @@ def family(one: DnsList, subject: str) -> str:
 async def examine(asker: Asker, one: DnsList, points: str, before: Health | None, now: datetime) -> Health:
     """Test a list for a family of subjects; `before`: the last test."""
     listed, never = _POINTS[points]
-    heard = await asker.ask(one, labels(one.test or listed)), await asker.ask(one, labels(never))
+    heard = await asyncio.gather(asker.ask(one, labels(one.test or listed)), asker.ask(one, labels(never)))
     condition, text = judge(*heard)
     health = Health(condition, text, now)
     return health if health.is_healthy else broken(health, before, now)
