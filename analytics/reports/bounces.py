@@ -42,10 +42,11 @@ def read_bounce(letter: Letter) -> BounceReport | SuccessReport | None:
     if not found:
         reader, found = read_lines(text.said, text.head)
     about = returned.read_returned(letter, text.below)
-    if not found:
-        found = [Found(address, "", text.said) for address in _recipients_of(about)[:1]]
+    if not found and (about.message_id or _returns(letter, text)):
+        # the return path may tell whom a bounce is about that names nobody
+        found = [Found(address, "", text.said) for address in (_recipients_of(about) or [""])[:1]]
         reader = "returned"
-    if not found and not about.message_id:
+    if not found:
         return None
     failures = tuple(_failure(one, text, len(found) == 1) for one in _distinct(found, letter))
     return BounceReport(failures, about, reader)
@@ -121,8 +122,11 @@ def _may_be_bounce(letter: Letter, text: _Text) -> bool:
     # in a language, or of a make, whose words are not known: a daemon that returns a message
     if phrases("delivered").search(text.said[:4_000]):
         return False
-    returns = bool(text.below) or bool(letter.of_type("message/rfc822", "text/rfc822-headers"))
-    return returns and phrases("daemon").search(sender) is not None
+    return _returns(letter, text) and phrases("daemon").search(sender) is not None
+
+
+def _returns(letter: Letter, text: _Text) -> bool:
+    return bool(text.below) or bool(letter.of_type("message/rfc822", "text/rfc822-headers"))
 
 
 def _by_headers(letter: Letter, text: _Text) -> tuple[str, list[Found]]:
