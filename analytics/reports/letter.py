@@ -15,12 +15,13 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
 from functools import cached_property
+from itertools import islice
 
 _MAX_HEADER_BYTES, _MAX_HEADER_LINES = 65_536, 1_000
 _MAX_VALUE = 2_000  # the parser of parameters is quadratic in their number
 _MAX_DEPTH = 8
 _MAX_PARTS = 200
-_BLANK = re.compile(rb"\r?\n\r?\n|\A\r?\n")
+_BLANK = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"^--([^\s-][^\r\n]{0,69}|-{1,40}[^\s-][^\r\n]{0,40}?)[ \t]*\r?$", re.MULTILINE)
 _PARSER = BytesHeaderParser(policy=compat32)
 
@@ -72,21 +73,16 @@ def open_letter(raw: bytes) -> Letter:
     """Cut a mail into its parts, an mbox's From line aside."""
     if raw.startswith((b"From ", b">From ")):
         raw = raw.partition(b"\n")[2]
-    headers, body = split(raw.lstrip(b"\r\n"))
-    parts = []
-    for part in _leaves(headers, body, 0):
-        parts.append(part)
-        if len(parts) >= _MAX_PARTS:
-            break
-    return Letter(_type(headers), headers, tuple(parts), raw)
+    raw = raw.lstrip(b"\r\n")
+    headers, begin = _head(raw, 0, len(raw))
+    parts = tuple(islice(_leaves(raw, headers, begin, len(raw), 0), _MAX_PARTS))
+    return Letter(_type(headers), headers, parts, raw)
 
 
 def split(raw: bytes) -> tuple[Message, bytes]:
     """Return the headers and the body of a mail or a part."""
-    blank = _BLANK.search(raw)
-    head, body = (raw[: blank.start()], raw[blank.end() :]) if blank else (raw, b"")
-    lines = head[:_MAX_HEADER_BYTES].split(b"\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
-    return _PARSER.parsebytes(b"\n".join(lines)), body
+    headers, begin = _head(raw, 0, len(raw))
+    return headers, raw[begin:]
 
 
 def header(headers: Message, name: str) -> str:
@@ -128,26 +124,43 @@ def _uncoded(headers: Message, body: bytes) -> bytes:
     return content if isinstance(content, bytes) else body
 
 
-def _leaves(headers: Message, body: bytes, depth: int) -> Iterator[Part]:
+def _head(raw: bytes, begin: int, end: int) -> tuple[Message, int]:
+    """The headers of what stands from `begin` to `end`, and where its body begins."""
+    if raw.startswith((b"\n", b"\r\n"), begin):
+        return Message(policy=compat32), raw.index(b"\n", begin) + 1
+    blank = _BLANK.search(raw, begin, end)
+    stop, body = (blank.start(), blank.end()) if blank else (end, end)
+    lines = raw[begin : min(stop, begin + _MAX_HEADER_BYTES)].split(b"\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
+    return _PARSER.parsebytes(b"\n".join(lines)), body
+
+
+def _leaves(raw: bytes, headers: Message, begin: int, end: int, depth: int) -> Iterator[Part]:
+    """The leaves of what stands from `begin` to `end`, each copied once: mails are as large as inboxes take them."""
     kind, boundary = _type(headers), _parameter(headers, "boundary").encode("latin-1", "replace")
-    if kind.startswith("multipart/") and not boundary and (line := _BOUNDARY.search(body[:4096])):
+    if kind.startswith("multipart/") and not boundary and (line := _BOUNDARY.search(raw[begin : begin + 4096])):
         boundary = line[1]  # its parameter stood on a line that was not folded
     if not kind.startswith("multipart/") or not boundary or depth >= _MAX_DEPTH:
-        yield Part(kind, headers, body)
+        yield Part(kind, headers, raw[begin:end])
         return
-    pieces = re.split(
-        rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r?\n|\Z))", body, maxsplit=_MAX_PARTS
-    )
-    if len(pieces) == 1:  # no boundary line: a broken mail, of which the text may still say something
-        yield Part("text/plain", headers, body)
+    line_of = re.compile(rb"^--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r?\n|\Z))", re.MULTILINE)
+    lines = list(islice(line_of.finditer(raw, begin, end), _MAX_PARTS))
+    if not lines:  # a broken mail, of which the text may still say something
+        yield Part("text/plain", headers, raw[begin:end])
         return
-    if preamble := pieces[0].strip():
+    if preamble := raw[begin : lines[0].start()].strip():
         yield Part("x-preamble", Message(), preamble)
-    for piece in pieces[1:]:
-        if piece.startswith(b"--"):
+    for line, following in zip(lines, [*[line.start() for line in lines[1:]], end], strict=True):
+        if raw.startswith(b"--", line.end()):
             return
-        inner, content = split(piece.partition(b"\n")[2])
-        yield from _leaves(inner, content, depth + 1)
+        stop = _before_line_end(raw, following) if following < end else end
+        start = min(raw.find(b"\n", line.end(), stop) + 1 or stop, stop)
+        inner, body = _head(raw, start, stop)
+        yield from _leaves(raw, inner, min(body, stop), stop, depth + 1)
+
+
+def _before_line_end(raw: bytes, at: int) -> int:
+    """The line end before a boundary is the boundary's (RFC 2046 5.1.1)."""
+    return at - 2 if raw.startswith(b"\r\n", at - 2) else at - 1
 
 
 def _type(headers: Message) -> str:

@@ -189,3 +189,13 @@ def test_a_parcel_service_writes_no_bounces() -> None:
 
     assert isinstance(read(raw), NormalMail)
     assert isinstance(read(raw.replace(b"Your parcel", b"Undeliverable: lunch")), BounceReport)
+
+
+def test_a_bounce_that_names_nobody_is_one() -> None:
+    raw = b"From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nYour mail could not be delivered.\n"
+    returned = b"\n--- Original message follows ---\n\nReceived: from a by b\nSubject: lunch\n"
+
+    [failure] = _bounce(raw + returned).failures
+
+    assert (failure.recipient, failure.is_hard) == ("", False)
+    assert isinstance(read(raw), NormalMail)  # nothing says which mail it is about
