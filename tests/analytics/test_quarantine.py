@@ -6,13 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from analytics.listings.jobs import listing_jobs
 from analytics.listings.quarantine import Quarantine
 from analytics.listings.rounds import InForce
 from relay.control.egress_calls import EgressCalls
 from relay.control.egress_views import NewSource
 from relay.delivery.egress.sources import SourceState
 from relay.dns_lists import shipped
+from relay.settings import Dnsbl
+from relay.spool.journal import Journal
 from tests.analytics.conftest import Room as WarehouseRoom
+from tests.rbldnsd import PROGRAM, rbldnsd
 from tests.relay.test_control_api import START, Room, with_room
 
 ADDRESS, OTHER = "127.0.0.2", "127.0.0.3"
@@ -130,3 +136,41 @@ def test_word_of_a_person_stands(tmp_path: Path, room: WarehouseRoom) -> None:
         assert await desk.state("ip2") is SourceState.QUARANTINED
 
     play(tmp_path, room, act)
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="rbldnsd is not installed")
+def test_listing_found_in_dns_takes_the_source_out_at_the_second_look(tmp_path: Path, room: WarehouseRoom) -> None:
+    table = tmp_path / "own.toml"
+    table.write_text(
+        '[[list]]\nname = "own"\nzone = "clean.test"\nkind = "ip"\n'
+        'codes = [{ id = "worst", answer = "127.0.0.2", weight = "source", quarantine = true, meaning = "spams" }]\n'
+    )
+    alarms = list[str]()
+
+    async def act(desk: Desk) -> None:
+        journal = Journal(tmp_path / "told", "analytics", "mw1", desk.room.clock)
+        with rbldnsd() as lists:
+            # 127.0.0.2 is what every list that is well has
+            dnsbl = Dnsbl(
+                zones=["clean.test", "silent.test"], addresses=[ADDRESS], nameservers=[lists.address], table=table
+            )
+            *_, job = listing_jobs(
+                dnsbl,
+                room.warehouse,
+                journal,
+                desk.room.clock,
+                lambda condition, text, evidence: alarms.append(condition),
+                lambda: desk.room.client("operator-token"),
+            )
+            states, said = [], []
+            for minutes in (0, 5, 6):
+                desk.room.clock.advance(minutes * 60)
+                said.append(await asyncio.to_thread(job.action))
+                states.append(await desk.state())
+
+        assert said[0] == "1 listed, 1 unknown"
+        assert states == [SourceState.ACTIVE, SourceState.ACTIVE, SourceState.QUARANTINED]
+        assert "1 changed" in said[2]
+
+    play(tmp_path, room, act)
+    assert alarms == ["ip_listed"]
