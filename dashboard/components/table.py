@@ -1,0 +1,224 @@
+"""The one table of all pages: sorts by a click on a heading, filters by words, downloads as CSV, and a row is an id.
+
+A click tells a row's number, and rows may have moved since the table was shown: so the ids that were shown are
+remembered, and what was chosen stays chosen by its id.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+FILTERED_FROM = 8  # rows; fewer are seen at a glance
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets execute (OWASP, CSV injection)
+
+
+class Kind(StrEnum):
+    """What a column holds, which says how it is written and aligned."""
+
+    TEXT = "text"
+    COUNT = "count"
+    NUMBER = "number"
+    INSTANT = "instant"
+    SHARE = "share"  # in [0, 1], written in percent
+    SCORE = "score"  # in [0, 1], a bar
+    SECONDS = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a frame: `name` in the frame, `title` above it. `width`: small, medium, large, "" by content."""
+
+    name: str
+    title: str
+    kind: Kind = Kind.TEXT
+    help: str = ""
+    width: str = ""
+    format: str = ""  # printf, for NUMBER; strftime of moment.js, for INSTANT
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    key: str,
+    ids: str = "",
+    name: str = "",
+    height: int | None = None,
+) -> str:
+    """Show the frame; return the id, from the column `ids`, of the row that was chosen, or "".
+
+    `key` is unique on the page, made of letters and underscores: the filter stands in the address as `{key}_filter`.
+    `name` is the downloaded file's, without its ending. Without `ids` rows cannot be chosen.
+    """
+    chosen = _show(frame, columns, _Asked(key, ids, name or key, height, is_many=False))
+    return chosen[0] if chosen else ""
+
+
+def many(
+    frame: pd.DataFrame, columns: Sequence[Column], *, key: str, ids: str, name: str = "", height: int | None = None
+) -> list[str]:
+    """Show the frame with a box before each row; return the ids of those that were ticked."""
+    return _show(frame, columns, _Asked(key, ids, name or key, height, is_many=True))
+
+
+def matching(frame: pd.DataFrame, columns: Sequence[Column], words: str) -> pd.DataFrame:
+    """The rows that have all the words somewhere in these columns, whatever the case.
+
+    >>> frame = pd.DataFrame({"who": ["Ann", "Bob"], "code": [450, 550]})
+    >>> matching(frame, [Column("who", "Who"), Column("code", "Code")], "BO 55")["who"].tolist()
+    ['Bob']
+    """
+    wanted = words.casefold().split()
+    if not wanted or frame.empty:
+        return frame
+    texts = pd.Series("", index=frame.index)
+    for column in columns:
+        texts = texts + " " + frame[column.name].map(_cell).str.casefold()
+    keep = pd.Series(True, index=frame.index)
+    for word in wanted:
+        keep &= texts.str.contains(word, regex=False)
+    return frame[keep]
+
+
+def csv_of(frame: pd.DataFrame, columns: Sequence[Column] = ()) -> bytes:
+    """The frame as CSV (RFC 4180) in UTF-8; instants are ISO 8601 in UTC.
+
+    What came from outside and begins like a formula gets an apostrophe before it: a subject must not run in a sheet.
+    """
+    names = [column.name for column in columns] or list(frame.columns)
+    titles = [column.title for column in columns] or names
+    plain = pd.DataFrame({title: frame[name].map(_safe) for name, title in zip(names, titles, strict=True)})
+    text: str = plain.to_csv(index=False, lineterminator="\r\n")
+    return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    key: str
+    ids: str
+    name: str
+    height: int | None
+    is_many: bool
+
+
+def _show(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> list[str]:
+    shown = _above(frame, columns, asked)
+    options: dict[str, Any] = {} if asked.height is None else {"height": asked.height}
+    if asked.ids:
+        mode = "multi-row" if asked.is_many else "single-row"
+        options |= {"on_select": "rerun", "selection_mode": mode}
+    state = st.dataframe(
+        pd.DataFrame({column.name: _typed(shown[column.name], column.kind) for column in columns}),
+        hide_index=True,
+        key=asked.key,
+        column_config={column.name: _config(column) for column in columns},
+        **options,
+    )
+    if not asked.ids:
+        return []
+    return _chosen(asked.key, [str(one) for one in shown[asked.ids]], list(state.selection.rows))
+
+
+def _above(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> pd.DataFrame:
+    """The line above the table: words to filter by, how many rows that leaves, and the download of those."""
+    key = f"{asked.key}_filter"
+    is_long = len(frame) >= FILTERED_FROM or bool(st.session_state.get(key) or st.query_params.get(key))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        words = ""
+        if is_long:
+            words = st.text_input(
+                "Filter",
+                key=key,
+                bind="query-params",
+                placeholder="Filter these rows by words",
+                icon=":material/filter_alt:",
+                label_visibility="collapsed",
+                width=320,
+            )
+        shown = matching(frame, columns, words or "")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            of = f" of {len(frame):,}" if len(shown) != len(frame) else ""
+            st.caption(f"{len(shown):,}{of} row{'' if len(frame) == 1 else 's'}", width="content")
+            st.download_button(
+                "CSV",
+                data=lambda: csv_of(shown, columns),  # made only when somebody wants it
+                file_name=f"{asked.name}.csv",
+                mime="text/csv",
+                key=f"{asked.key}_csv",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+                help="These rows as a file",
+            )
+    return shown
+
+
+def _chosen(key: str, ids: list[str], rows: list[int]) -> list[str]:
+    """The ids behind these row numbers, as they were when the reader clicked; kept while the choice is the same."""
+    before: tuple[list[int], list[str]] = st.session_state.get(f"{key}-chosen", ([], []))
+    shown: list[str] = st.session_state.get(f"{key}-ids", ids)
+    st.session_state[f"{key}-ids"] = ids
+    if rows == before[0]:
+        return before[1]
+    found = [shown[row] for row in rows if row < len(shown)]
+    st.session_state[f"{key}-chosen"] = (rows, found)
+    return found
+
+
+def _typed(values: "pd.Series[Any]", kind: Kind) -> "pd.Series[Any]":
+    match kind:
+        case Kind.INSTANT:
+            return pd.to_datetime(values, utc=True)
+        case Kind.COUNT | Kind.NUMBER | Kind.SHARE | Kind.SCORE | Kind.SECONDS:
+            return pd.to_numeric(values, errors="coerce")
+        case _:
+            return values.map(_cell)
+
+
+def _config(column: Column) -> Any:
+    given: dict[str, Any] = {"label": column.title, "help": column.help or None, "width": column.width or None}
+    match column.kind:
+        case Kind.INSTANT:
+            written = column.format or "D MMM HH:mm:ss"
+            given["label"] = f"{column.title}, UTC"
+            return st.column_config.DatetimeColumn(format=written, timezone="UTC", **given)
+        case Kind.COUNT:
+            return st.column_config.NumberColumn(format="localized", **given)
+        case Kind.SHARE:
+            return st.column_config.NumberColumn(format="percent", **given)
+        case Kind.SECONDS:
+            return st.column_config.NumberColumn(format="%.1f s", **given)
+        case Kind.SCORE:
+            return st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", **given)
+        case Kind.NUMBER:
+            return st.column_config.NumberColumn(format=column.format or "%.3g", **given)
+        case _:
+            return st.column_config.TextColumn(**given)
+
+
+def _cell(value: Any) -> str:
+    """A value as a person would search for it; nothing is ""."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if hasattr(value, "tolist") and not isinstance(value, str):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(one) for one in value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, pd.Timestamp):
+        return str(value.isoformat(sep=" ", timespec="seconds"))
+    return str(value)
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    text = _cell(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
