@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,12 @@ class _Together(LoadGroupScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return _Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.fixture
+def chromium() -> str:
+    """Path of a Chromium for the browser test; skips where there is none."""
+    path = os.environ.get("MAILWEIR_CHROMIUM") or shutil.which("chromium") or ""
+    if not path or not Path(path).exists():
+        pytest.skip("no Chromium: apt install chromium, or set MAILWEIR_CHROMIUM to its path")
+    return path

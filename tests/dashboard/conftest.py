@@ -1,7 +1,5 @@
 """A whole installation for the pages: the real relay and the real analytics, a sink, traffic, one held sender."""
 
-import os
-import shutil
 import signal
 import smtplib
 import subprocess
@@ -141,12 +139,3 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest
 
     yield open_one
     st.cache_resource.clear()  # closes the clients
-
-
-@pytest.fixture
-def chromium() -> str:
-    """Path of a Chromium for the browser test; skips where there is none."""
-    path = os.environ.get("MAILWEIR_CHROMIUM") or shutil.which("chromium") or ""
-    if not path or not Path(path).exists():
-        pytest.skip("no Chromium: apt install chromium, or set MAILWEIR_CHROMIUM to its path")
-    return path
