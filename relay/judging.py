@@ -138,6 +138,8 @@ class Judging:
         self._on_counted(arrival.submission.account, arrival.identity, now_unix)
         recipients = len(arrival.submission.recipients)
         score = 1.0 if heaviest(weighed.hits, Action.REJECT) else result.score  # certain, whatever the model says
+        if _is_report(arrival):
+            score = None  # what it returns is somebody else's text; a storm of them has a trigger of its own
         traits = self._traits(arrival, now_unix, group, weighed, score or 0.0)
         return self._signals.observe(sender, score, now_unix, policy, arrival.message_id, recipients, group, traits)
 
@@ -157,3 +159,8 @@ class Judging:
             usual_networks=roaming.usual,
             same_text=same_text,
         )
+
+
+def _is_report(arrival: Arrival) -> bool:
+    """Tell whether a message is a bounce of a customer's mail server: no sender, and a multipart/report (RFC 6522)."""
+    return not arrival.submission.mail_from and arrival.result.features.mime_shape.startswith("report(")

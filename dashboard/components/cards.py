@@ -15,7 +15,7 @@ from dashboard.components.words import UNKNOWN, ago, code, count, label_of, plai
 from dashboard.data import Reading
 from dashboard.theme import Look, look
 from relay.control.views import DecisionView, HeldView
-from relay.policy.decision import STANDING_OF
+from relay.policy.decision import PARKING
 from relay.policy.triggers import percent
 
 _SUSPECTS, _SUSPECTS_FRESH_SECONDS = 10, 30.0  # the relay names at most ten; their fate is soon final
@@ -32,8 +32,8 @@ _EVIDENCE = {
 
 
 def stops_mail(decision: DecisionView) -> bool:
-    """Tell whether it puts its sender in a standing (held, blocked...), rather than changing a limit."""
-    return decision.effect in STANDING_OF
+    """Tell whether it keeps its sender's mail from leaving, rather than watching it or changing a limit."""
+    return decision.effect in PARKING
 
 
 def needs_somebody(decision: DecisionView) -> bool:

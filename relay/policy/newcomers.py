@@ -8,7 +8,8 @@ one hijacked newcomer must not stop his neighbours. Pure; must never keep state 
 from dataclasses import dataclass
 
 from relay.policy.decision import Evidence, State
-from relay.policy.triggers import Alarm, percent
+from relay.policy.posterior import copies, percent, share
+from relay.policy.triggers import Alarm
 from relay.settings import Policy
 from relay.tree import NEWCOMER_SPAM_RATE
 
@@ -45,8 +46,8 @@ def group_alarm(signal: GroupSignal, policy: Policy) -> Alarm | None:
     if len(signal.senders) < NEWCOMER_SENDERS or signal.certainty < policy.certainty:
         return None
     reason = (
-        f"{signal.spam_count:g} of {signal.seen:g} messages of new senders in the last hour were scored as spam, "
-        f"from {len(signal.senders)} senders; "
+        f"{share(signal.spam_count, signal.seen)} messages of new senders in the last hour were scored as spam"
+        f"{copies(signal.seen)}, from {len(signal.senders)} senders; "
         f"{percent(signal.certainty)} sure the true rate is above {percent(policy.spam_line)}"
     )
     evidence: Evidence = {

@@ -49,6 +49,24 @@ def percent(probability: float) -> str:
     return f"{probability * 100:.1f}".removesuffix(".0") + " %"
 
 
+def share(bad: float, seen: float) -> str:
+    """Write counts for a reader, "7 of 9"; copies of one text count in part, and a reader who counts must know.
+
+    >>> share(7, 9), share(5.21703, 5.21703)
+    ('7 of 9', '5.2 of 5.2')
+    """
+    return f"{_amount(bad)} of {_amount(seen)}"
+
+
+def copies(seen: float) -> str:
+    """What explains a count that is not whole, "" for one that is (a suspect message is half a spam)."""
+    return " (copies of a text count in part)" if seen % 1 else ""
+
+
+def _amount(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
 def _continued_fraction(x: float, a: float, b: float) -> float:
     """Evaluate the fraction by Lentz's method; O(sqrt(max(a, b))) terms."""
     tiny = 1e-300

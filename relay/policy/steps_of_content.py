@@ -8,7 +8,7 @@ from relay.policy.decision import Standing
 from relay.policy.steps import Case, Inputs, Match, exempted, reply, sender_name
 from relay.reply import printable
 
-_MALWARE = "MW"  # no exemption covers it
+MALWARE = "MW"  # no exemption covers it
 
 
 def rule_refused(case: Case) -> Match | str:
@@ -70,7 +70,7 @@ def content_held(case: Case) -> Match | str:
 def _hits(case: Case) -> Sequence[Hit]:
     if case.inputs.exempt is None:
         return case.inputs.hits
-    return [hit for hit in case.inputs.hits if hit.code == _MALWARE]
+    return [hit for hit in case.inputs.hits if hit.code == MALWARE]
 
 
 def _score(inputs: Inputs) -> str:

@@ -9,6 +9,7 @@ from relay.policy.ladder import Rung, early_end, rung
 from relay.policy.limits import numbers, refusal
 from relay.policy.lockdown import Lock
 from relay.policy.newcomers import group_alarm
+from relay.policy.posterior import share
 from relay.policy.proposals import account_wide, is_fresh, proposed, released
 from relay.policy.steps import Aside, Case, Match, because, exempted, reply, sender_name
 from relay.policy.triggers import Alarm, alarms
@@ -116,7 +117,7 @@ def trigger(case: Case) -> Match | Aside | str:
         return Aside(f"{asides[0].reason}: {asides[0].effect}", asides)
     signal = inputs.signal
     return (
-        f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min, P(rate > line) = {signal.certainty:.4f}"
+        f"{share(signal.spam_count, signal.seen)} scored as spam in 60 min, P(rate > line) = {signal.certainty:.4f}"
         f"{calm}"
     )
 
@@ -139,7 +140,7 @@ def newcomers(case: Case) -> Match | str:
             held = Rung(Effect.HOLD, case.now + timedelta(minutes=case.policy.hold_minutes))
             return Match(Action.HOLD, alarm.rule, alarm.reason, proposals=[proposed(case, alarm, held, group.key)])
         stale = f"; {alarm.rule} rests on evidence from before their release"
-    spam = f"{signal.spam_count:g} of {signal.seen:g} scored as spam in 60 min"
+    spam = f"{share(signal.spam_count, signal.seen)} scored as spam in 60 min"
     return f"new senders together: {spam}, from {len(signal.senders)} of them{stale}"
 
 

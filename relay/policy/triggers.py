@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relay.policy.decision import Effect, Evidence
-from relay.policy.posterior import Prior, beta_exceeds, percent, sure_above
+from relay.policy.posterior import Prior, beta_exceeds, copies, percent, share, sure_above
 from relay.policy.signal import Alarm, SignalState
 from relay.policy.unusual import same_text_alarms, storm_alarms, throttling_alarms, warning_alarms
 from relay.settings import Policy
@@ -58,7 +58,7 @@ def _spam_alarm(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
     if not signal.spam_count or signal.certainty < policy.certainty:
         return
     reason = (
-        f"{signal.spam_count:g} of {signal.seen:g} messages in the last hour were scored as spam; "
+        f"{share(signal.spam_count, signal.seen)} messages in the last hour were scored as spam{copies(signal.seen)}; "
         f"{percent(signal.certainty)} sure the true rate is above {percent(policy.spam_line)}"
     )
     evidence: Evidence = {

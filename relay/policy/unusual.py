@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from relay.policy.decision import Effect, Evidence
 from relay.policy.habits import LEAST, Usual, line
-from relay.policy.posterior import Prior, percent, sure_above
+from relay.policy.posterior import Prior, copies, percent, share, sure_above
 from relay.policy.signal import Alarm, SignalState
 from relay.settings import Policy
 
@@ -95,8 +95,8 @@ def _warn(kind: _Warning, bad: float, seen: float, policy: Policy) -> Iterator[A
     if bad < kind.least or (certainty := sure_above(kind.line, bad, seen, kind.prior)) < policy.warn_certainty:
         return
     reason = (
-        f"{kind.what} {bad:g} of {seen:g} in {kind.window_seconds // _HOUR} h; {percent(certainty)} sure the true rate "
-        f"is above the warn line of {percent(kind.line)}"
+        f"{kind.what} {share(bad, seen)} in {kind.window_seconds // _HOUR} h{copies(seen)}; {percent(certainty)} sure "
+        f"the true rate is above the warn line of {percent(kind.line)}"
     )
     evidence: Evidence = {"bad": bad, "seen": seen, "line": kind.line, "window_minutes": kind.window_seconds // 60}
     yield Alarm(kind.rule, reason, certainty, kind.window_seconds, evidence, Effect.WATCH)

@@ -43,10 +43,25 @@ def judge(inputs: Inputs, policy: Policy, now: datetime, queue_id: str) -> Verdi
             trace.append(TraceStep(name, False, found.detail))
             asides += found.proposals
             continue
+        asides += found.proposals
+        if found.action is Action.HOLD and inputs.hits and (own := _for_itself(case)):
+            trace.append(TraceStep(name, False, found.detail))
+            name, found = own
         trace.append(TraceStep(name, True, found.detail))
-        reply = found.reply or _queued(case, found.action)
-        return Verdict(found.action, found.rule, reply, trace, (*asides, *found.proposals))
+        return Verdict(found.action, found.rule, found.reply or _queued(case, found.action), trace, asides)
     raise AssertionError("the last step accepts")
+
+
+def _for_itself(case: Case) -> tuple[str, Match] | None:
+    """What the malware rules say of a message that is held already, because of its sender, whose release must not let
+    it out."""
+    if all(hit.code != steps_of_content.MALWARE for hit in case.inputs.hits):
+        return None
+    for name, step in (("rule_refused", steps_of_content.rule_refused), ("rule_held", steps_of_content.rule_held)):
+        found = step(case)
+        if isinstance(found, Match):
+            return name, found
+    return None
 
 
 def _accept(case: Case) -> Match | str:

@@ -24,10 +24,11 @@ def hold_group(connection: sqlite3.Connection, senders: Iterable[str], rule: str
 
 
 def hold_account(connection: sqlite3.Connection, account: str, now_unix: float) -> list[int]:
-    """Park every queued recipient of an account; return their message ids."""
+    """Park every queued recipient of an account, but not what the relay itself tells it; return the message ids."""
     first, behind = f"{account}|", f"{account}}}"  # the character behind |
     senders = connection.execute(
-        "SELECT DISTINCT sender FROM lane WHERE sender >= ? AND sender < ?", (first, behind)
+        "SELECT DISTINCT sender FROM lane WHERE sender >= ? AND sender < ? AND sender NOT LIKE ?",
+        (first, behind, f"{first}bounce|%"),
     ).fetchall()
     found = sorted({message for (sender,) in senders for message in _park(connection, sender)})
     note(connection, found, now_unix, all_of(account))

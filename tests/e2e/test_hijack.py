@@ -202,7 +202,6 @@ def _by_button(scene: Street, chromium: str) -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=scene.dashboard)
         until(lambda: _opens(page), 40)
         page.goto("/")
-        page.wait_for_timeout(15000); page.screenshot(path="/tmp/frame/now.png", full_page=True)
         page.get_by_text("1 sender stopped").wait_for()
         page.get_by_role("link", name="Why?").first.click()
         page.get_by_role("button", name="Release: not spam").first.click()

@@ -310,5 +310,21 @@ def test_a_certain_rule_holds_and_a_feature_does_not() -> None:
     assert verdict_on(hits=(SHOWN,))[:2] == ("accept", "accept")
 
 
-def test_a_held_senders_mail_is_parked_whatever_rules_it_meets() -> None:
-    assert verdict_on(hits=(REFUSED,), state=standing(Effect.HOLD, Standing.HELD))[:2] == ("hold", "sender_held")
+def test_a_certain_rule_decides_about_a_held_senders_message_too_so_that_no_release_lets_malware_out() -> None:
+    held = standing(Effect.HOLD, Standing.HELD)
+    suspect = replace_hit(REFUSED, Action.HOLD)
+
+    assert verdict_on(hits=(REFUSED,), state=held)[:2] == ("reject", f"content_{REFUSED.rule}")
+    assert verdict_on(hits=(suspect,), state=held)[:2] == ("hold", f"content_{REFUSED.rule}")
+    assert verdict_on(hits=(replace_hit(REFUSED, Action.ACCEPT),), state=held)[:2] == ("hold", "sender_held")
+
+
+def test_malware_that_fires_the_trigger_is_refused_and_its_sender_held() -> None:
+    verdict = judge(replace(USUAL, hits=(REFUSED,), signal=spamming()), POLICY, NOW, "mw1.42")
+
+    assert (verdict.action, [proposal.effect for proposal in verdict.proposals]) == (Action.REJECT, [Effect.HOLD])
+    assert [step.rule for step in verdict.trace if step.decided] == ["rule_refused"]
+
+
+def replace_hit(hit: Hit, action: Action) -> Hit:
+    return replaced(hit, action=action)

@@ -195,3 +195,30 @@ async def test_a_bound_login_names_no_author_of_a_foreign_domain(sink: Sink, tmp
         decode(line) for path in (tmp_path / "journal").glob("*.jsonl") for line in path.read_bytes().splitlines()
     ]
     assert [each.rule for each in records if isinstance(each, Rejection)] == ["sender_domain"] * (len(heads) - 2)
+
+
+REPORT = (
+    "X-AuthUser: mailer-daemon\r\nFrom: Mail Delivery System <mailer-daemon@site.example>\r\nTo: bob@site.example\r\n"
+    "Subject: Mail delivery failed\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+    "--b\r\nContent-Type: text/plain\r\n\r\nYour message could not be delivered.\r\n"
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; site.example\r\n\r\n"
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: bob@site.example\r\nMIME-Version: 1.0\r\n{spam}\r\n--b--\r\n"
+)
+
+
+@story
+async def test_the_bounces_of_a_hijackers_spam_are_not_held_against_the_server_that_writes_them(
+    sink: Sink, tmp_path: Path
+) -> None:
+    async with started(tmp_path, sink) as parts:
+        daemon = "hosting|x-authuser|mailer-daemon"
+        for number in range(12):
+            content = REPORT.format(spam=SPAM.replace("4711", str(number))).encode()
+            submission = replace(SERVER, account=HOST, mail_from="", content=content, recipients=("x@d.example",))
+            await parts.receiver.receive(submission)
+        assert parts.core.state.state_of(daemon).decision is None
+
+        for number in range(12):
+            await send(parts, "bob", SPAM.replace("80%", f"{number}%"))
+        assert parts.core.state.state_of("hosting|x-authuser|bob").decision is not None
