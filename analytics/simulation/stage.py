@@ -177,6 +177,8 @@ class _ComplaintDesk:
         task.add_done_callback(self._posting.discard)
 
     async def close(self) -> None:
+        """Post what is under way; who complains later is not heard, as the client is about to close."""
+        self.client = None
         if self._posting:
             await asyncio.wait(self._posting)
 
