@@ -1,5 +1,8 @@
 """What the counts of one sender amount to now: the value that its verdict and the journal see."""
 
+import math
+from array import array
+
 from relay.policy.counts import (
     COMPLAINTS,
     DAY_SECONDS,
@@ -25,6 +28,15 @@ from relay.policy.signal import ZERO, SignalState
 from relay.policy.triggers import spam_certainty
 from relay.settings import Policy
 
+# Complaints come hours after their message (log-normal, median 3 h, sigma 1.2). About what was sent this many slots of
+# 3 h ago, so large a share of them has come. To count all that was sent would take the latest mail, about which nobody
+# can have complained yet, for praise: at 25 messages an hour a sender of 2 % complaints would be stopped after 513
+# instead of 360. Not below a third: where feedback comes within minutes, a large mailing of an hour ago must not look
+# three times as bad as it is.
+_COMPLAINED = tuple(
+    max(1 / 3, 0.5 + 0.5 * math.erf(math.log(max(3.0 * slots, 0.75) / 3.0) / (1.2 * math.sqrt(2))))
+    for slots in range(DAY_SLOTS)
+)
 _UNUSED = Habits()
 _WEEK_HOURS = 168
 _FIRST_HOURS = 24  # of a sender that is younger, an hour's average is not known
@@ -63,7 +75,7 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
         hard_bounces=hard,
         day_seen=sum(days[recent + RECIPIENTS :: DAY_WIDTH]),
         complaints=complaints,
-        week_seen=sum(days[RECIPIENTS::DAY_WIDTH]),
+        week_seen=_could_complain(days, day) if complaints else sum(days[RECIPIENTS::DAY_WIDTH]),
         bad_messages=known.bad_messages if spam_count or burst >= policy.burst_line else (),
         counted_from_unix=known.counted_from_unix,
         burst=burst or ZERO,
@@ -82,6 +94,12 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
         strangers=sum(days[recent + STRANGERS :: DAY_WIDTH]) if is_settled else 0,
         usual_strangers=friends.usual_share or ZERO if friends and is_settled else ZERO,
     )
+
+
+def _could_complain(days: "array[int]", day: int) -> int:
+    """Recipients of the week, each counted for as much as complaints about its mail have had time to come."""
+    slots = range(0, len(days), DAY_WIDTH)
+    return round(sum(days[at + RECIPIENTS] * _COMPLAINED[min(max(day - days[at], 0), DAY_SLOTS - 1)] for at in slots))
 
 
 def _without_outages(known: Counts, hard: int, soft: int, now_unix: float, outages: Outages) -> tuple[int, int]:
