@@ -228,14 +228,26 @@ GROUP BY ALL
 ORDER BY ALL
 """
 
-# Of each condition, account and (where one is meant) job the last one.
+# Of each condition, account and subject (the job, address, feed or destination it names) the last one.
 _ALARMS = """
-SELECT logged_at, condition, account, text
-FROM alarm
-WHERE logged_at >= $since AND {scope}
-QUALIFY row_number() OVER (
-    PARTITION BY condition, account, evidence ->> '$.job', evidence ->> '$.address' ORDER BY logged_at DESC
-) = 1
+WITH raised AS (
+    SELECT logged_at, condition, account, text,
+           coalesce(
+               evidence ->> '$.job',
+               evidence ->> '$.address',
+               (evidence ->> '$.kind') || '/' || (evidence ->> '$.source'),
+               evidence ->> '$.destination',
+               ''
+           ) AS subject
+    FROM alarm
+    WHERE logged_at >= $since AND {scope}
+)
+SELECT logged_at, condition, account, text, subject,
+       min(logged_at) OVER same AS first_at,
+       count(*) OVER same AS times
+FROM raised
+WINDOW same AS (PARTITION BY condition, account, subject)
+QUALIFY row_number() OVER (PARTITION BY condition, account, subject ORDER BY logged_at DESC) = 1
 ORDER BY logged_at DESC
 LIMIT 100
 """

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from relay.cases.routes import CaseRoutes
 from relay.control.access import require, require_whole_tree
 from relay.control.account_routes import AccountRoutes
 from relay.control.audit_desk import AuditDesk
@@ -92,6 +93,7 @@ def build_app(
             *_guarded(EgressRoutes(commands.desk).table(), authenticated),
             *_guarded(QueueRoutes(commands.queue).table(), authenticated),
             *_guarded(SuppressionRoutes(commands.desk).table(), authenticated),
+            *_guarded(CaseRoutes(commands.cases).table(), authenticated),
             *_guarded(HoldRoutes(commands).table(), authenticated),
             *_guarded(AuditRoutes(AuditDesk(state)).table(), authenticated),
             *_guarded(doors.table(), authenticated),

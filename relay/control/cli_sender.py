@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay.cases.cli import sender_limit, sender_note
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask, dry_run_option, duration, release_order
 
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def sender() -> None:
-    """One end sender: show, watch, throttle, hold, block, suspend, exempt, release.
+    """One end sender: show, watch, throttle, limit, hold, block, suspend, exempt, release, note.
 
     A sender is written account|kind|value; quote it in the shell.
     """
+
+
+sender.add_command(sender_limit)
+sender.add_command(sender_note)
 
 
 @sender.command("show")

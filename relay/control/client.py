@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import msgspec
 
+from relay.cases.calls import CaseCalls
 from relay.control.account_calls import quoted
 from relay.control.desk_calls import DeskCalls
 from relay.control.destination_calls import DestinationCalls
@@ -53,7 +54,7 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls):
+class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls, CaseCalls):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from relay.cases.desk import CaseDesk
+from relay.cases.signals import SignalDesk
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
 from relay.control.audit import Act
@@ -82,6 +84,9 @@ class Commands:
         )
         self.holds = HoldDesk(
             state=state, spool=spool, questions=self.questions, releases=releases, clock=clock, policy=policy
+        )
+        self.cases = CaseDesk(
+            state, self.questions, clock, SignalDesk(signals, self.questions, clock, policy, hourly_of)
         )
         self.on_decided: Callable[[Decision], None] = lambda _decision: None  # after its commit
         self.policy_version: Callable[[], str] = lambda: ""  # in force now, for who names none

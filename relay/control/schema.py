@@ -261,6 +261,31 @@ webhook = Table(
     Column("created_at", Instant, nullable=False),
 )
 
+# What people say of alarms; `until` NULL: acknowledged, until it is raised again.
+alarm_mark = Table(
+    "alarm_mark",
+    metadata,
+    Column("condition", String(64), primary_key=True),
+    Column("account", String(64), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+)
+
+sender_note = Table(
+    "sender_note",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("sender", Text, nullable=False, index=True),
+    Column("author", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

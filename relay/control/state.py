@@ -11,6 +11,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from relay.cases.book import CaseBook
 from relay.clock import Clock
 from relay.control import audit, rows, verp_keys
 from relay.control.audit import Act
@@ -42,6 +43,7 @@ class State(Logins):
         self.policies = PolicyBook(database, node, clock, loaded.policies)
         self.users = Users(database, node, clock, loaded.users)
         self.webhooks = WebhookBook(database, node, clock)
+        self.cases = CaseBook(database, node, clock)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
 

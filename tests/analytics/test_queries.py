@@ -34,7 +34,7 @@ COLUMNS = {
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
     "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
-    "alarms": "logged_at condition account text",
+    "alarms": "logged_at condition account text subject first_at times",
     "hours_of_week": "dow hour messages",
     "reputations": "entity_kind entity account score low high band n computed_at points_json",
     "reputation_signals": "entity_kind account signal points share score_before score_after bad seen rate low high "
