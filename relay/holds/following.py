@@ -1,8 +1,9 @@
 """What is parked follows what is decided: mail of a suspended account goes into the hold, that of an ended stop out.
 
 A stop that ends by itself gives back what it parked at its sender's pace, and only what looks clean: what scored as
-suspect stays for a person, like what is held for what it says. Nobody waits for an instant: each look compares what is
-parked with how everybody stands now, so a restart goes on where it was.
+suspect stays for a person, like what is held for what it says, and where much of it did, all of it (ladder.py). Nobody
+waits for an instant: each look compares what is parked with how everybody stands now, so a restart goes on where it
+was.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from relay.control.state import State
 from relay.events import Held
 from relay.holds.release import Releases, Releasing, attribution
 from relay.policy.decision import AUTOMATIC, PARKED
+from relay.policy.ladder import gives_back
 from relay.settings import Policy
 from relay.spool.held import Which
 from relay.spool.journal import Journal
@@ -100,7 +102,13 @@ class Following:
         return freed
 
     async def _free(self, key: str) -> int:
-        which = Which(under=key, score_below=self._policy().suspect_score)
+        policy = self._policy()
+        suspect, _ = await self._spool.parked.tally(Which(under=key, score_from=policy.suspect_score))
+        parked, _ = await self._spool.parked.tally(Which(under=key))
+        if not is_account(key) and not gives_back(suspect, parked, policy):
+            _log.info("stop ended key=%s kept=%d suspect=%d", key, parked, suspect)
+            return 0
+        which = Which(under=key, score_below=policy.suspect_score)
         _, plan = await self._releases.free(which, Releasing(AUTOMATIC, note=_NOTE), may=self._may_leave)
         if plan.leaving:
             _log.info("stop ended key=%s messages=%d", key, len(plan.leaving))

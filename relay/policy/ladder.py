@@ -73,6 +73,12 @@ def climbs(sender: str, stopped: Sequence[str], policy: Policy) -> list[str]:
     return senders if len(senders) >= policy.climb_senders else []
 
 
+def gives_back(suspect: int, parked: int, policy: Policy) -> bool:
+    """Tell whether a stop that ends by itself gives back what it parked: not where so much of it scored as suspect that
+    the rest is the same hand's work, which the model did not see through. Then a person decides."""
+    return suspect < policy.spam_line * parked
+
+
 def _stop(asked: Effect, state: State, now: datetime, policy: Policy) -> Rung:
     effect, note = asked, ""
     if state.watched_from is not None:

@@ -2,7 +2,7 @@
 
 "Delivered" means accepted by a receiver. Honest mail that is put off is offered again as a mail server would; abuse
 that is put off is not, as scripts do not. What lies parked when a stop ends leaves from
-then on as the relay plans it, except what scored as suspect.
+then on as the relay plans it, except what scored as suspect, and nothing where much of it did.
 """
 
 import heapq
@@ -14,11 +14,13 @@ from analytics.simulation.trial.regulator import Answer, Regulator, Stop
 from analytics.simulation.trial.sheet import Sheet, Tally
 from relay.events import Action
 from relay.holds.schedule import scheduled
+from relay.policy.ladder import gives_back
+from relay.settings import Policy
 from relay.spool.held import Choice
 
 _RETRIES = (900.0, 1_800.0, 3_600.0, 7_200.0)  # then every 4 h, as Exim and Postfix do
 _LONGEST_RETRY, _LIFETIME = 14_400.0, 4 * DAY
-_SUSPECT = 0.5
+_LINES = Policy()
 
 _Event = tuple[float, int, Callable[[float], None]]
 
@@ -121,7 +123,9 @@ class _Game:
         parked = self._parked[key]
         if not parked or self._regulator.is_parked(parked[0], now):
             return  # stopped for another reason meanwhile: that one's end frees it
-        clean = {mail.number: mail for mail in parked if mail.text.score < _SUSPECT}
+        clean = {mail.number: mail for mail in parked if mail.text.score < _LINES.suspect_score}
+        if not gives_back(len(parked) - len(clean), len(parked), _LINES):
+            return
         hourly = self._regulator.pace(parked[0], now)
         plan = scheduled([_chosen(mail) for mail in clean.values()], lambda *_: hourly, {}, now)
         leaving = {choice.number: departure.due_unix for choice, departure in plan.leaving}
