@@ -19,9 +19,11 @@ from analytics.warehouse import Connection, Warehouse
 from relay.tree import Scope
 
 MAX_ROWS = 100_000
+MAX_BYTES = 128 * 1024 * 1024  # of an answer: rows may be long
 MAX_SECONDS = 20.0
 MAX_BUCKETS = 5_000
 _MAX_LIMIT = 10_000
+_BATCH_ROWS = 10_000
 _PARAMETER = re.compile(r"\$(\w+)")
 
 
@@ -41,10 +43,49 @@ class TooLong(Unanswerable):
     """The answer took too long and was given up."""
 
 
+class GivenUp(Unanswerable):
+    """Nobody waits for the answer any more."""
+
+
+class Stop:
+    """Ends a question before its answer is there, from another thread: `set` it again until the question has ended, as
+    what is interrupted between two statements runs on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cursor: Connection | None = None
+        self.is_set = False
+
+    def set(self) -> None:
+        with self._lock:
+            self.is_set = True
+            if self._cursor is not None:
+                self._cursor.interrupt()
+
+    @contextmanager
+    def watching(self, cursor: Connection) -> Iterator[None]:
+        """Have `set` interrupt this cursor while the block runs, and no longer. Raises GivenUp when it is set."""
+        with self._lock:
+            if self.is_set:
+                raise GivenUp("given up before it was begun: nobody waits for the answer")
+            self._cursor = cursor
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._cursor = None
+
+
 def ask(
-    warehouse: Warehouse, name: str, given: Mapping[str, Any], scope: Scope, now: datetime, behind_files: int = 0
+    warehouse: Warehouse,
+    name: str,
+    given: Mapping[str, Any],
+    scope: Scope,
+    now: datetime,
+    behind_files: int = 0,
+    stop: Stop | None = None,
 ) -> pa.Table:
-    """Answer a named question within `scope`. Raises Unanswerable."""
+    """Answer a named question within `scope`, cut as free ones are. Raises Unanswerable."""
     query = QUERIES.get(name)
     if query is None:
         raise UnknownQuery(f"there is no query {name!r}; there are: {', '.join(QUERIES)}")
@@ -61,32 +102,44 @@ def ask(
     sql = sql.replace("{scope}", " AND ".join(conditions) or "true")
     values |= where
     named = set(_PARAMETER.findall(sql))
-    with warehouse.cursor() as cursor, _bounded(cursor):
-        return plain(cursor.sql(sql, params={key: values[key] for key in named}).to_arrow_table())
+    with warehouse.cursor() as cursor, _bounded(cursor, stop):
+        return _taken(cursor.sql(sql, params={key: values[key] for key in named}))
 
 
-def ask_freely(warehouse: Warehouse, text: str, scope: Scope) -> pa.Table:
+def ask_freely(warehouse: Warehouse, text: str, scope: Scope, stop: Stop | None = None) -> pa.Table:
     """Answer one SELECT, at most MAX_ROWS of it; the schema's metadata says `truncated` when there was more."""
     if scope != Scope():
         raise OutOfScope("free questions see the whole warehouse; this token sees only a part")
     with warehouse.cursor() as cursor:
         try:
-            table = _select(cursor, text)
+            return _select(cursor, text, stop)
         except duckdb.Error as error:
             raise Unanswerable(str(error)) from None
-    if table.num_rows <= MAX_ROWS:
-        return table
-    return table.slice(0, MAX_ROWS).replace_schema_metadata({"truncated": str(MAX_ROWS)})
 
 
-def _select(cursor: Connection, text: str) -> pa.Table:
+def _select(cursor: Connection, text: str, stop: Stop | None) -> pa.Table:
     statements = cursor.extract_statements(text)
     if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
         raise Unanswerable("exactly one SELECT, please: the warehouse is filled by the journal only")
     cursor.execute("BEGIN TRANSACTION READ ONLY")
-    with _bounded(cursor):
-        relation = cursor.sql(text)
-        return plain(relation.limit(MAX_ROWS + 1).to_arrow_table())
+    with _bounded(cursor, stop):
+        return _taken(cursor.sql(text))
+
+
+def _taken(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Fetch by batches: DuckDB's own bound of memory does not count what is handed over."""
+    batches, size = [], 0
+    with relation.limit(MAX_ROWS + 1).to_arrow_reader(_BATCH_ROWS) as reader:
+        for batch in reader:
+            batches.append(batch)
+            size += batch.nbytes
+            if size > MAX_BYTES:
+                raise Unanswerable(f"the answer is longer than {MAX_BYTES >> 20} MB; ask for fewer columns or rows")
+        table = pa.Table.from_batches(batches, reader.schema)
+    table = plain(table)
+    if table.num_rows <= MAX_ROWS:
+        return table
+    return table.slice(0, MAX_ROWS).replace_schema_metadata({"truncated": str(MAX_ROWS)})
 
 
 def plain(table: pa.Table) -> pa.Table:
@@ -98,12 +151,18 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _bounded(cursor: Connection) -> Iterator[None]:
+def _bounded(cursor: Connection, stop: Stop | None) -> Iterator[None]:
+    stop = stop or Stop()
     timer = threading.Timer(MAX_SECONDS, cursor.interrupt)
     timer.start()
     try:
-        yield
-    except duckdb.InterruptException:
+        with stop.watching(cursor):
+            yield
+    except (duckdb.InterruptException, OSError) as error:  # pyarrow says OSError when it was while rows were fetched
+        if isinstance(error, OSError) and "INTERRUPT" not in str(error):
+            raise
+        if stop.is_set:
+            raise GivenUp("given up: nobody waits for the answer") from None
         raise TooLong(f"given up after {MAX_SECONDS:.0f} s; ask for a shorter time or fewer rows") from None
     finally:
         timer.cancel()

@@ -1,7 +1,7 @@
 """The query API: questions in, Arrow streams out, and the door for complaints. Errors are RFC 9457 problem documents.
 
 Questions run in a few threads, each with a cursor of its own, so that one heavy question does not stop the others and
-nothing stops the ingestion.
+nothing stops the ingestion. One whose asker goes away is interrupted, or never begun.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.complaints import Complaints, NewComplaint
 from analytics.jobs import JobRuns, NoSuchJob
 from analytics.reports.feeds import Feed, Feeds
@@ -35,6 +35,7 @@ _T = TypeVar("_T")
 
 ARROW = "application/vnd.apache.arrow.stream"
 _THREADS = 4
+_STOP_AGAIN_SECONDS = 0.2
 _MAX_BODY_BYTES = 262_144
 _MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
@@ -107,14 +108,19 @@ class QueryApi:
     async def _named(self, principal: Principal, request: Request) -> Response:
         params = await _body(request, dict[str, Any])
         name, now, behind = request.path_params["name"], self._clock.now(), self._behind()
-        table = await self._in_thread(lambda: ask(self._warehouse, name, params, principal.scope, now, behind))
-        return _arrow(table)
+        return _arrow(
+            await self._answer(
+                request, lambda stop: ask(self._warehouse, name, params, principal.scope, now, behind, stop)
+            )
+        )
 
     async def _free(self, principal: Principal, request: Request) -> Response:
         if principal.id != "notebook" and not principal.role.includes(Role.ADMIN):
             raise _Refused(403, "free questions need the token of the notebook or of the admin")
         text = (await _body(request, dict[str, str])).get("sql", "")
-        return _arrow(await self._in_thread(lambda: ask_freely(self._warehouse, text, principal.scope)))
+        return _arrow(
+            await self._answer(request, lambda stop: ask_freely(self._warehouse, text, principal.scope, stop))
+        )
 
     async def _complain(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.ABUSE):
@@ -149,6 +155,23 @@ class QueryApi:
         _log.info("job run by hand job=%s principal=%s error=%s", name, principal.id, error)
         return _json({"job": name, "error": error, "detail": detail})
 
+    async def _answer(self, request: Request, question: Callable[[Stop], pa.Table]) -> pa.Table:
+        """Answer in a thread while the asker waits. Raises GivenUp when he went away: his body is read, so the next
+        thing that can come from him is that."""
+        stop = Stop()
+        working = self._threads.submit(question, stop)
+        answer, gone = asyncio.wrap_future(working), asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            while not (answer.done() or working.cancel()):
+                stop.set()
+                await asyncio.wait({answer}, timeout=_STOP_AGAIN_SECONDS)
+        finally:
+            gone.cancel()
+        if answer.cancelled() or working.cancelled():
+            raise GivenUp("given up before it was begun: nobody waits for the answer")
+        return answer.result()
+
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -177,7 +200,7 @@ class QueryApi:
         return principal
 
 
-_STATUS: dict[type[Unanswerable], int] = {UnknownQuery: 404, OutOfScope: 403, TooLong: 504}
+_STATUS: dict[type[Unanswerable], int] = {UnknownQuery: 404, OutOfScope: 403, TooLong: 504, GivenUp: 503}
 
 
 async def _body(request: Request, kind: type[_T]) -> _T:

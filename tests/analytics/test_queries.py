@@ -1,11 +1,12 @@
 """The named questions: what they answer, to whom, and how they refuse."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from analytics.ask import OutOfScope, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.queries import QUERIES
 from relay.events import Action, Complaint, DecisionLogged, Deferral, Held
 from relay.tree import Scope
@@ -280,6 +281,41 @@ def test_free_question_is_answered_and_cut_at_the_row_cap(told: Room, monkeypatc
     assert short.to_pylist() == [{"n": 4}]
     assert short.schema.metadata is None
     assert (long.num_rows, long.schema.metadata) == (10, {b"truncated": b"10"})
+
+
+def test_long_answer_to_a_named_question_is_cut_and_says_so(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.ask.MAX_ROWS", 3)
+
+    answer = ask(told.warehouse, "flow", {"since": START.isoformat()}, Scope(), NOW)
+
+    assert (answer.num_rows, answer.schema.metadata) == (3, {b"truncated": b"3"})
+    assert answer["bucket_at"][0].as_py() == START  # the first ones, in their order
+
+
+def test_answer_of_too_many_bytes_is_refused(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.ask.MAX_BYTES", 1_000_000)
+
+    with pytest.raises(Unanswerable, match="fewer columns or rows"):
+        ask_freely(told.warehouse, "SELECT repeat('x', 1000) AS x FROM range(10000)", Scope())
+
+    assert ask_freely(told.warehouse, "SELECT repeat('x', 100) AS x FROM range(1000)", Scope()).num_rows == 1000
+
+
+def test_question_nobody_waits_for_is_given_up(told: Room) -> None:
+    early, late = Stop(), Stop()
+    early.set()
+    timer = threading.Timer(0.3, late.set)
+    timer.start()
+
+    with pytest.raises(GivenUp, match="before it was begun"):
+        ask(told.warehouse, "tiles", {}, Scope(), NOW, stop=early)
+    with pytest.raises(GivenUp, match="nobody waits"):
+        ask_freely(
+            told.warehouse, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a = b", Scope(), late
+        )
+
+    timer.join()
+    assert ask_freely(told.warehouse, "SELECT 1 AS n", Scope()).to_pylist() == [{"n": 1}]
 
 
 def test_free_question_is_only_for_who_sees_everything(told: Room) -> None:

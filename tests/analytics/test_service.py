@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from analytics import ask
 from analytics.client import AnalyticsDown, QueryClient, QueryError
 from analytics.process import Running, started
 from relay.clock import SystemClock
@@ -219,3 +221,30 @@ def test_jobs_show_their_last_and_next_run(service: Service) -> None:
 
     assert all(row["next_run_at"] > row["last_started_at"] for row in jobs.values())
     assert {row["last_error"] for row in jobs.values()} == {""}
+
+
+FOREVER = "SELECT count(*) AS n FROM range(1000000000000) AS t(i) WHERE hash(i) % 7 = 3"
+
+
+def test_question_of_a_client_that_went_away_is_interrupted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "MAX_SECONDS", 3600.0)
+    with httpx2.Client(trust_env=False, timeout=0.5) as http:  # twice as many as there are threads: some never begin
+        for _ in range(8):
+            with pytest.raises(httpx2.ReadTimeout):
+                http.post(service.url + "/sql", json={"sql": FOREVER}, headers=bearer(service, "notebook"))
+
+    with service.client("dashboard") as client:  # has a time limit of its own
+        assert client.table("tiles").num_rows == 1
+
+
+def bearer(service: Service, name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {(service.settings.tokens_dir / f'{name}.token').read_text().strip()}"}
+
+
+def test_questions_that_are_waited_for_are_not_interrupted_by_others_going_away(service: Service) -> None:
+    with service.client("notebook") as client, ThreadPoolExecutor(1) as other:
+        slow = other.submit(client.sql, "SELECT count(*) AS n FROM range(300000000) AS t(i) WHERE hash(i) % 7 = 3")
+        with httpx2.Client(trust_env=False, timeout=0.2) as http, pytest.raises(httpx2.ReadTimeout):
+            http.post(service.url + "/sql", json={"sql": FOREVER}, headers=bearer(service, "notebook"))
+
+        assert slow.result()["n"][0] > 0
