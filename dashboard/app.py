@@ -29,7 +29,10 @@ def main() -> None:
                 _page("decisions", "Decisions", "gavel"),
             ],
             "Understand": [_page("sender", "Sender", "person_search")],
-            "Operate": [_page("system", "System", "dns")],
+            "Operate": [
+                _page("customers", "Customers and setup", "apartment"),
+                _page("system", "System", "dns"),
+            ],
         }
     )
     try:
@@ -86,7 +89,8 @@ def _services() -> None:
     """Who answers, on every page."""
     status, ingest = data.relay_status(), data.query("ingest")
     behind = data.row(ingest).get("behind_files") or 0
-    analytics = "down" if ingest.is_down else "error" if ingest.trouble else "behind" if behind > 5 else "up"
+    is_refused = ingest.trouble and data.reader().sees_everything  # who sees a part is refused, which is no trouble
+    analytics = "down" if ingest.is_down else "error" if is_refused else "behind" if behind > 5 else "up"
     relay = "down" if status.is_down else "error" if status.trouble else "up"
     st.markdown(
         f"{look(relay).badge} relay  \n{look(analytics).badge} analytics",

@@ -62,6 +62,9 @@ COLUMNS = {
     ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
+    "webhook_calls": (
+        "logged_at webhook url account sender event_id condition attempt code error seconds is_delivered is_final"
+    ),
     "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
 }
 
@@ -259,6 +262,11 @@ def held(key: str, limit: int = 100) -> Reading[list[HeldView]]:
 
 def audit(limit: int = 20) -> Reading[list[Any]]:
     return _relay(f"audit {limit}", lambda relay: relay.audit(limit=limit), [])
+
+
+def ask_relay(name: str, ask: Callable[[ControlClient], T], empty: T) -> Reading[T]:
+    """Ask the relay something as the reader; `name` tells this question from others. For what changes slowly."""
+    return _relay(name, ask, empty, SLOW_FRESH_SECONDS)
 
 
 def relay_client() -> ControlClient:

@@ -1,18 +1,9 @@
 """The command `webhook`: endpoints that are called when something happens, and the log of those calls."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask, dry_run_option, tell
-
-if TYPE_CHECKING:
-    from analytics.webhooks.sending import Answer
-    from relay.control.webhook_views import WebhookKey
-    from relay.settings import Settings
-
-TEST = "webhook_test"  # the condition of a test call: no receiver should act on it
 
 
 @click.group()
@@ -89,13 +80,14 @@ def webhook_test(context: Context, webhook_id: str, as_json: bool) -> None:
 
     The call is signed like any other, and is not in the log. Exit code 1 when the endpoint did not take it.
     """
+    from analytics.webhooks.trial import call_once
     from relay.control import show
 
     keys = ask(context, lambda relay: relay.webhook_keys())
     key = next((one for one in keys if one.id == webhook_id), None)
     if key is None:
         raise click.ClickException(f"there is no webhook {webhook_id!r}; `mailweir webhook ls` shows them all")
-    answer = _called(context.settings(), key)
+    answer = call_once(context.settings(), key)
     if as_json:
         show.as_json(answer)
     else:
@@ -131,25 +123,3 @@ def _how(row: dict[str, object]) -> str:
     if row["is_delivered"]:
         return f"answered {row['code']}"
     return f"{row['error']}{'; given up' if row['is_final'] and row['attempt'] else ''}"
-
-
-def _called(settings: "Settings", key: "WebhookKey") -> "Answer":
-    import asyncio
-    import time
-    from datetime import UTC, datetime
-
-    from analytics.webhooks.outbox import Event
-    from analytics.webhooks.payload import Message, payload
-    from analytics.webhooks.sending import Sender
-
-    now = datetime.now(UTC)
-    event = Event(f"test-{int(time.time())}", now, TEST, "a test; nothing happened", key.account, "", "")
-
-    async def call() -> "Answer":
-        sender = Sender(settings.webhooks)
-        try:
-            return await sender.call(key, payload(event, Message()), event.id, 1, time.time())
-        finally:
-            await sender.close()
-
-    return asyncio.run(call())

@@ -10,7 +10,7 @@ from relay.policy.decision import Standing
 from tests.builders import Installation
 from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House
 
-PAGES = ["now", "decisions", "sender", "system"]
+PAGES = ["now", "decisions", "sender", "customers", "system"]
 Open = Callable[..., AppTest]
 
 

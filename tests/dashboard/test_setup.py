@@ -1,0 +1,108 @@
+"""Customers and setup: what each role is shown, and an account's life by clicks in a real browser."""
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from relay.control.account_views import NewCredential
+from relay.control.domain_views import NewDomain
+from relay.tree import Role
+from relay.users.views import NewUser
+from tests.builders import free_port, until
+from tests.dashboard.conftest import House
+from tests.dashboard.test_pages import assert_calm, shown
+
+Open = Callable[..., AppTest]
+PASSWORD = "correct horse 7"
+
+
+def test_a_reader_without_the_role_sees_the_tree_and_no_buttons_that_would_be_refused(
+    house: House, open_page: Open
+) -> None:
+    with house.installation.client() as relay:
+        relay.add_credential("acme", NewCredential(login="acme-web"))
+
+    app = open_page(house.installation, "customers", account="acme")
+
+    assert_calm(app)
+    assert app.dataframe[0].value["name"].tolist() == ["acme"]
+    assert "acme-web" in app.dataframe[1].value["login"].tolist()
+    assert [button.label for button in app.button if button.label != "CSV"] == []
+
+
+def test_every_part_opens_and_tells_what_is_there(house: House, open_page: Open) -> None:
+    with house.installation.client() as relay:
+        relay.add_domain(NewDomain(account="acme", domain="acme.example"))
+
+    domains = open_page(house.installation, "customers", part="Domains", domain="acme acme.example")
+    assert_calm(domains)
+    assert "Waits for its record" in shown(domains)
+    assert any("v=DKIM1" in block.value for block in domains.code)
+
+    servers = open_page(house.installation, "customers", part="Servers", panel="Postfix")
+    assert_calm(servers)
+    assert any("relayhost = [relay.example]" in block.value for block in servers.code)
+
+    for part, words in (("Webhooks", "No webhook yet"), ("Users", "")):
+        app = open_page(house.installation, "customers", part=part)
+        assert_calm(app)
+        assert words in shown(app)
+
+
+@pytest.fixture
+def browser(house: House, chromium: str) -> Iterator[Callable[[str], Any]]:
+    """Sign in as somebody; gives their page."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    port = free_port()
+    with house.installation.client() as relay:
+        relay.add_user(NewUser(name="ada", role=Role.ADMIN, password=PASSWORD))
+    with house.installation.config.open("a") as file:
+        file.write(f'[dashboard]\nlisten = "127.0.0.1:{port}"\n')
+    process = house.installation.start("dashboard")
+    with sync_api.sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+        def sign_in(name: str) -> Any:
+            page = chrome.new_page(base_url=f"http://127.0.0.1:{port}")
+            page.set_default_timeout(60_000)
+            until(lambda: _opens(page), 60)
+            page.locator("input[name=name]").fill(name)
+            page.locator("input[name=password]").fill(PASSWORD)
+            page.locator("button").first.click()
+            page.get_by_text(f"{name}, ").wait_for()
+            return page
+
+        yield sign_in
+        chrome.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_an_admin_adds_an_account_and_is_told_its_password_once(house: House, browser: Callable[[str], Any]) -> None:
+    page = browser("ada")
+    page.goto("/customers")
+    page.get_by_role("button", name="Add account").click()
+    page.get_by_role("textbox", name="Name").fill("newcomer")
+    page.keyboard.press("Tab")
+    page.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text("shown this once").wait_for()
+    told = page.get_by_role("dialog").get_by_test_id("stCode")
+    until(lambda: any(re.fullmatch(r"[\w-]{16,}", text.strip()) for text in told.all_inner_texts()), 20)
+    page.get_by_role("button", name="Close", exact=True).last.click()
+    page.get_by_role("dialog").wait_for(state="detached")
+
+    with house.installation.client() as relay:
+        assert "newcomer" in relay.account("newcomer").logins
+        assert [one.principal for one in relay.audit(5) if one.target == "newcomer"][:1] == ["ada"]
+
+
+def _opens(page: Any) -> bool:
+    try:
+        page.goto("/signin")
+    except Exception:  # not listening yet
+        return False
+    return bool(page.locator("input[name=name]").count())
