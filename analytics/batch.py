@@ -53,8 +53,12 @@ SELECT min(logged_at) AS logged_from,
        count(*) FILTER (kind = 'Decision') AS decisions,
        count(*) FILTER (kind = 'Complaint') AS complaints,
        count(*) FILTER (
-           kind IN ('AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Label', 'ModelRun', 'WebhookCall')
-       ) AS others
+           kind IN (
+               'AuthFailure', 'Listing', 'Alarm', 'Inbound', 'Unsubscribe', 'Suppressed', 'Label', 'ModelRun',
+               'WebhookCall'
+           )
+       ) AS others,
+       count(*) FILTER (kind IN ('OutOfBandBounce', 'ReportRead', 'CaseChanged')) AS returns
 FROM batch
 """  # noqa: S608
 
@@ -112,9 +116,38 @@ WHERE NOT ({IS_FINAL} OR kind = 'Reception') AND (
         SELECT (node, boot, seq) FROM model_run WHERE logged_at BETWEEN $logged_from AND $logged_to
         UNION ALL
         SELECT (node, boot, seq) FROM webhook_call WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM suppressed WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM out_of_band WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM report_read WHERE logged_at BETWEEN $logged_from AND $logged_to
+        UNION ALL
+        SELECT (node, boot, seq) FROM case_event WHERE logged_at BETWEEN $logged_from AND $logged_to
     )
 )
 """  # noqa: S608
+
+# The same news may come twice, weeks apart: by two reports, by SMTP and by an import, or read again after a crash.
+_DROP_TOLD_BEFORE = """
+DELETE FROM batch
+WHERE kind IN ('OutOfBandBounce', 'Complaint') AND coalesce(report_key, '') <> '' AND (
+    rowid NOT IN (
+        SELECT min(rowid)
+        FROM batch
+        WHERE kind IN ('OutOfBandBounce', 'Complaint') AND coalesce(report_key, '') <> ''
+        GROUP BY report_key
+    )
+    OR report_key IN (SELECT report_key FROM out_of_band UNION ALL SELECT report_key FROM complaint)
+)
+"""
+_DROP_READ_BEFORE = """
+DELETE FROM batch
+WHERE kind = 'ReportRead' AND (
+    rowid NOT IN (SELECT min(rowid) FROM batch WHERE kind = 'ReportRead' GROUP BY file)
+    OR file IN (SELECT file FROM report_read)
+)
+"""
 
 # Columns computed here instead of copied: table column -> expression over batch.
 _FEATURES = {f"f_{name}": f"features.{name}" for name in FEATURES}
@@ -126,7 +159,16 @@ _OUTCOME = _TRY | {
     "finished_at": "logged_at",
     "is_hard": "coalesce(is_hard, false)",
 }
-_COMPLAINT = {name: f"coalesce({name}, '')" for name in ("message_id", "account", "reseller", "sender")}
+_WHOSE = {name: f"coalesce({name}, '')" for name in ("message_id", "account", "reseller", "sender", "proof", "file")}
+_NEWS = _WHOSE | {"recipient_id": "coalesce(recipient_id, 0)", "report_key": "coalesce(report_key, '')"}
+_RETURNED = (
+    _NEWS
+    | {name: f"coalesce({name}, '')" for name in ("recipient", "category", "enhanced", "text", "rule")}
+    | {"is_hard": "coalesce(is_hard, false)", "confidence": "coalesce(confidence, 0)"}
+)
+_READ = {name: f"coalesce({name}, 0)" for name in ("bounces", "complaints")} | {
+    name: f"coalesce({name}, '')" for name in ("proof", "why", "case_id", "recipient", "mail_from", "subject", "origin")
+}
 _LISTING = {"entity_kind": "coalesce(entity_kind, 'ip')", "confirmed": "coalesce(confirmed, false)"}
 
 _CALL = {name: f"coalesce({name}, '')" for name in ("account", "reseller", "sender", "error")} | {
@@ -148,12 +190,16 @@ _TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
     "deferral": ("tries", "kind = 'Deferral'", _TRY),
     "held_event": ("parkings", IS_PARKING, _TRY | {"event": "lower(kind)"}),
     "decision": ("decisions", "kind = 'Decision'", _TRY),
-    "complaint": ("complaints", "kind = 'Complaint'", _COMPLAINT),
+    "complaint": ("complaints", "kind = 'Complaint'", _NEWS),
+    "out_of_band": ("returns", "kind = 'OutOfBandBounce'", _RETURNED),
+    "report_read": ("returns", "kind = 'ReportRead'", _READ),
+    "case_event": ("returns", "kind = 'CaseChanged'", {"why": "coalesce(why, '')"}),
     "auth_failure": ("others", "kind = 'AuthFailure'", {}),
     "listing": ("others", "kind = 'Listing'", _LISTING),
     "alarm": ("others", "kind = 'Alarm'", _TRY),
     "inbound": ("others", "kind = 'Inbound'", _TRY),
     "unsubscribe": ("others", "kind = 'Unsubscribe'", _TRY),
+    "suppressed": ("others", "kind = 'Suppressed'", _TRY),
     "label": ("others", "kind = 'Label'", _TRY),
     "model_run": ("others", "kind = 'ModelRun'", {}),
     "webhook_call": ("others", "kind = 'WebhookCall'", _CALL),
@@ -202,6 +248,10 @@ def insert(connection: Connection) -> dict[str, Any]:
     if span["tries"]:
         run(connection, _DROP_REPEATED_OUTCOMES, span)
     run(connection, _DROP_REPEATED_OTHERS, span)
+    if span["returns"] or span["complaints"]:
+        connection.execute(_DROP_TOLD_BEFORE)
+    if span["returns"]:
+        connection.execute(_DROP_READ_BEFORE)
     for table, (counted, *_rest) in _TABLES.items():
         if span[counted]:
             connection.execute(_insert(connection, table))

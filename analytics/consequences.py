@@ -108,6 +108,27 @@ LEFT JOIN (
 GROUP BY ALL
 """
 
+# What failed after it was delivered has been counted as delivered, and is sent once: bad, but no further recipient.
+_ROLLUP_RETURNED = f"""
+INSERT INTO rollup_minute BY NAME
+SELECT date_trunc('minute', b.reported_at) AS minute,
+       b.account,
+       coalesce(b.reseller, '') AS reseller,
+       b.sender,
+       coalesce(r.source, '') AS source,
+       count(*) FILTER (coalesce(is_hard, false)) AS hard_bounced,
+       count(*) FILTER (NOT coalesce(is_hard, false) AND {IS_BLOCK}) AS blocked
+FROM batch b
+LEFT JOIN (
+    SELECT message_id, min(source) AS source
+    FROM recipient
+    WHERE message_id IN (SELECT message_id FROM batch WHERE kind = 'OutOfBandBounce')
+    GROUP BY message_id
+) r USING (message_id)
+WHERE kind = 'OutOfBandBounce' AND coalesce(b.proof, '') <> ''
+GROUP BY ALL
+"""  # noqa: S608
+
 # Hours whose counts by domain, pool and provider are made anew by reputation/parts.py
 _PARTS_DUE = """
 INSERT INTO part_due
@@ -118,6 +139,10 @@ UNION
 SELECT DISTINCT date_trunc('hour', reported_at)
 FROM complaint
 WHERE message_id IN (SELECT message_id FROM touched)
+UNION
+SELECT DISTINCT date_trunc('hour', reported_at)
+FROM batch
+WHERE kind = 'OutOfBandBounce' AND coalesce(proof, '') <> ''
 """
 
 # The recipients of a dropped message that had no outcome yet.
@@ -201,6 +226,8 @@ def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None
     run(connection, _ATTRIBUTE, values)
     run(connection, _ATTRIBUTE_COMPLAINTS, values)
     run(connection, _ROLLUP_COMPLAINTS, values)
+    if span["returns"]:
+        run(connection, _ROLLUP_RETURNED, values)
     run(connection, _PARTS_DUE, values)
     run(connection, _DROPPED, values)
     run(connection, _STATUS, values)

@@ -10,39 +10,23 @@ from datetime import datetime
 
 import msgspec
 
+from relay.event_base import SCHEMA as SCHEMA
+from relay.event_base import Attributed as Attributed
+from relay.event_base import Rcpt as Rcpt
+from relay.event_base import Record as Record
 from relay.event_parts import Action as Action
 from relay.event_parts import Features as Features
 from relay.event_parts import Hit as Hit
 from relay.event_parts import TraceStep as TraceStep
+from relay.events_of_analytics import CaseChanged as CaseChanged
+from relay.events_of_analytics import Complaint as Complaint
+from relay.events_of_analytics import Listing as Listing
+from relay.events_of_analytics import ModelRun as ModelRun
+from relay.events_of_analytics import OutOfBandBounce as OutOfBandBounce
+from relay.events_of_analytics import ReportRead as ReportRead
+from relay.events_of_analytics import WebhookCall as WebhookCall
 
-SCHEMA = 1
 NOT_JUDGED = msgspec.Raw(b"null")  # a refusal before the verdict
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", gc=False):
-    """What every record carries."""
-
-    node: str
-    boot: str
-    seq: int
-    logged_at: datetime
-    schema: int = SCHEMA
-
-
-class Rcpt(msgspec.Struct, frozen=True, gc=False):
-    """One recipient: its stable id within the node's spool, and its address."""
-
-    id: int
-    address: str
-
-
-class Attributed(Record, frozen=True, kw_only=True):
-    """A record about one message of one end sender."""
-
-    message_id: str
-    account: str
-    reseller: str = ""
-    sender: str
 
 
 class Judged(Attributed, frozen=True, kw_only=True):
@@ -179,10 +163,12 @@ class Expiration(Attempt, frozen=True, kw_only=True, tag="Expiration"):
 
 
 class Inbound(Attributed, frozen=True, kw_only=True, tag="Inbound"):
-    """A report came back to a return path of ours, about this message and recipient; kept as it came in `file`, below
-    the data folder ("": not kept).
+    """Mail came to an inbox; kept as it came in `file`, below the data folder ("": not kept). report_type "bounce": to
+    a return path of ours, about this message and recipient; else the mailbox's name, `recipient` its address, and
+    whose message it is about is not known yet ("").
 
-    `forward_id` is the message that tells the original envelope sender; "": none does, and `withheld` says why.
+    `forward_id` is the message that takes it to the original envelope sender, or people's mail to the operator; "":
+    none does, and `withheld` says why. `origin`: by what else than SMTP it came. Written by analytics then.
     """
 
     recipient_id: int
@@ -196,6 +182,7 @@ class Inbound(Attributed, frozen=True, kw_only=True, tag="Inbound"):
     file: str = ""
     forward_id: str = ""
     withheld: str = ""
+    origin: str = ""
 
 
 class AuthFailure(Record, frozen=True, kw_only=True, tag="AuthFailure"):
@@ -248,6 +235,20 @@ class Unsubscribe(Record, frozen=True, kw_only=True, tag="Unsubscribe"):
     client_ip: str
 
 
+class Suppressed(Record, frozen=True, kw_only=True, tag="Suppressed"):
+    """An account may not write to an address any more, for what came back from it: reason hard_bounce or complaint;
+    `message_id` shows it; `ends_at` None: for good. account "": no account may.
+    """
+
+    message_id: str
+    account: str
+    reseller: str = ""
+    recipient: str
+    reason: str
+    why: str
+    ends_at: datetime | None = None
+
+
 class Label(Attributed, frozen=True, kw_only=True, tag="Label"):
     """What somebody says a message is: label spam, ham or unsure (takes an earlier one back). `origin`: operator,
     release, confirm; `weight` in (0, 1] says how much it counts. The attribution is "" where the relay has it no more.
@@ -258,75 +259,6 @@ class Label(Attributed, frozen=True, kw_only=True, tag="Label"):
     weight: float
     author: str
     why: str = ""
-
-
-class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
-    """A recipient complained (feedback loop). Written by analytics."""
-
-    message_id: str
-    account: str = ""
-    reseller: str = ""
-    sender: str = ""
-    recipient: str = ""
-    provider: str = ""
-    feedback_type: str = "abuse"
-    reported_at: datetime
-
-
-class Listing(Record, frozen=True, kw_only=True, tag="Listing"):
-    """What a DNS list says, in `status`: listed, clean, refused, parked or unknown. Written by analytics.
-
-    `entity_kind`: ip or domain, whose name `address` is; list: the list itself was tested, `address` says for what.
-    `confirmed`: listed twice, ten minutes apart, and not yet clean twice; only then it counts, by `weight` in [0, 1].
-    `since_at`: since when the list says so. `codes` are ids of rules/dnslists.toml.
-    """
-
-    address: str
-    zone: str
-    status: str
-    answer: str = ""
-    checked_at: datetime
-    entity_kind: str = "ip"
-    confirmed: bool = False
-    since_at: datetime | None = None
-    codes: list[str] = []
-    weight: float = 0.0
-
-
-class ModelRun(Record, frozen=True, kw_only=True, tag="ModelRun"):
-    """A candidate was trained and judged against the model in use. Written by analytics.
-
-    `learnt` and `judged` count labelled messages; `slices` as analytics/learning/gate.py has them.
-    """
-
-    model: str
-    active: str
-    learnt: int
-    judged: int
-    passes: bool
-    why: str
-    slices: list[dict[str, object]] = []
-
-
-class WebhookCall(Record, frozen=True, kw_only=True, tag="WebhookCall"):
-    """One call of a webhook's endpoint, or why none was made. Written by analytics.
-
-    `event_id` is a decision's id or an alarm's; `code` the HTTP status, 0 without one; after `is_final` none follows.
-    """
-
-    webhook: str
-    url: str
-    account: str = ""
-    reseller: str = ""
-    sender: str = ""
-    event_id: str
-    condition: str
-    attempt: int
-    code: int = 0
-    error: str = ""
-    seconds: float = 0.0
-    is_delivered: bool = False
-    is_final: bool = False
 
 
 RelayRecord = (
@@ -344,9 +276,10 @@ RelayRecord = (
     | DecisionLogged
     | AlarmRaised
     | Unsubscribe
+    | Suppressed
     | Label
 )
-AnyRecord = RelayRecord | Complaint | Listing | ModelRun | WebhookCall
+AnyRecord = RelayRecord | OutOfBandBounce | ReportRead | CaseChanged | Complaint | Listing | ModelRun | WebhookCall
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 decode = msgspec.json.Decoder(AnyRecord).decode

@@ -1,4 +1,5 @@
-"""What comes back to our return paths: kept as it came, journaled, and forwarded to the original envelope sender.
+"""What comes to our return paths and mailboxes: kept as it came, journaled, and forwarded: a bounce to the original
+envelope sender, people's mail about abuse to the operator.
 
 250 is given only after all three are on disk. Must never make two reports of one, nor tell a stranger which return
 paths exist. What a report says is for others to read: the Inbound record and the kept file are all they need.
@@ -10,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypedDict
 
 from relay.clock import Clock
 from relay.control.state import State
@@ -17,6 +19,7 @@ from relay.delivery.verp import VALID_DAYS
 from relay.envelope import Submission
 from relay.events import Inbound, encode
 from relay.front.guard import Gcra, client_key
+from relay.mailboxes import Mailbox, Mailboxes
 from relay.metrics import Metrics
 from relay.policy.decision import PARKED
 from relay.policy.decision import State as Standing
@@ -72,7 +75,7 @@ class Returns:
     ) -> None:
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._paths, self._reporting, self._state_of, self._metrics = paths, reporting, state_of, metrics
-        self._folder = ReportFolder(settings.dir / "inbox", settings.inbox)
+        self._folder, self._boxes = ReportFolder(settings.dir / "inbox", settings.inbox), Mailboxes(settings)
         self._pace = Gcra(settings.inbox.reports_per_minute, _BURST_SECONDS)
         self._pace_of_one = Gcra(_OF_ONE_PER_HOUR / 60, 3600.0)
         mark = rf"^{LOOP_HEADER}[ \t]*:[ \t]*{re.escape(settings.node.hostname)}[ \t]*\r?$"
@@ -81,18 +84,21 @@ class Returns:
     def take_up(self, settings: Settings) -> None:
         """Hold to other bounds from now on."""
         self._folder.take_up(settings.inbox)
+        self._boxes.take_up(settings)
         self._pace.pace(settings.inbox.reports_per_minute)
 
     def welcome(self, recipient: str, client_ip: str) -> None:
         """Return when a report may come for this address. Raises RelayError."""
         about = self._about(recipient)
-        if about is None:
+        if about is None and self._boxes.find(recipient) is None:
             self._metrics.inbound.labels("unknown").inc()
             raise PermanentError(UNKNOWN)
         if not self._pace.take(client_key(client_ip), self._clock.unix()):
             self._metrics.inbound.labels("slowed").inc()
             raise TransientError(HASTY)
-        if not self._pace_of_one.take(f"{about.origin.number}+{about.position}", self._clock.unix()):
+        if about is not None and not self._pace_of_one.take(
+            f"{about.origin.number}+{about.position}", self._clock.unix()
+        ):
             self._metrics.inbound.labels("slowed").inc()
             raise TransientError(ENOUGH)
 
@@ -101,18 +107,22 @@ class Returns:
         abouts = [about for recipient in submission.recipients if (about := self._about(recipient))]
         # a token has as many spellings as letters, in upper and lower case, and is one report all the same
         found = list({(about.origin.number, about.position): about for about in abouts}.values())
-        if not found:
+        boxes = [box for box in dict.fromkeys(map(self._boxes.find, submission.recipients)) if box is not None]
+        if not found and not boxes:
             raise PermanentError(UNKNOWN)  # its day has ended meanwhile
         if self._is_loop(submission.content):
             self._metrics.inbound.labels("loop").inc()
-            _log.warning("report refused as a loop client=%s account=%s", submission.client_ip, found[0].origin.account)
+            _log.warning("report refused as a loop client=%s", submission.client_ip)
             raise PermanentError(LOOP)
+        for box in boxes if not found else ():
+            self._boxes.check(box, submission.mail_from, submission.content)
         try:
-            await self._take(replace(submission, credential=""), found)
+            await self._take(replace(submission, credential=""), found, boxes)
         except (OSError, SpoolFull) as error:
             _log.error("report not stored client=%s: %s", submission.client_ip, error)
             raise TransientError(DISK_FULL) from error
-        self._metrics.inbound.labels("taken").inc(len(found))
+        self._metrics.inbound.labels("taken").inc(len(found) + len(boxes))
+        self._journal.hasten()  # an address that is gone is written to until analytics has read this
         return TAKEN
 
     async def tend(self, state: State) -> None:
@@ -140,23 +150,48 @@ class Returns:
         head = content[: content.find(b"\r\n\r\n") + 2] if b"\r\n\r\n" in content else content
         return self._has_mark(head) is not None or len(_received_fields(head)) >= MAX_RECEIVED
 
-    async def _take(self, submission: Submission, found: list[_About]) -> None:
+    async def _take(self, submission: Submission, found: list[_About], boxes: list[Mailbox]) -> None:
         file = await asyncio.to_thread(self._folder.keep, submission.content, submission.received_at)
         forwards: dict[int, str] = {}
         for about in found:
             if about.origin.number not in forwards:
                 forwards[about.origin.number] = await self._forward(submission, about.origin)
         records = [self._record(submission, about, file, forwards[about.origin.number]) for about in found]
+        if boxes:
+            records += await self._take_for(boxes, submission, file)
         await asyncio.to_thread(self._journal.write_durably, [encode(record) + b"\n" for record in records])
         for record in records:
             _log.info(
-                "report taken message=%s account=%s recipient=%d forward=%s withheld=%s",
+                "report taken message=%s account=%s recipient=%d mailbox=%s forward=%s withheld=%s",
                 record.message_id,
                 record.account,
                 record.recipient_id,
+                record.report_type,
                 record.forward_id,
                 record.withheld,
             )
+
+    async def _take_for(self, boxes: list[Mailbox], submission: Submission, file: str) -> list[Inbound]:
+        """Forward people's mail to the operator; return a record for each mailbox."""
+        client = submission.client_ip, self._clock.unix()
+        to, withheld = self._boxes.forward_to(boxes, submission.mail_from, submission.content, client)
+        forward_id = await self._reporting.forward_case(submission, to) if to else ""
+        return [
+            Inbound(
+                **self._journal.stamp(),
+                message_id="",
+                account="",
+                sender="",
+                recipient_id=0,
+                recipient=box.address,
+                report_type=box.name,
+                **_came(submission),
+                file=file,
+                forward_id=forward_id,
+                withheld=withheld,
+            )
+            for box in boxes
+        ]
 
     async def _forward(self, submission: Submission, origin: Origin) -> str:
         """Forward a report where that harms nobody; return the id of the forward, "" where there is none."""
@@ -172,11 +207,7 @@ class Returns:
             sender=origin.sender,
             recipient_id=origin.number + about.position,
             recipient=origin.recipients[about.position],
-            mail_from=submission.mail_from,
-            client_ip=submission.client_ip,
-            helo=submission.helo,
-            tls=submission.tls,
-            size_bytes=len(submission.content),
+            **_came(submission),
             file=file,
             forward_id=forward_id,
             withheld="" if forward_id else self._withheld(origin),
@@ -187,3 +218,22 @@ class Returns:
             return _OWN_PATH  # it would come back here
         # a hijacked sender forges its envelope sender: whose address that is must not get the bounces of a flood
         return _HELD if self._state_of(origin.sender).standing in PARKED else ""
+
+
+class _Came(TypedDict):
+    mail_from: str
+    client_ip: str
+    helo: str
+    tls: str
+    size_bytes: int
+
+
+def _came(submission: Submission) -> _Came:
+    """What every record says of how mail came in."""
+    return {
+        "mail_from": submission.mail_from,
+        "client_ip": submission.client_ip,
+        "helo": submission.helo,
+        "tls": submission.tls,
+        "size_bytes": len(submission.content),
+    }

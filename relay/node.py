@@ -24,6 +24,7 @@ from relay.control.webhooks import WebhookDesk
 from relay.core import StartFailure, start_core
 from relay.domains import wiring as domains
 from relay.domains.routes import DomainRoutes
+from relay.evidence.routes import EvidenceRoutes
 from relay.front.entrances import Entrance, entrances, inherited_sockets
 from relay.front.server import Doors
 from relay.front.tls import CertificateWatch
@@ -83,6 +84,8 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
     """Start every part, in the order in which they need each other; stop them in the opposite one."""
     async with contextlib.AsyncExitStack() as stack:
         parts = wire(await start_core(settings, clock, fail, stack))
+        parts.suppressing.start()
+        stack.push_async_callback(parts.suppressing.stop)
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, settings.smtp.stop_seconds)
         parts.told.digests.start()
@@ -167,6 +170,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *LabelRoutes(parts.commands.labels, parts.models).table(),
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
             *_webhooks(parts).table(),
+            *EvidenceRoutes(parts.evidence).table(),
         ],
     )
     try:

@@ -23,8 +23,10 @@ _OF_US = (Category.GREYLISTED, Category.RATE_LIMITED, Category.REPUTATION_BLOCK,
 _messages = logging.getLogger("mailweir.messages")
 
 
-def outcome_counter(metrics: Metrics, core: "Core") -> Callable[[SpooledRecipient, Record], None]:
-    """Return what hears each outcome: metrics, alarms, signals, and the log where the operator wants it."""
+def outcome_counter(
+    metrics: Metrics, core: "Core", on_bounce: Callable[[Bounce], None]
+) -> Callable[[SpooledRecipient, Record], None]:
+    """Return what hears each outcome: metrics, alarms, signals, suppression, and the log where it is wanted."""
 
     def heard(recipient: SpooledRecipient, record: Record) -> None:
         core.misconfigured.note(recipient, record, core.clock.unix())
@@ -35,6 +37,8 @@ def outcome_counter(metrics: Metrics, core: "Core") -> Callable[[SpooledRecipien
             _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
         if isinstance(record, Bounce | Expiration):
             metrics.failures_told.labels(record.told).inc()
+        if isinstance(record, Bounce):
+            on_bounce(record)
         if isinstance(record, Delivery):
             metrics.delivery_seconds.observe(record.queued_seconds)
         if isinstance(record, Attempt) and (said := _kind(record)) is not None:

@@ -27,7 +27,7 @@ from relay.wiring import Parts
 
 _log = logging.getLogger("mailweir.reload")
 
-_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log", "notices"})
+_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log", "notices", "suppression"})
 _KEYS = frozenset(
     {
         "node.abuse_contact",
@@ -46,6 +46,8 @@ _KEYS = frozenset(
         "smtp.min_bytes_per_second",
         "smtp.tls_certificate",
         "smtp.tls_key",
+        "inbox.addresses",
+        "inbox.domains",
         "inbox.max_size_bytes",
         "inbox.reports_per_minute",
         "inbox.max_connections_per_address",

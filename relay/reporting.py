@@ -17,7 +17,7 @@ from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import SenderId
 
 LOOP_HEADER = "X-Mailweir-Loop"
-_OURS, _NOTICE, _FORWARDED = "report", "notice", "bounce_forward"
+_OURS, _NOTICE, _FORWARDED, _CASE = "report", "notice", "bounce_forward", "case_forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,18 @@ class Reporting:
         The report itself goes on unchanged, below a Received line and what stops a loop. Raises SpoolFull.
         """
         flags = _flags_of(came.content) | (Flags.SMTPUTF8 if came.is_smtputf8 else Flags.NONE)
-        return await self._store(_Notice(came.content, origin.mail_from, origin.account, origin.reseller, flags, came))
+        forwarded = _Notice(
+            came.content, origin.mail_from, origin.account, origin.reseller, flags, came, rule=_FORWARDED
+        )
+        return await self._store(forwarded)
+
+    async def forward_case(self, came: Submission, to: str) -> str:
+        """Return the id of the message that takes people's mail about abuse to the operator, once it is stored.
+
+        Raises SpoolFull.
+        """
+        flags = _flags_of(came.content) | (Flags.SMTPUTF8 if came.is_smtputf8 else Flags.NONE)
+        return await self._store(_Notice(came.content, to, "", "", flags, came, subject="Mail about abuse", rule=_CASE))
 
     async def _store(self, notice: _Notice) -> str:
         message = self._message(notice)
@@ -85,7 +96,7 @@ class Reporting:
             flags=notice.flags,
             prefix=prefix,
             subject=notice.subject,
-            rule=_FORWARDED if notice.came else notice.rule,
+            rule=notice.rule,
         )
 
     def _reception(self, message: SpooledMessage, notice: _Notice) -> Reception:

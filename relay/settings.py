@@ -24,6 +24,7 @@ from relay.settings_sections import (
     Inbox,
     Notices,
     Section,
+    Suppression,
     Verp,
     Web,
     Webhooks,
@@ -38,6 +39,7 @@ __all__ = [
     "Headers",
     "Inbox",
     "Notices",
+    "Suppression",
     "Verp",
     "Web",
     "Webhooks",
@@ -74,7 +76,8 @@ class Smtp(Section):
     tls_listen: list[str] = Field(["127.0.0.1:2465"], description="submission in TLS from the first byte (RFC 8314)")
     clear_auth_listen: list[str] = Field([], description="like listen, but AUTH may come in clear text from anywhere")
     inbox_listen: list[str] = Field(
-        ["127.0.0.1:2526"], description="takes bounces to our own return paths, nothing else; empty: no such listener"
+        ["127.0.0.1:2526"],
+        description="takes bounces to our own return paths, reports, mail about abuse; empty: no such listener",
     )
     tls_certificate: Path | None = Field(None, description="PEM chain; a self-signed one is made when not given")
     tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
@@ -270,6 +273,7 @@ class Settings(BaseSettings):
     dkim: Dkim = Dkim()
     verp: Verp = Verp()
     inbox: Inbox = Inbox()
+    suppression: Suppression = Suppression()
     headers: Headers = Headers()
     web: Web = Web()
     control: Control = Control()

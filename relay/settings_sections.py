@@ -24,13 +24,26 @@ class Verp(Section):
 
 
 class Inbox(Section):
-    """The listener for bounces."""
+    """The listener for bounces, reports and mail about abuse (docs/inbox.md)."""
 
+    addresses: list[Literal["abuse", "postmaster", "fbl", "dmarc", "tlsrpt"]] = Field(
+        ["abuse", "postmaster", "fbl", "dmarc", "tlsrpt"],
+        description="local parts that take mail beside the return paths; abuse and postmaster take people's too",
+    )
+    domains: list[str] = Field([], description="their domains; empty: node.hostname and verp.domain")
     max_size_bytes: int = Field(1_048_576, ge=65_536, le=26_214_400, description="larger reports: 552 5.3.4")
     reports_per_minute: int = Field(600, ge=1, description="of one client address; beyond: 450 4.7.0")
     max_connections_per_address: int = Field(20, ge=1, description="beyond: 421 4.7.0")
     keep_days: int = Field(30, ge=0, description="reports stay as they came for; 0: none is kept")
     keep_megabytes: int = Field(1024, ge=1, description="for all kept reports; beyond, the oldest leave first")
+
+
+class Suppression(Section):
+    """What keeps an account from writing again to addresses that refused its mail (docs/inbox.md)."""
+
+    hard_bounces: bool = Field(True, description="an address that does not exist is suppressed; complaints always are")
+    first_days: int = Field(30, ge=1, description="after the first hard bounce")
+    again_days: int = Field(180, ge=1, description="after another one, a day or more later")
 
 
 class Headers(Section):

@@ -27,6 +27,8 @@ from relay.digest import Digests
 from relay.domains.desk import DomainDesk
 from relay.domains.wiring import make_desk
 from relay.events import AuthFailure
+from relay.evidence.desk import EvidenceDesk
+from relay.evidence.suppressing import Suppressing
 from relay.feedback import FeedbackHeaders
 from relay.front.doorway import Doorway
 from relay.front.entrances import entrances
@@ -44,6 +46,7 @@ from relay.metrics import Metrics
 from relay.notice_items import Items, contact_address
 from relay.notices import Notices
 from relay.observed import count, outcome_counter, show_gauges
+from relay.policy.outages import HARD, slot_of
 from relay.policy.steps import version_of
 from relay.reception import Receiver
 from relay.refusals import Refusals
@@ -88,6 +91,8 @@ class Parts:
     models: ModelDesk
     expiry: Expiry
     following: Following
+    suppressing: Suppressing
+    evidence: EvidenceDesk
 
     def troubles(self) -> list[str]:
         """Why this relay takes no mail, or does not look into it; [] when all is well. For /healthz."""
@@ -123,13 +128,13 @@ class Parts:
 def wire(core: Core) -> Parts:
     """Put together what holds no resource of its own."""
     settings, clock, state, journal = core.settings, core.clock, core.state, core.journal
-    metrics = Metrics()
+    metrics, suppressing = Metrics(), _suppressing(core)
     courier = Courier(
         spool=core.spool,
         journal=journal,
         settings=settings,
         clock=clock,
-        on_outcome=outcome_counter(metrics, core),
+        on_outcome=outcome_counter(metrics, core, suppressing.bounced),
         submit_dsn=lambda report, to, about: reporting.submit(report, to, about),
         audience=Audience(state, core.signals, clock).of,
         pauses=state.pauses,
@@ -171,12 +176,20 @@ def wire(core: Core) -> Parts:
     told = Told(_digests(core, reporting), _notices(core, releases, reporting), releases)
     own = metrics, commands, domains, models, _expiry(core, commands, told.notices)
     following = _following(core, commands, courier)
-    parts = Parts(core, clock.now(), courier, told, receiver, *way_in, *own, following)
+    evidence = EvidenceDesk(core.secret, core.paths, core.spool, suppressing)
+    parts = Parts(core, clock.now(), courier, told, receiver, *way_in, *own, following, suppressing, evidence)
     show_gauges(parts)
     count(parts)
     commands.policy_version = lambda: version_of(core.settings.policy)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again
     return parts
+
+
+def _suppressing(core: Core) -> Suppressing:
+    def is_outage(destination: str) -> bool:
+        return core.signals.outages.is_out(destination, HARD, slot_of(core.clock.unix()))
+
+    return Suppressing(core.state, core.journal, core.clock, lambda: core.settings.suppression, is_outage)
 
 
 def _commands(core: Core, courier: Courier, gate: Gate) -> Commands:

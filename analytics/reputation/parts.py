@@ -66,6 +66,15 @@ judged AS (
     FROM rejection
     WHERE {_in_hours("logged_at")} AND message_id <> ''
 ),
+told AS (
+    SELECT message_id, reported_at, 0 AS hard_bounced, 0 AS blocked, 1 AS complaints
+    FROM complaint
+    WHERE {_in_hours("reported_at")} AND message_id <> ''
+    UNION ALL
+    SELECT message_id, reported_at, is_hard::BIGINT, (NOT is_hard AND {IS_BLOCK})::BIGINT, 0
+    FROM out_of_band
+    WHERE {_in_hours("reported_at")} AND proof <> ''
+),
 ended AS (
     SELECT r.*
     FROM recipient r
@@ -95,13 +104,13 @@ outcomes AS (
            ELSE '' END AS way,
            coalesce(m.f_from_domain, '') AS from_domain, coalesce(m.f_link_domains, []) AS links,
            0 AS sent_scored, 0 AS sent_spam,
-           0 AS delivered, 0 AS bounced, 0 AS hard_bounced, 0 AS blocked, 1 AS complaints
-    FROM (SELECT * FROM complaint WHERE {_in_hours("reported_at")} AND message_id <> '') c
+           0 AS delivered, 0 AS bounced, c.hard_bounced, c.blocked, c.complaints
+    FROM told c
     JOIN message m ON m.message_id = c.message_id
     LEFT JOIN (
         SELECT message_id, min(source) AS source, min(destination) AS destination
         FROM recipient
-        WHERE message_id IN (SELECT message_id FROM complaint WHERE {_in_hours("reported_at")})
+        WHERE message_id IN (SELECT message_id FROM told)
         GROUP BY message_id
     ) w ON w.message_id = c.message_id
 ),

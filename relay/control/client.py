@@ -35,6 +35,7 @@ from relay.control.views import (
     Stopped,
 )
 from relay.control.webhook_calls import WebhookCalls
+from relay.evidence.calls import EvidenceCalls
 from relay.settings import Settings, split_listen
 
 _T = TypeVar("_T")
@@ -54,7 +55,9 @@ class ControlUnreachable(ControlError):
     """The relay does not answer; nothing was done, or nobody knows."""
 
 
-class ControlClient(DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls, CaseCalls):
+class ControlClient(
+    EvidenceCalls, DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls, CaseCalls
+):
     """Talks to one relay. Close it, or use it in a `with`."""
 
     def __init__(

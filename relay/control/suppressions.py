@@ -32,7 +32,7 @@ class SuppressionList(Writer):
         """Return the row of exactly this account, over or not."""
         return self._loaded.own(account, address)
 
-    async def put(self, suppressions: Sequence[Suppression], principal: Principal, act: Act) -> None:
+    async def put(self, suppressions: Sequence[Suppression], principal: Principal, act: Act | Sequence[Act]) -> None:
         """Add rows, or put them in the place of those of the same account and address; return after the commit."""
         now = self._clock.now()
         dated = {

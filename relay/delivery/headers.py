@@ -73,6 +73,13 @@ def feedback_line(key: bytes, reseller: str, account: str, sender: str, sender_i
     return f"Feedback-ID: {':'.join((*parts, above, sender_id))}\r\n".encode("ascii")
 
 
+def is_feedback_of(key: bytes, value: str, account: str, sender: str) -> bool:
+    """Tell whether we wrote this Feedback-ID for mail of this account and sender."""
+    named = ":".join(value.strip().split(":")[:2])
+    wanted = f"{_pseudonym(key, 'sender', sender)}:{_pseudonym(key, 'account', account)}"
+    return hmac.compare_digest(named.encode("utf-8", "surrogateescape"), wanted.encode())
+
+
 @lru_cache(maxsize=4096)
 def _pseudonym(key: bytes, kind: str, name: str) -> str:
     """Ten letters that stand for a name: 50 bits, the same always, meaningless without the key."""
