@@ -101,6 +101,20 @@ class QueryClient:
         asked = urlencode({"name": name[:255], "dry_run": "true" if dry_run else "false"})
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/feeds/{kind}?{asked}", raw)))
 
+    def bring(self, raw: bytes, mailbox: str, *, origin: str = "", dry_run: bool = False) -> dict[str, Any]:
+        """Bring a mail that was collected elsewhere; the answer is intake.Brought: status new, known or refused."""
+        asked = urlencode({"origin": origin[:100], "dry_run": "true" if dry_run else "false"})
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/inbox/{quoted(mailbox)}?{asked}", raw)))
+
+    def case(self, case_id: str) -> dict[str, Any]:
+        """A case with its text; the answer is cases.CaseView."""
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("GET", f"/v1/cases/{quoted(case_id)}")))
+
+    def change_case(self, case_id: str, status: str, *, why: str = "", dry_run: bool = False) -> dict[str, Any]:
+        """Close a case, or open it again; the answer is cases.CaseDone."""
+        order = {"status": status, "why": why, "dry_run": dry_run}
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/cases/{quoted(case_id)}", order)))
+
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         try:

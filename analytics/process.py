@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from analytics import rollups
 from analytics.complaints import Complaints
+from analytics.inbox.jobs import inbox_room
 from analytics.ingest import Ingest
 from analytics.jobs import Job, Jobs
 from analytics.journals import JournalFolder
@@ -90,13 +91,20 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         caller = Caller(warehouse, journal, clock, settings.webhooks, lambda: _relay(settings))
         caller.start()
         stack.callback(caller.close)
-        work = _jobs(settings, warehouse, ingest, journal, clock, caller.wake)
+        feeds = Feeds(warehouse, settings.dir / "feeds", clock)
+        inbox = inbox_room(settings, warehouse, journal, clock, feeds, lambda: _relay(settings))
+
+        def on_ingested() -> None:
+            caller.wake()
+            inbox.wake()
+
+        work = _jobs(settings, warehouse, ingest, journal, clock, on_ingested)
+        work += inbox.jobs
         work += reputation_jobs(settings, warehouse, clock, lambda: _relay(settings))
         work += listing_jobs(settings.dnsbl, warehouse, journal, clock, raise_alarm, lambda: _relay(settings))
-        feeds = Feeds(warehouse, settings.dir / "feeds", clock)
         work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
         jobs = Jobs(warehouse, clock, work, raise_alarm)
-        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings))
+        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings), inbox.doors)
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)
         jobs.start()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from analytics import queries_of_feeds as feeds
+from analytics import queries_of_inbox as inbox
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
@@ -299,4 +300,12 @@ QUERIES: Mapping[str, Query] = {
     "feedback": Query(feeds.FEEDBACK, days=30),
     "feeds": Query(feeds.FEEDS),
     "feed_files": Query(feeds.FEED_FILES, {"limit": 100}, days=30),
+    "out_of_band": Query(inbox.OUT_OF_BAND, {"sender": "", "limit": 200}, days=30),
+    "out_of_band_senders": Query(inbox.OUT_OF_BAND_SENDERS, {"limit": 100}, days=7),
+    "backscatter": Query(inbox.BACKSCATTER, days=30),
+    "complaints_by_sender": Query(inbox.COMPLAINTS_BY_SENDER, {"limit": 100}, days=30),
+    "complaints_by_campaign": Query(inbox.COMPLAINTS_BY_CAMPAIGN, {"limit": 100}, days=30),
+    "cases": Query(inbox.CASES, {"status": "", "limit": 200}, days=90),
+    "suppressed": Query(inbox.SUPPRESSED, days=90),
+    "inbox": Query(inbox.INBOX, days=30),
 }

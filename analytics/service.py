@@ -6,7 +6,7 @@ nothing stops the ingestion. One whose asker goes away is interrupted, or never 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.complaints import Complaints, NewComplaint
+from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
 from analytics.reports.feeds import Feed, Feeds
 from analytics.warehouse import Warehouse
@@ -53,7 +54,8 @@ class _Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the API reaches beside the warehouse: complaints, files of reports, the order to run a job now.
+    """What the API reaches beside the warehouse: complaints, files of reports, the order to run a job now, and `more`:
+    method, path and answer of other rooms.
 
     `session` tells whose session a token is, and may take as long as the relay takes to answer.
     """
@@ -62,6 +64,7 @@ class Doors:
     feeds: Feeds
     run_job: Callable[[str], tuple[str, str]]
     session: Callable[[str], Principal | None]
+    more: Sequence[tuple[str, str, Answer]] = ()
 
 
 class QueryApi:
@@ -77,7 +80,7 @@ class QueryApi:
     ) -> None:
         self._warehouse, self._tokens, self._clock, self._behind = warehouse, tokens, clock, behind
         self._complaints, self._feeds, self._run_job = doors.complaints, doors.feeds, doors.run_job
-        self._session = doors.session
+        self._session, self._more = doors.session, doors.more
         self._threads = ThreadPoolExecutor(_THREADS, "query")
 
     def app(self) -> Starlette:
@@ -90,6 +93,7 @@ class QueryApi:
                 Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
                 Route("/v1/feeds/{kind}", self._guarded(self._feed), methods=["POST"]),
                 Route("/v1/jobs/{name}/run", self._guarded(self._job), methods=["POST"]),
+                *(Route(path, self._guarded(answer), methods=[method]) for method, path, answer in self._more),
             ],
             exception_handlers={404: _missing, 405: _missing},
         )
@@ -200,7 +204,13 @@ class QueryApi:
         return principal
 
 
-_STATUS: dict[type[Unanswerable], int] = {UnknownQuery: 404, OutOfScope: 403, TooLong: 504, GivenUp: 503}
+_STATUS: dict[type[Unanswerable], int] = {
+    UnknownQuery: 404,
+    OutOfScope: 403,
+    TooLong: 504,
+    GivenUp: 503,
+    NoSuchCase: 404,
+}
 
 
 async def _body(request: Request, kind: type[_T]) -> _T:

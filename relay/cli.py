@@ -56,6 +56,8 @@ SUMMARIES = {
     "jobs": "What analytics does by itself: ls, run.",
     "report": "Mail from outside: say what bounces, complaints and reports are.",
     "reply": "Replies of other servers: say what they mean.",
+    "inbox": "Mail for bounces, reports and abuse: list, import.",
+    "case": "What people wrote about abuse: list, show, close, reopen.",
     "ingest": "Bring reports from outside: DMARC, TLS, complaints, SNDS, Google, Yahoo.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "model": "The spam model: train, score, show.",

@@ -63,7 +63,9 @@ _KEYS = frozenset(
         "delivery.providers",
     }
 )
-_ELSEWHERE = frozenset({"analytics", "dnsbl", "dashboard", "webhooks"})  # read by other programs, each at its own start
+_ELSEWHERE = frozenset(
+    {"analytics", "dnsbl", "dashboard", "webhooks", "imap"}
+)  # read by other programs, each at its own start
 
 
 @dataclass(frozen=True, slots=True)

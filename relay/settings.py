@@ -21,6 +21,7 @@ from relay.settings_sections import (
     Dashboard,
     Dnsbl,
     Headers,
+    Imap,
     Inbox,
     Notices,
     Section,
@@ -37,6 +38,7 @@ __all__ = [
     "Delivery",
     "Dnsbl",
     "Headers",
+    "Imap",
     "Inbox",
     "Notices",
     "Suppression",
@@ -274,6 +276,7 @@ class Settings(BaseSettings):
     verp: Verp = Verp()
     inbox: Inbox = Inbox()
     suppression: Suppression = Suppression()
+    imap: Imap = Imap()
     headers: Headers = Headers()
     web: Web = Web()
     control: Control = Control()

@@ -38,6 +38,29 @@ class Inbox(Section):
     keep_megabytes: int = Field(1024, ge=1, description="for all kept reports; beyond, the oldest leave first")
 
 
+class Imap(Section):
+    """A mailbox elsewhere in which reports are collected; analytics fetches what is unseen (docs/inbox.md)."""
+
+    host: str = Field("", description="IMAP server; empty: nothing is fetched")
+    port: int = Field(993, ge=1, le=65_535, description="of the server; 143 with starttls")
+    tls: Literal["tls", "starttls", "none"] = Field("tls", description="none: on loopback only")
+    ca_file: Path | None = Field(None, description="PEM of who signed the server's certificate; else the system's")
+    user: str = Field("", description="login name")
+    password: str = Field("", repr=False, description="better by MAILWEIR_IMAP__PASSWORD than in the file")
+    folder: str = Field("INBOX", description="its unseen mail is taken and marked as seen")
+    mailbox: Literal["imported", "abuse", "postmaster", "fbl", "dmarc", "tlsrpt"] = Field(
+        "imported", description="what it collects; of abuse and postmaster people's mail becomes a case"
+    )
+    delete: bool = Field(False, description="delete what was taken")
+    every_minutes: float = Field(5, gt=0, description="between two looks")
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if self.tls == "none" and self.host not in ("", "localhost", "127.0.0.1", "::1"):
+            raise ValueError(f"tls = none sends the password in clear text to {self.host}; set tls = starttls or tls")
+        return self
+
+
 class Suppression(Section):
     """What keeps an account from writing again to addresses that refused its mail (docs/inbox.md)."""
 

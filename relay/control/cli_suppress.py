@@ -29,7 +29,7 @@ def _whose_options(command: _Command) -> _Command:
 
 @click.group()
 def suppress() -> None:
-    """Recipients no mail may go to: ls, add, rm, import, export.
+    """Recipients no mail may go to: ls, why, add, rm, import, export.
 
     In force at the next RCPT. Works while the relay runs, and before its first start.
     """
@@ -63,6 +63,37 @@ def suppress_ls(context: Context, /, **options: Any) -> None:
         ((one.account or "(all)", one.address, one.reason, one.created_at, one.ends_at, one.evidence) for one in views),
         "nobody is suppressed",
     )
+
+
+@suppress.command("why")
+@click.argument("address")
+@_whose_options
+@as_json_option
+@click.pass_obj
+def suppress_why(context: Context, /, **options: Any) -> int:
+    """Say why no mail may go to an address: each list it is on, what shows it, until when, and the way off.
+
+    Exit code 1 when it is on none.
+    """
+    from relay.control import show
+    from relay.control.checks import shell
+
+    whose, address = _whose(options), options["address"].strip().lower()
+    views = ask_desk(context, lambda desk: [*desk.suppressions(whose, address=address)])
+    if whose:
+        views += ask_desk(context, lambda desk: _of_everybody(desk, address))
+    if options["as_json"]:
+        show.as_json(views)
+        return 0 if views else 1
+    for view in views:
+        click.echo(f"{address} is on the list of {view.account or 'all accounts'}: {view.reason}")
+        click.echo(show.clean(f"  shown by  {view.evidence or 'nothing that was noted'}"))
+        click.echo(f"  since     {_said(view.created_at)}, until {_said(view.ends_at) or 'somebody removes it'}")
+        of = ["--account", view.account] if view.account else ["--global"]
+        click.echo(f"  undo: {shell('suppress', 'rm', address, *of)}")
+    if not views:
+        click.echo(f"{address} is on no list{f' of {whose}' if whose else ''}")
+    return 0 if views else 1
 
 
 @suppress.command("add")
@@ -164,6 +195,22 @@ def suppress_export(context: Context, /, **options: Any) -> None:
         )
 
 
+def _of_everybody(desk: "AccountCalls", address: str) -> "list[SuppressionView]":
+    """The rows that hold for all accounts; [] for who may not see them."""
+    from relay.control.client import ControlError
+
+    try:
+        return desk.suppressions("", address=address)
+    except ControlError as error:
+        if error.status != 403:
+            raise
+        return []
+
+
+def _said(instant: datetime | None) -> str:
+    return f"{instant:%F %H:%M}Z" if instant else ""
+
+
 def _pages(desk: "AccountCalls", account: str | None) -> "Iterator[SuppressionView]":
     after = ""
     while page := desk.suppressions(account, after=after, limit=10_000):
@@ -216,6 +263,8 @@ def _whose(options: dict[str, Any]) -> str | None:
 
 def _one_list(options: dict[str, Any]) -> str:
     account = _whose(options)
+    if account is None and options.get("reason") == "trap":
+        return ""  # whoever writes to a trap is known for it: no account may
     if account is None:
         raise click.UsageError("say whose list: --account NAME, or --global")
     return account

@@ -5,6 +5,7 @@ The caller encodes (no object crosses threads), one thread writes. A file is `NA
 something else happens go through `write_durably`. This module must never interpret what it writes.
 """
 
+import itertools
 import logging
 import os
 import threading
@@ -42,7 +43,7 @@ class Journal:
     def __init__(self, folder: Path, writer: str, node: str, clock: Clock) -> None:
         self._folder, self._writer, self._node, self._clock = folder, writer, node, clock
         self._boot = f"{clock.now():%Y%m%dT%H%M%S%f}Z-{os.getpid()}"
-        self._seq = 0
+        self._numbers = itertools.count(1)  # next() is whole: threads never get the same number
         self._number = 0
         self._waiting: deque[bytes] = deque()
         self._something = threading.Event()
@@ -79,8 +80,7 @@ class Journal:
             self._rotate()
 
     def stamp(self) -> Stamp:
-        self._seq += 1
-        return {"node": self._node, "boot": self._boot, "seq": self._seq, "logged_at": self._clock.now()}
+        return {"node": self._node, "boot": self._boot, "seq": next(self._numbers), "logged_at": self._clock.now()}
 
     def append(self, record: Record) -> None:
         """Have `record` written soon; on disk within about a second."""

@@ -24,6 +24,8 @@ from tests.builders import Installation, until
 
 JOBS = {
     "feeds",
+    "inbox",
+    "inbox_retention",
     "ingest",
     "rollups",
     "reputation",

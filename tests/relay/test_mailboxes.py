@@ -1,4 +1,4 @@
-"""abuse@, postmaster@, fbl@, dmarc@, tlsrpt@: reports are taken, people's mail goes on to the operator, nothing else is."""
+"""abuse@, postmaster@, fbl@, dmarc@, tlsrpt@ take reports; what people write to abuse@ goes on to the operator."""
 
 from pathlib import Path
 
