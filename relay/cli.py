@@ -24,6 +24,7 @@ _OUR_PACKAGES = ("relay", "analytics", "dashboard")
 # What --help says of a command without loading it: the first line of its own help (tests/relay/test_cli.py checks).
 SUMMARIES = {
     "demo": "Play the whole story with simulated customers and receivers.",
+    "simulate": "Play labelled worlds against the policy; score sheets.",
     "init": "Write a commented mailweir.toml.",
     "up": "Run relay, analytics and dashboard until Ctrl-C.",
     "reload": "Take up a changed settings file without a restart.",

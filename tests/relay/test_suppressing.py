@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import forged
 from relay.control.errors import Forbidden
 from relay.control.suppressed import Blocked, Reason
 from relay.delivery.headers import feedback_line, reference
@@ -148,3 +149,10 @@ async def test_a_complaint_told_twice_is_suppressed_once_and_refused_at_rcpt(tmp
             await send(parts, "x@d.example")
     assert (first.suppressed, again.suppressed, unknown.suppressed) == (1, 0, 0)
     assert [record.reason for record in journaled(tmp_path, Suppressed)] == ["complaint"]
+
+
+@story
+async def test_no_forged_claim_is_believed_and_every_genuine_one_is(tmp_path: Path) -> None:
+    figures = await forged.play(3_000, tmp_path)
+
+    assert (figures["believed"], figures["known"]) == (0, figures["genuine"])
