@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from analytics import queries_of_cases as cases
 from analytics import queries_of_feeds as feeds
 from analytics import queries_of_inbox as inbox
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
@@ -276,6 +277,14 @@ QUERIES: Mapping[str, Query] = {
     "sender_messages": Query(SENDER_MESSAGES, {"sender": REQUIRED, "limit": 50}),
     "message": Query(MESSAGE, {"message_id": REQUIRED}),
     "decisions": Query(_DECISIONS, {"limit": 200}, days=30),
+    "overturned": Query(cases.OVERTURNED, days=56),
+    "same_text": Query(cases.SAME_TEXT, {"fingerprint": REQUIRED, "limit": 20}, days=7),
+    "sender_hours": Query(cases.SENDER_HOURS, {"sender": REQUIRED}, days=7),
+    "sender_unique": Query(cases.SENDER_UNIQUE, {"sender": REQUIRED}, days=7),
+    "sender_scripts": Query(cases.SENDER_SCRIPTS, {"sender": REQUIRED, "limit": 20}, days=7),
+    "sender_subjects": Query(cases.SENDER_SUBJECTS, {"sender": REQUIRED, "limit": 20}, days=7),
+    "sender_domains": Query(cases.SENDER_DOMAINS, {"sender": REQUIRED, "limit": 20}, days=7),
+    "sender_logins": Query(cases.SENDER_LOGINS, {"sender": REQUIRED, "limit": 20}, days=7),
     "reputation": Query(REPUTATION, {"entity_kind": "sender", "entity": REQUIRED}, days=7),
     "reputations": Query(REPUTATIONS, {"entity_kind": "", "entity": "", "band": "", "search": "", "limit": 100}),
     "reputation_signals": Query(REPUTATION_SIGNALS, {"entity_kind": "", "entity": REQUIRED}),
