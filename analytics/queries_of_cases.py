@@ -80,7 +80,7 @@ SELECT regexp_replace(trim(subject), '[0-9]+', '#', 'g') AS subject,
        count(DISTINCT subject) AS subjects,
        {_FIGURES}
 FROM ({_JUDGED})
-WHERE subject IS NOT NULL
+WHERE trim(subject) <> ''
 GROUP BY ALL
 ORDER BY messages DESC, subject
 LIMIT $limit

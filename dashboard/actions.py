@@ -5,23 +5,18 @@ outside the live fragments, which would otherwise take it away when they refresh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar, assert_never
 
 import streamlit as st
 
-from dashboard import data
-from dashboard.components.words import clock, code, count, plain, until
+from dashboard import actions_of_many, actions_of_senders, data
+from dashboard.acting import DONE, OPEN, Wanted, attempt, close, do_it, finish
+from dashboard.components.words import clock, code, count, until
 from dashboard.theme import look
-from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from relay.control.client import ControlClient
 from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, ReleaseOrder, Stopped
 
-T = TypeVar("T")
-
 _WANTED = "wanted_action"
-_OPEN = "open_action"
-_DONE = "done_action"
 _HOLD_FOR = {"1 hour": 60.0, "24 hours": 1440.0, "until somebody releases it": None}
 
 
@@ -32,20 +27,22 @@ class Kind(StrEnum):
     CONFIRM = "confirm"
     HOLD_SENDER = "hold_sender"
     RELEASE_SENDER = "release_sender"
+    LIMIT = "limit"
+    ASK = "ask"
+    SUSPEND = "suspend"
+    EXEMPT = "exempt"
+    THROTTLE = "throttle"
+    BLOCK = "block"
+    NOTE = "note"
+    CONFIRM_MANY = "confirm_many"
+    RELEASE_MANY = "release_many"
+    RELEASE_TEXTS = "release_texts"
+    ALARM = "alarm"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An action on a decision or a sender, not done yet."""
-
-    kind: Kind
-    target: str
-    sender: str
-
-
-def request(kind: Kind, target: str, sender: str) -> None:
+def request(kind: Kind, target: str, sender: str, more: tuple[str, ...] = ()) -> None:
     """Note what is wanted; for on_click. `target` is a decision's id or a sender's key."""
-    st.session_state[_WANTED] = Wanted(kind, target, sender)
+    st.session_state[_WANTED] = Wanted(kind, target, sender, more)
 
 
 def rerun_if_requested() -> None:
@@ -57,45 +54,51 @@ def rerun_if_requested() -> None:
 def take_request() -> None:
     """Before the page runs: take what is wanted, so that the page's fragments do not ask for yet another run."""
     if wanted := st.session_state.pop(_WANTED, None):
-        st.session_state[_OPEN] = wanted
+        st.session_state[OPEN] = wanted
 
 
 def open_dialog() -> None:
     """After the page: show the dialog that was asked for until it is answered, or tell what was done."""
-    if done := st.session_state.pop(_DONE, None):
+    if done := st.session_state.pop(DONE, None):
         st.toast(done, icon=":material/check_circle:", duration="long")
-    wanted: Wanted | None = st.session_state.get(_OPEN)
+    wanted: Wanted | None = st.session_state.get(OPEN)
     if wanted is None:
         return
-    match wanted.kind:
-        case Kind.RELEASE:
-            _release_decision(wanted)
-        case Kind.CONFIRM:
-            _confirm(wanted)
-        case Kind.HOLD_SENDER:
-            _hold_sender(wanted)
-        case Kind.RELEASE_SENDER:
-            _release_sender(wanted)
-        case _:
-            assert_never(wanted.kind)
+    _dialogs()[Kind(wanted.kind)](wanted)
 
 
-def _close() -> None:
-    st.session_state.pop(_OPEN, None)
+def _dialogs() -> dict[Kind, Callable[[Wanted], None]]:
+    return {
+        Kind.RELEASE: _release_decision,
+        Kind.CONFIRM: _confirm,
+        Kind.HOLD_SENDER: _hold_sender,
+        Kind.RELEASE_SENDER: _release_sender,
+        Kind.LIMIT: actions_of_senders.limit,
+        Kind.ASK: actions_of_senders.ask_customer,
+        Kind.SUSPEND: actions_of_senders.suspend,
+        Kind.EXEMPT: actions_of_senders.exempt,
+        Kind.THROTTLE: actions_of_senders.throttle,
+        Kind.BLOCK: actions_of_senders.block,
+        Kind.NOTE: actions_of_many.note,
+        Kind.CONFIRM_MANY: actions_of_many.confirm,
+        Kind.RELEASE_MANY: actions_of_many.release,
+        Kind.RELEASE_TEXTS: actions_of_many.release_texts,
+        Kind.ALARM: actions_of_many.alarm,
+    }
 
 
-@st.dialog("Release: not spam", icon=":material/lock_open:", on_dismiss=_close)
+@st.dialog("Release: not spam", icon=":material/lock_open:", on_dismiss=close)
 def _release_decision(wanted: Wanted) -> None:
     _release(wanted, lambda relay, order: relay.release_decision(wanted.target, order))
 
 
-@st.dialog("Release this sender", icon=":material/lock_open:", on_dismiss=_close)
+@st.dialog("Release this sender", icon=":material/lock_open:", on_dismiss=close)
 def _release_sender(wanted: Wanted) -> None:
     _release(wanted, lambda relay, order: relay.release_sender(wanted.target, order))
 
 
 def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Freed]) -> None:
-    freed = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", dry_run=True)))
+    freed = attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", dry_run=True)))
     if freed is None:
         return
     st.markdown(code(wanted.sender))
@@ -107,16 +110,16 @@ def _release(wanted: Wanted, release: Callable[[ControlClient, ReleaseOrder], Fr
         f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
     note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
-    if _do_it("Release", "lock_open"):
-        done = _attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", note=note)))
+    if do_it("Release", "lock_open"):
+        done = attempt(lambda relay: release(relay, ReleaseOrder(verdict="not_spam", note=note)))
         if done is not None:
             whose = "its" if done.messages == 1 else "their"
-            _finish(f"Released: {_messages(done.messages)} on {whose} way, {_pace(done)}.")
+            finish(f"Released: {_messages(done.messages)} on {whose} way, {_pace(done)}.")
 
 
-@st.dialog("Confirm: this is abuse", icon=":material/gavel:", on_dismiss=_close)
+@st.dialog("Confirm: this is abuse", icon=":material/gavel:", on_dismiss=close)
 def _confirm(wanted: Wanted) -> None:
-    preview: DecisionView | None = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(dry_run=True)))
+    preview: DecisionView | None = attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(dry_run=True)))
     if preview is None:
         return
     st.markdown(code(wanted.sender))
@@ -128,19 +131,19 @@ def _confirm(wanted: Wanted) -> None:
         f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
     note = st.text_input("Note for the audit log", placeholder="What did you find? (optional)", key="confirm_note")
-    if _do_it("Confirm", "gavel"):
-        done = _attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(note=note)))
+    if do_it("Confirm", "gavel"):
+        done = attempt(lambda relay: relay.confirm(wanted.target, ConfirmOrder(note=note)))
         if done is not None:
-            _finish("Confirmed: it stays stopped until a person releases it.")
+            finish("Confirmed: it stays stopped until a person releases it.")
 
 
-@st.dialog("Hold this sender", icon=":material/front_hand:", on_dismiss=_close)
+@st.dialog("Hold this sender", icon=":material/front_hand:", on_dismiss=close)
 def _hold_sender(wanted: Wanted) -> None:
     st.markdown(code(wanted.sender))
     reason = st.text_input("Because", value="held by hand", key="hold_reason", help="Stands in the reply to the sender")
     lasts = st.selectbox("For", list(_HOLD_FOR), index=1, key="hold_for")
     order = HoldOrder(reason=reason or "held by hand", minutes=_HOLD_FOR[lasts], dry_run=True)
-    preview: Stopped | None = _attempt(lambda relay: relay.hold_sender(wanted.target, order))
+    preview: Stopped | None = attempt(lambda relay: relay.hold_sender(wanted.target, order))
     if preview is None:
         return
     st.markdown(
@@ -148,40 +151,11 @@ def _hold_sender(wanted: Wanted) -> None:
         "- What it has in the queue is parked too; nothing is deleted or bounced.\n"
         f"- Nobody else is touched. The audit log keeps it under `{data.reader().principal.id}`."
     )
-    if _do_it("Hold", "front_hand"):
+    if do_it("Hold", "front_hand"):
         final = HoldOrder(reason=order.reason, minutes=order.minutes)
-        done = _attempt(lambda relay: relay.hold_sender(wanted.target, final))
+        done = attempt(lambda relay: relay.hold_sender(wanted.target, final))
         if done is not None:
-            _finish(f"Held: {_messages(done.messages)} parked.")
-
-
-def _attempt(act: Callable[[ControlClient], T]) -> T | None:
-    """Do it, or say in words why not."""
-    try:
-        return act(data.relay_client())
-    except ControlUnreachable as error:
-        st.error(
-            f"**Relay does not answer**, so nothing was changed, or nobody knows. {plain(str(error))}",
-            icon=":material/cloud_off:",
-        )
-    except (ControlError, OSError) as error:
-        st.error(f"**The relay refused.** {plain(str(error))}", icon=":material/error:")
-    return None
-
-
-def _do_it(word: str, icon: str) -> bool:
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Cancel", key="dialog_cancel"):
-            _close()
-            st.rerun()
-        return st.button(word, key="dialog_do", type="primary", icon=f":material/{icon}:")
-
-
-def _finish(words: str) -> None:
-    _close()
-    data.memory().forget("relay")
-    st.session_state[_DONE] = words
-    st.rerun()
+            finish(f"Held: {_messages(done.messages)} parked.")
 
 
 def _messages(number: int) -> str:

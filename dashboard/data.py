@@ -12,15 +12,19 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import pandas as pd
 import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
+from dashboard.columns_of_cases import COLUMNS as CASES
 from dashboard.keeper import Reader
 from relay import settings as relay_settings
+from relay.cases.views import AlarmMark, SenderNote, SignalsView
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, base_url
+from relay.control.held_views import HeldGroupView
+from relay.control.shaping_views import DestinationView
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
 from relay.policy import file as policy_file
 from relay.settings import Policy, Settings
@@ -66,7 +70,7 @@ COLUMNS = {
         "logged_at webhook url account sender event_id condition attempt code error seconds is_delivered is_final"
     ),
     "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
-}
+} | CASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +262,30 @@ def account(name: str) -> Reading[AccountView | None]:
 
 def held(key: str, limit: int = 100) -> Reading[list[HeldView]]:
     return _relay(f"held {key} {limit}", lambda relay: relay.held(sender=key, limit=limit), [])
+
+
+def held_groups(by: Literal["sender", "cluster", "rule"], limit: int = 100) -> Reading[list[HeldGroupView]]:
+    """Parked mail by sender, text or rule, the fullest group first."""
+    return _relay(f"groups {by} {limit}", lambda relay: relay.held_groups(by, limit=limit), [], SLOW_FRESH_SECONDS)
+
+
+def signals(key: str) -> Reading[SignalsView | None]:
+    """What the triggers see of a sender now; None also while it has sent nothing."""
+    return _relay(f"signals {key}", lambda relay: relay.signals(key), None)
+
+
+def notes(key: str) -> Reading[list[SenderNote]]:
+    return _relay(f"notes {key}", lambda relay: relay.notes(key), [], SLOW_FRESH_SECONDS)
+
+
+def destinations() -> Reading[list[DestinationView]]:
+    """Destinations with what is in force at them."""
+    return _relay("destinations", lambda relay: relay.destinations(), [], SLOW_FRESH_SECONDS)
+
+
+def alarm_marks() -> Reading[list[AlarmMark]]:
+    """What people said of alarms."""
+    return _relay("alarm marks", lambda relay: relay.alarm_marks(), [])
 
 
 def audit(limit: int = 20) -> Reading[list[Any]]:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import actions, data
 from dashboard.actions import Kind
+from dashboard.components import buttons
 from dashboard.components.messages import listed
 from dashboard.components.places import decision_link, sender_link
 from dashboard.components.tiles import facts
@@ -17,6 +18,7 @@ from dashboard.theme import Look, look
 from relay.control.views import DecisionView, HeldView
 from relay.policy.decision import PARKING
 from relay.policy.triggers import percent
+from relay.tree import Role
 
 _SUSPECTS, _SUSPECTS_FRESH_SECONDS = 10, 30.0  # the relay names at most ten; their fate is soon final
 Place = Literal["list", "alone", "sender"]
@@ -61,7 +63,7 @@ def line(decision: DecisionView, *, is_stale: bool) -> None:
                 f"{_since(decision)} because {_reason(decision)}. "
                 f"**{count(decision.held)}** parked, {until(decision.ends_at, data.now())}.",
             )
-        _release_button(decision, is_stale=is_stale, place="line")
+        _release_button(decision, is_stale=is_stale)
 
 
 def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> None:
@@ -72,17 +74,17 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
             st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
         st.markdown(plain(decision.sentence.removesuffix(f" Undo: {decision.undo}")))  # the command stands below
         _facts(decision)
+        if decision.ends_sooner:
+            st.markdown(f":material/fast_forward: Ends sooner by **{plain(decision.ends_sooner)}**.")
+        buttons.answers(decision, is_stale=is_stale, place=place)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if decision.is_open:
-                _release_button(decision, is_stale=is_stale, place=place)
-            if decision.is_open and stops_mail(decision) and not decision.confirmed_by:
-                _confirm_button(decision, is_stale=is_stale)
-            if place == "sender":
+            if place != "alone":
                 decision_link(decision.id, label="Open this case")
-            else:
+            if place != "sender":
                 sender_link(decision.sender, label="All about this sender")
-        with st.expander("Evidence and parked mail", icon=":material/fact_check:", expanded=place == "alone"):
-            _evidence(decision)
+        title = "All figures, and the command that undoes it" if place == "alone" else "Evidence and parked mail"
+        with st.expander(title, icon=":material/fact_check:"):
+            _evidence(decision, with_mail=place != "alone")
 
 
 def _who(decision: DecisionView, place: str) -> None:
@@ -124,12 +126,12 @@ def _facts(decision: DecisionView) -> None:
         st.markdown(f":gray[:small[Sent by the script]] {code(script)}")
 
 
-def _evidence(decision: DecisionView) -> None:
+def _evidence(decision: DecisionView, *, with_mail: bool) -> None:
     known = {key: value for key, value in decision.evidence.items() if not isinstance(value, list)}
     known |= {"limit_multiplier": decision.value} if decision.value is not None else {}
     known |= {"model": decision.model, "policy": decision.policy_version}
     facts([(_EVIDENCE.get(key, plain(label_of(key))), _shown(value)) for key, value in known.items() if value != ""])
-    if decision.is_open and stops_mail(decision):
+    if with_mail and decision.is_open and stops_mail(decision):
         parked_mail(data.held(decision.sender), key=f"parked-{decision.id}")
     if decision.undo:
         st.caption("Release it from a terminal:")
@@ -191,28 +193,18 @@ def _script(suspects: list[dict[str, Any]]) -> str:
     return named.most_common(1)[0][0] if named else ""
 
 
-def _release_button(decision: DecisionView, *, is_stale: bool, place: str) -> None:
+def _release_button(decision: DecisionView, *, is_stale: bool) -> None:
+    """The short way, from the line of a list."""
+    if not data.reader().may(Role.ABUSE):
+        return
     st.button(
         "Release: not spam" if stops_mail(decision) else "Give its limit back",
-        key=f"release-{place}-{decision.id}",
+        key=f"release-line-{decision.id}",
         icon=":material/lock_open:",
-        type="secondary" if place == "line" or not stops_mail(decision) else "primary",
         disabled=is_stale,
         help="The relay does not answer" if is_stale else None,
         on_click=actions.request,
         args=(Kind.RELEASE, decision.id, decision.sender),
-    )
-
-
-def _confirm_button(decision: DecisionView, *, is_stale: bool) -> None:
-    st.button(
-        "Confirm",
-        key=f"confirm-{decision.id}",
-        icon=":material/gavel:",
-        disabled=is_stale,
-        help="The relay does not answer" if is_stale else None,
-        on_click=actions.request,
-        args=(Kind.CONFIRM, decision.id, decision.sender),
     )
 
 

@@ -79,7 +79,7 @@ def panel(chosen: dict[str, Any]) -> None:
         )
         why, deliveries, features, fields = st.tabs(["Why", "Deliveries", "Features", "All fields"])
         with why:
-            _why(found)
+            trace(found)
         with deliveries:
             _deliveries(found)
         with features:
@@ -113,7 +113,8 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _why(found: dict[str, Any]) -> None:
+def trace(found: dict[str, Any]) -> None:
+    """Why a message got its verdict: what its content said, and the steps that were asked."""
     reasons = [str(reason) for reason in listed(found.get("reasons"))]
     if reasons:
         st.markdown("Content: " + " ".join(f":gray-badge[{plain(reason)}]" for reason in reasons))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import streamlit as st
 from streamlit.elements.arrow import DataframeState
@@ -9,6 +10,7 @@ from streamlit.elements.arrow import DataframeState
 from dashboard.components.words import clock, plain, sender_parts, short
 from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window, relay_status, settings
 
+_VIEWS = Path(__file__).parent.parent / "views"
 SENDER_PAGE = "views/sender.py"
 DECISIONS_PAGE = "views/decisions.py"
 SYSTEM_PAGE = "views/system.py"
@@ -55,6 +57,11 @@ def decision_link(decision_id: str, *, label: str = "", icon: str | None = ":mat
     st.page_link(
         DECISIONS_PAGE, label=label or plain(decision_id), icon=icon, query_params=_params(decision=decision_id)
     )
+
+
+def existing(name: str) -> str:
+    """The page of this name, or System where there is none."""
+    return f"views/{name}.py" if (_VIEWS / f"{name}.py").exists() else SYSTEM_PAGE
 
 
 def page_link(page: str, label: str, icon: str) -> None:

@@ -33,9 +33,10 @@ def tiles(row: Sequence[Tile], compared_with: str) -> None:
                 delta_color=tile.colour,  # of the sparkline too: verdict colours only
                 delta_arrow="auto" if tile.change else "off",
                 delta_description=compared_with if is_known else None,
-                chart_data=list(tile.line) if is_known else None,
+                chart_data=list(tile.line) if is_known and tile.line else None,
                 chart_type="area",
                 border=True,
+                height="stretch",
                 help=tile.help or None,
             )
 

@@ -178,7 +178,7 @@ def _wilson(part: float, whole: float) -> tuple[float, float]:
 
 
 def _percent(rate: float) -> str:
-    return f"{rate * 100:.1f}".removesuffix(".0") if rate * 100 < 1 else f"{rate * 100:.0f}"
+    return f"{rate * 100:.1g}" if rate * 100 < 1 else f"{rate * 100:.0f}"
 
 
 def _is_nan(value: float) -> bool:

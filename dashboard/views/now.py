@@ -4,13 +4,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import actions, charts, data
-from dashboard.components import cards, notices, places
-from dashboard.components.tiles import Tile, tiles
-from dashboard.components.words import change, count, plain, seconds, sender_parts, short
+from dashboard.components import cards, needs, notices, places
+from dashboard.components.tiles import Tile, facts, tiles
+from dashboard.components.words import change, count, plain, seconds, sender_parts, share, short
 from dashboard.data import Reading, Window
 from dashboard.theme import Colour, palette
 from relay.control.views import DecisionView
 
+_NEEDS = 6
 SHOWN = 4  # of what needs somebody; the rest is one click away
 LATE_FACTOR, LATE_SECONDS = 2.0, 5.0  # others are late when both are exceeded against the window's own median
 
@@ -35,7 +36,7 @@ def _live() -> None:
             _is_anybody_late(pace, stopped),
         )
     with notices.aged("tiles", totals, flow):
-        _tiles(data.row(totals), charts.filled(flow.value, window, now, _FLOW), pace, window)
+        _tiles(data.row(totals), charts.filled(flow.value, window, now, _FLOW), window)
     with notices.aged("needs", opened):
         _needs_you(opened)
     with notices.aged("charts", flow, delay):
@@ -84,15 +85,13 @@ def _is_anybody_late(pace: pd.DataFrame, stopped: list[DecisionView]) -> tuple[C
     return "green", "check_circle", f"{who} is late: 95 % within {seconds(latest)}"
 
 
-def _tiles(totals: dict[str, float], flow: pd.DataFrame, pace: pd.DataFrame, window: Window) -> None:
+def _tiles(totals: dict[str, float], flow: pd.DataFrame, window: Window) -> None:
     flow = flow[~flow["is_open"]]
-    pace = pace[~pace["is_open"]]
 
     def of(name: str) -> float | None:
         return totals.get(name)
 
     stopped, before = _sum(of("held"), of("refused")), _sum(of("prev_held"), of("prev_refused"))
-    p95, p95_before = of("p95_delay_seconds"), of("prev_p95_delay_seconds")
     tiles(
         [
             Tile(
@@ -109,7 +108,8 @@ def _tiles(totals: dict[str, float], flow: pd.DataFrame, pace: pd.DataFrame, win
                 change(of("delivered"), of("prev_delivered")),
                 flow["delivered"].tolist(),
                 "green",
-                "Recipients whose mail server took the message.",
+                f"Recipients whose mail server took the message, 95 % within {seconds(of('p95_delay_seconds'))}, half "
+                f"within {seconds(of('p50_delay_seconds'))} of its acceptance.",
             ),
             Tile(
                 "Held and refused",
@@ -120,23 +120,44 @@ def _tiles(totals: dict[str, float], flow: pd.DataFrame, pace: pd.DataFrame, win
                 f"{count(of('held'))} held, {count(of('refused'))} refused. Held mail is parked, not lost.",
             ),
             Tile(
-                "95 % delivered within",
-                seconds(p95),
-                _slower(p95, p95_before),
-                pace["p95_seconds"].ffill().fillna(0).tolist(),
-                "gray",
-                f"From acceptance to delivery; half within {seconds(of('p50_delay_seconds'))}.",
+                "Complaints",
+                count(of("complaints")),
+                change(of("complaints"), of("prev_complaints")),
+                [],
+                "orange",
+                "Recipients who called it spam, as their provider reports it.",
             ),
         ],
         f"against {window.name} before",
+    )
+    _rates(totals, window)
+
+
+def _rates(totals: dict[str, float], window: Window) -> None:
+    """The same as rates, with their 95 % intervals, and how long delivery takes."""
+    if not totals:
+        return
+    of = {name: float(value or 0) for name, value in totals.items()}
+    stopped, taken = of["held"] + of["refused"], of["accepted"] + of["held"] + of["refused"]
+    ended = of["delivered"] + of["bounced"]
+    p95, before = totals.get("p95_delay_seconds"), totals.get("prev_p95_delay_seconds")
+    slower = _slower(p95, before)
+    facts(
+        [
+            ("95 % delivered within", seconds(p95) + (f" ({slower} against {window.name} before)" if slower else "")),
+            ("Of all messages held or refused", share(stopped, taken)),
+            ("Of all recipients bounced", share(of["bounced"], ended)),
+            ("Of those delivered complained", share(of["complaints"], of["delivered"])),
+        ]
     )
 
 
 def _needs_you(opened: Reading[list[DecisionView]]) -> None:
     waiting = [row for row in opened.value if cards.needs_somebody(row)]
-    chores = _chores()
-    st.subheader("Needs you", anchor=False)
-    if not waiting and not chores and opened.as_of is not None:
+    others, answered = needs.waiting()
+    total = len(waiting) + len(others)
+    st.subheader(f"Needs you · {total}" if total else "Needs you", anchor=False)
+    if not total and opened.as_of is not None:
         st.markdown(
             ":green-badge[:material/check_circle: Nothing needs you] "
             ":gray[A stopped sender would stand here, with its reason and a button.]"
@@ -145,28 +166,12 @@ def _needs_you(opened: Reading[list[DecisionView]]) -> None:
         cards.line(row, is_stale=not opened.is_fresh)
     if len(waiting) > SHOWN:
         places.page_link(places.DECISIONS_PAGE, f"All {len(waiting)} open decisions", "gavel")
-    for words, icon in chores:
-        with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f":orange-badge[:material/{icon}: {words}]", width="stretch")
-            places.page_link(places.SYSTEM_PAGE, "System", "dns")
-
-
-def _chores() -> list[tuple[str, str]]:
-    """What is wrong with the machinery, in words, with an icon."""
-    listings = data.query("listings", fresh_seconds=data.SLOW_FRESH_SECONDS).value
-    jobs = data.query("jobs", fresh_seconds=data.SLOW_FRESH_SECONDS).value
-    corrupt = data.row(data.query("ingest")).get("corrupt_files") or 0
-    found = [
-        (f"{plain(str(row.address))} is listed on {plain(str(row.zone))}", "report")
-        for row in listings[listings["confirmed"].eq(True)].itertuples()
-    ]
-    found += [
-        (f"Job {plain(str(row.job))} failed", "error")
-        for row in jobs[jobs["last_status"].isin(["failed", "error"])].itertuples()
-    ]
-    if corrupt:
-        found.append((f"{count(corrupt)} corrupt journal file{'' if corrupt == 1 else 's'} set aside", "broken_image"))
-    return found
+    needs.rows(others[:_NEEDS])
+    if len(others) > _NEEDS:
+        places.page_link(places.SYSTEM_PAGE, f"{len(others) - _NEEDS} more", "more_horiz")
+    if answered:
+        with st.expander(f"Answered already: {len(answered)}", icon=":material/notifications_paused:"):
+            st.markdown("\n".join(f"- {one}" for one in answered))
 
 
 def _charts(

@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import actions, charts, data
-from dashboard.actions import Kind
-from dashboard.components import cards, messages, notices, places
+from dashboard.components import buttons, cards, messages, notices, places, sender_parts
 from dashboard.components.tiles import facts
-from dashboard.components.words import code, count, plain, sender_parts, share, short, when
+from dashboard.components.words import code, count, plain, share, short, when
+from dashboard.components.words import sender_parts as parts_of
 from dashboard.data import Reading, Window
 from dashboard.theme import look, palette
 from relay.control.views import SenderView
@@ -56,12 +56,16 @@ def _live(key: str) -> None:
     if standing.value and standing.value.decision:
         with notices.aged("case", standing):
             cards.card(standing.value.decision, is_stale=not standing.is_fresh, place="sender")
+    if standing.value:
+        sender_parts.standing_strip(standing.value)
+    sender_parts.hours(key)
+    sender_parts.beliefs(data.signals(key))
     with notices.aged("charts", flow, recent):
         _charts(flow, recent, standing.value, window)
 
 
 def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]) -> None:
-    account, kind, value = sender_parts(key)
+    account, kind, value = parts_of(key)
     view, now = standing.value, data.now()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         band = look(summary.get("band")).badge if summary.get("score") is not None else ""
@@ -69,7 +73,8 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
             f"### {plain(short(value, 70))}\n{look(view.standing if view else None).badge} {band} "
             f":gray[{plain(account)} · {plain(kind)}]"
         )
-        _act(key, view, is_stale=not standing.is_fresh)
+    is_stopped = bool(view and view.standing in ("held", "blocked", "suspended"))
+    buttons.measures(key, is_stale=not standing.is_fresh or view is None, is_stopped=is_stopped)
     total = summary.get("messages") or 0
     known = [
         ("Reputation", _reputation(summary)),
@@ -103,22 +108,6 @@ def _limit(account: str, view: SenderView | None) -> str:
     if view is None or view.multiplier == 1:
         return f"{count(base)} recipients/h"
     return f"{count(base * view.multiplier)} recipients/h ({count(base)} × {view.multiplier:g})"
-
-
-def _act(key: str, view: SenderView | None, *, is_stale: bool) -> None:
-    is_stopped = bool(view and view.standing in ("held", "blocked", "suspended", "throttled"))
-    kind = Kind.RELEASE_SENDER if is_stopped else Kind.HOLD_SENDER
-    if is_stopped and view and view.decision:
-        return  # its card below has the buttons
-    st.button(
-        "Release" if is_stopped else "Hold this sender",
-        key="sender-act",
-        icon=":material/lock_open:" if is_stopped else ":material/front_hand:",
-        disabled=is_stale or view is None,
-        help="The relay does not answer" if is_stale else None,
-        on_click=actions.request,
-        args=(kind, key, key),
-    )
 
 
 def _charts(
@@ -200,14 +189,10 @@ def _is_reading(shown: _Shown) -> bool:
     return bool(state and state.selection.rows)
 
 
-def _scripts(key: str) -> None:
-    found = messages.listed(data.row(data.query("sender_summary", sender=key)).get("scripts"))
-    if not found:
-        return
-    st.subheader("Scripts", anchor=False)
-    st.caption("What the sender's server says sent the mail: evidence, never an identity.")
-    for script in found[:10]:
-        st.markdown(f"- {plain(str(script))}")
+@st.fragment
+def _sends(key: str) -> None:
+    st.subheader("What it sends", anchor=False)
+    sender_parts.what_it_sends(key)
 
 
 def _nobody() -> None:
@@ -227,7 +212,7 @@ def _nobody() -> None:
         chosen = st.dataframe(
             pd.DataFrame(
                 {
-                    "sender": [sender_parts(str(key))[2] for key in frame["sender"]],
+                    "sender": [parts_of(str(key))[2] for key in frame["sender"]],
                     "account": frame["account"],
                     "messages": frame["messages"],
                     "stopped": frame["held"].fillna(0) + frame["refused"].fillna(0),
@@ -261,6 +246,6 @@ places.header("Sender", data.now())
 if sender_key := _search():
     _live(sender_key)
     _recent(sender_key)
-    _scripts(sender_key)
+    _sends(sender_key)
 else:
     _nobody()

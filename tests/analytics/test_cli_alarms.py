@@ -14,7 +14,9 @@ from tests.analytics.records import write
 from tests.builders import ROOT, Installation, until
 
 
-def raise_alarm(installation: Installation, raised_at: datetime, job: str = "listings") -> None:
+def raise_alarm(
+    installation: Installation, raised_at: datetime, job: str = "listings", name: str = "job_failed"
+) -> None:
     boot = f"{raised_at:%Y%m%dT%H%M%SZ}-1"
     text, evidence = f"the job {job} failed twice", dict[str, float | int | str | list[str]](job=job)
     alarm = AlarmRaised(
@@ -22,7 +24,7 @@ def raise_alarm(installation: Installation, raised_at: datetime, job: str = "lis
         boot=boot,
         seq=1,
         logged_at=raised_at,
-        condition="job_failed",
+        condition=name,
         account="",
         text=text,
         evidence=evidence,

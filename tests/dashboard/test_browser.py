@@ -52,7 +52,7 @@ def test_the_case_is_walked_from_now_to_the_released_mail(house: House, page: "s
     page.get_by_role("heading", name="Decision mw1-d1").wait_for()
     page.get_by_text(REASON).first.wait_for()
 
-    page.get_by_role("button", name="Release: not spam").click()
+    page.get_by_role("button", name="Not spam: release 3 and teach").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("3 parked messages").wait_for()
     dialog.get_by_role("button", name="Release", exact=True).click()
@@ -60,7 +60,7 @@ def test_the_case_is_walked_from_now_to_the_released_mail(house: House, page: "s
     house.sink.wait_for(3, 20)
     page.get_by_text(re.compile("on their way")).wait_for()
     page.get_by_text("by dashboard").first.wait_for()
-    assert page.get_by_role("button", name="Release: not spam").count() == 0
+    assert page.get_by_role("button", name="Not spam: release").count() == 0
 
 
 def test_every_page_draws_and_the_address_keeps_the_window(page: "sync_api.Page") -> None:

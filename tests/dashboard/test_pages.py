@@ -1,13 +1,15 @@
 """Every page in Streamlit's own test harness, on a real relay and a real analytics."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from relay.control.policy_views import PolicyOrder
 from relay.policy.decision import Standing
-from tests.builders import Installation
+from tests.analytics.test_cli_alarms import raise_alarm, times
+from tests.builders import Installation, until
 from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House
 
 PAGES = ["now", "decisions", "sender", "customers", "system"]
@@ -39,7 +41,7 @@ def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_pa
 
     decisions = open_page(house.installation, "decisions")
     assert_calm(decisions)
-    assert {"Release: not spam", "Confirm"} <= {button.label for button in decisions.button}
+    assert {"Not spam: release 3 and teach", "Confirm & keep blocked"} <= {button.label for button in decisions.button}
     assert "99.4 %" in shown(decisions)
     assert "Suspects out before" in shown(decisions)
     assert "1 of 2" in shown(decisions)
@@ -49,11 +51,18 @@ def test_the_pages_of_a_running_installation_tell_the_case(house: House, open_pa
     assert_calm(sender)
     assert ":orange-badge[:material/front_hand: Held]" in shown(sender)
     assert [box.value for box in sender.selectbox] == [SENDER]
-    assert len(sender.dataframe[-1].value) == 5
+    assert 5 in [len(frame.value) for frame in sender.dataframe]
+    assert "sure that the rate is above 20 %" in shown(sender)
+    assert "Where it stood" in shown(sender)
 
     with house.installation.client() as relay:
         told = relay.decision("mw1-d1").sentence.partition(" Undo: ")[0]
-    assert told in shown(open_page(house.installation, "decisions", decision="mw1-d1"))
+    alone = open_page(house.installation, "decisions", decision="mw1-d1")
+    assert_calm(alone)
+    assert told in shown(alone)
+    assert "3 of 3 parked" in shown(alone)
+    assert "evil.example" not in shown(alone)  # a sample's subject is redacted
+    assert not any("Hello" in code.value for code in alone.code)  # and its text is not asked for
     system = open_page(house.installation, "system")
     assert_calm(system)
     assert "Hold line" in shown(system)
@@ -82,7 +91,7 @@ def test_release_asks_shows_the_consequence_and_frees_the_mail(house: House, ope
 def test_confirm_takes_the_case_off_the_list_and_keeps_the_sender_held(house: House, open_page: Open) -> None:
     app = open_page(house.installation, "decisions")
 
-    app.button(key="confirm-mw1-d1").click().run()
+    app.button(key="confirm-list-mw1-d1").click().run()
     app.button(key="dialog_do").click().run()
 
     assert_calm(app)
@@ -90,6 +99,43 @@ def test_confirm_takes_the_case_off_the_list_and_keeps_the_sender_held(house: Ho
     assert "Nothing needs you" in shown(open_page(house.installation))
     with house.installation.client() as relay:
         assert relay.sender(SENDER).standing == Standing.HELD
+
+
+def test_the_text_of_a_sample_is_shown_when_asked_for_and_audited_once(house: House, open_page: Open) -> None:
+    app = open_page(house.installation, "decisions", decision="mw1-d1")
+
+    app.toggle[0].set_value(True).run()
+    app.run()
+
+    assert_calm(app)
+    assert any("Hello" in code.value for code in app.code)
+    with house.installation.client() as relay:
+        looked = [row for row in relay.audit() if row.principal == "dashboard" and "show" in row.command]
+    assert len(looked) == 1
+
+
+def test_an_alarm_stands_on_now_until_somebody_answers_it(house: House, open_page: Open) -> None:
+    raise_alarm(house.installation, datetime.now(UTC) - timedelta(minutes=5), "rollups", "disk")
+    until(lambda: times(house.installation, "rollups") == 1, 30)
+    app = open_page(house.installation)
+    assert "A disk is nearly full" in shown(app)
+
+    next(button for button in app.button if button.label == "Answer").click().run()
+    app.text_input(key="alarm_why").set_value("more is ordered").run()
+    app.button(key="dialog_do").click().run()
+
+    assert_calm(app)
+    assert "A disk is nearly full · acknowledged by dashboard: more is ordered" in shown(app)
+    assert not any(button.label == "Answer" for button in app.button)
+
+
+def test_filters_of_the_decisions_stand_in_the_address(house: House, open_page: Open) -> None:
+    found = open_page(house.installation, "decisions", of_account="acme", sure="at least 99 %")
+    missed = open_page(house.installation, "decisions", sure="at least 99.9 %")
+
+    assert REASON in shown(found)
+    assert REASON not in shown(missed)
+    assert "None fits these filters" in shown(missed)
 
 
 def test_stale_numbers_stay_and_are_named_when_analytics_stops(house: House, open_page: Open) -> None:
