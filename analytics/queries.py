@@ -12,6 +12,7 @@ from types import MappingProxyType
 from analytics import queries_of_cases as cases
 from analytics import queries_of_feeds as feeds
 from analytics import queries_of_inbox as inbox
+from analytics import queries_of_learning as learning
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
@@ -298,6 +299,9 @@ QUERIES: Mapping[str, Query] = {
     "ip_events": Query(IP_EVENTS, {"limit": 100}, days=7),
     "alarms": Query(_ALARMS),
     "webhook_calls": Query(_WEBHOOK_CALLS, {"webhook": ""}),
+    "model_runs": Query(learning.MODEL_RUNS, {"limit": 50}, days=90),
+    "labelled": Query(learning.LABELLED, {"limit": 5000}, days=90),
+    "score_days": Query(learning.SCORE_DAYS, days=14),
     "hours_of_week": Query(_HOURS, days=28),
     "dmarc_domains": Query(feeds.DMARC_DOMAINS, {"limit": 200}, days=30),
     "dmarc_days": Query(feeds.DMARC_DAYS, {"domain": ""}, days=30),

@@ -30,6 +30,7 @@ def main() -> None:
             ],
             "Understand": [_page("sender", "Sender", "person_search")],
             "Operate": [
+                _page("lab", "Model and policy", "science"),
                 _page("customers", "Customers and setup", "apartment"),
                 _page("system", "System", "dns"),
             ],

@@ -66,6 +66,9 @@ COLUMNS = {
     ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
+    "model_runs": "logged_at model active learnt judged passes why slices",
+    "labelled": "message_id label weight origin said_at account sender subject score model action reasons",
+    "score_days": "day_at bin messages",
     "webhook_calls": (
         "logged_at webhook url account sender event_id condition attempt code error seconds is_delivered is_final"
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from relay.content.model_files import CARD, find_model
+from relay.content.model_files import CARD, PLACES, find_model
 from relay.content.protocol import ModelError
 from relay.settings import Settings
 
@@ -55,6 +55,17 @@ def model_folder(settings: Settings, name: str) -> Path:
     """The folder of a model: one learnt here (`dir`/models), else as content.model finds it. Raises ModelError."""
     own = settings.dir / "models" / name
     return own.resolve() if "/" not in name and (own / CARD).is_file() else find_model(name)
+
+
+def models_here(settings: Settings) -> dict[str, Path]:
+    """The folders of all models that can be named: learnt here, shipped, and that of the settings."""
+    found = {path.parent.name: path.parent.resolve() for place in PLACES for path in sorted(place.glob(f"*/{CARD}"))}
+    found |= {path.parent.name: path.parent.resolve() for path in sorted((settings.dir / "models").glob(f"*/{CARD}"))}
+    try:
+        chosen = find_model(settings.content.model)
+    except ModelError:  # "none", or its folder is gone
+        return found
+    return {chosen.name: chosen} | found
 
 
 def remember(settings: Settings, chosen: Promotion) -> None:

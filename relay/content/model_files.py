@@ -15,7 +15,7 @@ FEATURE_VERSION = (
 )
 REFERENCE_PRIOR = 0.02  # p is stated as if one mail in fifty were bad; each relay's true share differs
 CARD = "card.json"
-_PLACES = (
+PLACES = (
     Path(__file__).resolve().parent.parent / "data" / "models",  # in the wheel
     Path(__file__).resolve().parent.parent.parent / "data" / "models",  # in the source tree
     Path("data/models"),  # where `mailweir model train` puts it, in the folder it is called in
@@ -85,7 +85,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_model(name: str) -> Path:
     """Return the folder of a model by its name or path. Raises ModelError."""
-    places = [Path(name)] if "/" in name or name.startswith(".") else [place / name for place in _PLACES]
+    places = [Path(name)] if "/" in name or name.startswith(".") else [place / name for place in PLACES]
     for place in places:
         if (place / CARD).is_file():
             return place.resolve()

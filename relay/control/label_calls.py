@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from relay.control.label_views import LabelDone, LabelOrder, ModelOrder, ModelView
+from relay.control.label_views import LabelDone, LabelOrder, ModelCard, ModelOrder, ModelView
 
 _T = TypeVar("_T")
 
@@ -19,6 +19,10 @@ class LabelCalls(ABC):
 
     def model(self) -> ModelView:
         return self._get("/v1/model", ModelView)
+
+    def models(self) -> list[ModelCard]:
+        """The models there are, the youngest first."""
+        return self._get("/v1/models", list[ModelCard])
 
     def promote_model(self, order: ModelOrder) -> ModelView:
         """Answers when the relay scores by it. Raises ControlError for a model that cannot be used."""

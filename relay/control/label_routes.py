@@ -19,6 +19,7 @@ class LabelRoutes:
         return [
             ("POST", "/v1/labels", self.label, 200),
             ("GET", "/v1/model", self.model, 200),
+            ("GET", "/v1/models", self.models, 200),
             ("POST", "/v1/model", self.promote, 200),
             ("POST", "/v1/model/rollback", self.rollback, 200),
         ]
@@ -28,6 +29,9 @@ class LabelRoutes:
 
     async def model(self, principal: Principal, request: Request) -> object:
         return self._models.show(principal)
+
+    async def models(self, principal: Principal, request: Request) -> object:
+        return await self._models.cards(principal)
 
     async def promote(self, principal: Principal, request: Request) -> object:
         return await self._models.promote(principal, await body(request, ModelOrder))

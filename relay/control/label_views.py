@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from relay.content.model_files import Figures, Source
+
 
 class LabelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/labels: what a person says these messages are; "unsure" takes an earlier label back."""
@@ -42,3 +44,19 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     before: list[str] = []
     undo: str = ""
     dry_run: bool = False
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/models: what the card of a model says. `trouble`: why it cannot be used, "" when it can.
+
+    `is_own`: learnt here. Figures are of mail that was left out of training; see content/model_files.py.
+    """
+
+    name: str
+    in_use: bool
+    is_own: bool
+    made_at: str = ""
+    sources: list[Source] = []
+    figures: list[Figures] = []
+    notes: str = ""
+    trouble: str = ""

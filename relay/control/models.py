@@ -6,9 +6,12 @@ file that names it is written last: a crash in between starts with the old one.
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 
 from relay.clock import Clock
-from relay.content.active import MOST_BEFORE, Promotion, active_model, model_folder, promotion, remember
+from relay.content.active import MOST_BEFORE, Promotion, active_model, model_folder, models_here, promotion, remember
 from relay.content.bare import BareContent
 from relay.content.model_files import read_card
 from relay.content.protocol import ModelError
@@ -16,7 +19,7 @@ from relay.content.workers import ContentPool
 from relay.control.access import require, require_whole_tree
 from relay.control.audit import Act
 from relay.control.errors import Conflict, Invalid
-from relay.control.label_views import ModelOrder, ModelView
+from relay.control.label_views import ModelCard, ModelOrder, ModelView
 from relay.control.state import State
 from relay.settings import Settings
 from relay.tree import Principal, Role
@@ -35,6 +38,13 @@ class ModelDesk:
         require(principal, Role.VIEWER)
         settings = self._settings()
         return _view(promotion(settings), active_model(settings), dry_run=False)
+
+    async def cards(self, principal: Principal) -> list[ModelCard]:
+        """Every model's card, the youngest first. They are about the whole installation's mail."""
+        require(principal, Role.VIEWER)
+        require_whole_tree(principal, "see what its models learnt from")
+        settings = self._settings()
+        return await asyncio.to_thread(_cards, settings, Path(active_model(settings)).name)
 
     async def promote(self, principal: Principal, order: ModelOrder) -> ModelView:
         """Score by another model from now on. Raises Invalid for one that cannot be used; then nothing has changed."""
@@ -101,3 +111,21 @@ def _view(found: Promotion | None, folder: str, *, dry_run: bool) -> ModelView:
         undo=undo,
         dry_run=dry_run,
     )
+
+
+def _cards(settings: Settings, in_use: str) -> list[ModelCard]:
+    found = []
+    for name, folder in models_here(settings).items():
+        is_own = folder.parent == (settings.dir / "models").resolve()
+        known = ModelCard(name=name, in_use=name == in_use, is_own=is_own)
+        try:
+            card = read_card(folder)
+        except ModelError as error:
+            found.append(msgspec.structs.replace(known, trouble=str(error)))
+            continue
+        found.append(
+            msgspec.structs.replace(
+                known, made_at=card.made_at, sources=card.sources, figures=card.figures, notes=card.notes
+            )
+        )
+    return sorted(found, key=lambda one: one.made_at, reverse=True)
