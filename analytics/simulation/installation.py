@@ -248,6 +248,9 @@ first_retry_seconds = 2            # the simulated providers greylist for one se
 max_retry_seconds = 60
 host_failure_seconds = 2
 
+[suppression]
+hard_bounces = false               # the story writes to the same few people again and again, the missing ones too
+
 [dkim]
 domain = "mailweir.example"
 

@@ -3,25 +3,34 @@
 import mailbox
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analytics.ask import OutOfScope, ask
 from analytics.inbox.attribution import Attribution, Proof
 from analytics.inbox.cases import CaseOrder, Cases, NoSuchCase
 from analytics.inbox.cli import mails_of
 from analytics.inbox.clues import Clues, Owner
 from analytics.inbox.intake import Intake
+from analytics.inbox.mails import unread
 from analytics.inbox.reading import InboxReading
+from analytics.ingest import Ingest
 from analytics.reports.feeds import Feeds
+from analytics.warehouse import Warehouse
 from relay.clock import SystemClock
 from relay.control.client import ControlUnreachable
 from relay.control.views import Outcome
 from relay.delivery.headers import feedback_line, reference
 from relay.events import Inbound
 from relay.evidence.views import Claim, Proved, ReturnedMail, Suppressions
+from relay.settings import Policy
 from relay.spool.journal import Journal
+from relay.tree import Scope
+from tests.analytics.aggregates import dmarc, gzipped, record
+from tests.analytics.aggregates import mail as aggregate_mail
 from tests.analytics.conftest import Room, room
 from tests.analytics.records import Story
 
@@ -414,6 +423,79 @@ def test_mail_that_was_collected_elsewhere_ends_in_the_same_place_once(desk: Des
     assert (first.found, intake.take(b" ", "imported", "test").status) == ("bounce", "refused")
     assert desk.rows("SELECT proof, recipient FROM out_of_band") == [("envelope", "r0@post.example")]
     assert desk.rows("SELECT mail_from, origin FROM abuse_case") == [("Ann <ann@d.example>", "test")]
+
+
+def test_the_warehouse_made_again_from_the_journals_has_all_of_it(desk: Desk, tmp_path: Path) -> None:
+    desk.came(bounce(), owner=1)
+    desk.came(ARF % (b"abuse", b"X-Mailweir-Ref: " + reference(KEY, "mw1.5", "acme", ACME).encode() + b"\r\n"))
+    desk.came(PERSON, to="abuse", mail_from="ann@d.example")
+    desk.read()
+    asked = [
+        "SELECT * FROM out_of_band",
+        "SELECT * FROM complaint",
+        "SELECT * FROM report_read ORDER BY file",
+        "SELECT case_id, status FROM abuse_case",
+        "SELECT sender, sum(hard_bounced), sum(complaints), sum(delivered) FROM rollup_minute GROUP BY sender",
+    ]
+
+    before = [desk.rows(query) for query in asked]
+    again = Warehouse.open(tmp_path / "again.duckdb", desk.room.folder.path)
+    try:
+        ingest = Ingest(again, desk.room.folder, Policy())
+        for archived in desk.room.folder.archived():
+            ingest.replay(archived)
+        after = [[tuple(row.values()) for row in again.table(query).to_pylist()] for query in asked]
+        waiting = unread(again, [])
+    finally:
+        again.close()
+
+    assert [len(rows) for rows in before] == [1, 1, 3, 1, 1]
+    assert after == before
+    assert waiting == []
+
+
+def test_reports_about_domains_go_to_their_tables(desk: Desk) -> None:
+    mail = aggregate_mail(gzipped(dmarc(record())))
+    desk.came(mail, to="dmarc", mail_from="noreply@provider.example")
+    desk.came(b"Received: again\r\n" + mail, to="dmarc", mail_from="noreply@provider.example")
+
+    desk.read()
+
+    assert desk.rows("SELECT count(*) FROM dmarc_report") == [(1,)]
+    assert desk.rows("SELECT DISTINCT found FROM report_read") == [("dmarc-aggregate",)]
+
+
+def test_readers_see_their_part_and_backscatter_is_the_whole_installations(desk: Desk) -> None:
+    head = b"X-Mailweir-Ref: " + reference(KEY, "mw1.1", "acme", ACME).encode() + b"\r\n"
+    desk.came(bounce(), owner=5)
+    desk.came(ARF % (b"abuse", head))
+    desk.came(bounce())
+    desk.came(PERSON, to="abuse", mail_from="ann@d.example")
+    desk.read()
+    now = desk.story.start + timedelta(days=1)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+
+    def rows(name: str, scope: Scope, **given: Any) -> list[dict[str, Any]]:
+        since = {"since": (now - timedelta(days=2)).isoformat()}
+        found: list[dict[str, Any]] = ask(desk.room.warehouse, name, since | given, scope, later).to_pylist()
+        return found
+
+    names = ("out_of_band", "out_of_band_senders", "complaints_by_sender", "complaints_by_campaign")
+    own = {name: rows(name, Scope(account="acme")) for name in names}
+    others = {name: rows(name, Scope(account="rival")) for name in names}
+    whole = {name: rows(name, Scope()) for name in ("backscatter", "cases", "inbox")}
+
+    assert {name: len(found) for name, found in own.items()} == dict.fromkeys(names, 1)
+    assert {name: len(found) for name, found in others.items()} == dict.fromkeys(names, 0)
+    (by_sender,) = own["complaints_by_sender"]
+    assert (by_sender["delivered"], by_sender["delivered_to_providers"], by_sender["complaints"]) == (3, 3, 1)
+    assert by_sender["rate"] == pytest.approx(1 / 3)
+    assert own["complaints_by_campaign"][0]["delivered"] == 1
+    assert [row["reports"] for row in whole["backscatter"]] == [1]
+    assert len(whole["cases"]) == 1
+    for name in ("backscatter", "cases", "inbox"):
+        with pytest.raises(OutOfScope):
+            rows(name, Scope(account="acme"))
 
 
 def test_a_maildir_and_an_mbox_are_read_as_they_are(tmp_path: Path) -> None:

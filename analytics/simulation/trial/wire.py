@@ -32,7 +32,7 @@ from relay.control.views import Outcome
 from relay.core import start_core
 from relay.events import Action
 from relay.front.entrances import Entrance
-from relay.settings import Content, Delivery, Node, Route, Settings, Smtp
+from relay.settings import Content, Delivery, Node, Route, Settings, Smtp, Suppression
 from relay.tree import Principal, Role
 from relay.wiring import Parts, wire
 
@@ -184,6 +184,7 @@ def _settings(folder: Path, port: int) -> Settings:
         node=Node(hostname="relay.example"),
         smtp=Smtp(listen=[], submission=[], tls_listen=[], inbox_listen=[], stop_seconds=1),
         content=Content(workers=1, keep_words=False),
+        suppression=Suppression(hard_bounces=False),  # a world's dead addresses must cost every rule the same
         delivery=Delivery(mode="sink", smarthost=f"127.0.0.1:{port}", connections=_CONNECTIONS),
         route=[
             Route(domain=domain, host="127.0.0.1", port=port, provider=one.name, mode="sink")
