@@ -19,13 +19,15 @@ _HOUR = pd.Timedelta(hours=1)
 def volume(hours: pd.DataFrame, now: datetime, palette: Palette, hold_from: datetime | None = None) -> alt.LayerChart:
     """Recipients of each hour as bars before the band that is usual at that hour. `hold_from`: a mark, with a flag.
 
+    On a root scale: an attack is ten times what is usual, which must still be seen.
+
     hours: bucket_at datetime64[ns, UTC], recipients, low, usual, high float64; the last three NaN while nothing is
     known.
     """
     frame = _hourly(hours, now)
     frame["is_above"] = frame["recipients"] > frame["high"].fillna(math.inf)
-    frame["kind"] = frame["is_above"].map({True: "above what is usual", False: "recipients"})
-    scale = alt.Scale(domain=["recipients", "above what is usual"], range=[palette.accepted, palette.held])
+    frame["kind"] = frame["is_above"].map({True: "more than usual", False: "recipients"})
+    scale = alt.Scale(domain=["recipients", "more than usual"], range=[palette.accepted, palette.held])
     tooltip = [
         alt.Tooltip("when:N", title="Hour"),
         alt.Tooltip("recipients:Q", title="Recipients", format=",.0f"),
@@ -42,7 +44,7 @@ def volume(hours: pd.DataFrame, now: datetime, palette: Palette, hold_from: date
         .encode(
             x=_time("bucket_at"),
             x2="bucket_end:T",
-            y=alt.Y("recipients:Q", axis=_y_axis(), scale=alt.Scale(zero=True, nice=True)),
+            y=alt.Y("recipients:Q", axis=_y_axis(), scale=alt.Scale(type="sqrt", zero=True, nice=True)),
             y2="floor:Q",
             color=alt.Color("kind:N", scale=scale, legend=_legend()),
             opacity=alt.condition("datum.is_open", alt.value(0.5), alt.value(1.0)),

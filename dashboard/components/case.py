@@ -81,7 +81,7 @@ def samples(parked: Reading[list[HeldView]], decision: DecisionView) -> None:
         words = "None of its mail is parked." if parked.is_fresh else "The relay does not say what is parked."
         st.caption(words)
         return
-    for message in _spread(parked.value):
+    for message in spread(parked.value):
         with st.container(border=True, gap="xxsmall"):
             _sample(message)
 
@@ -119,7 +119,9 @@ def _text(message: HeldView) -> None:
 def volume(sender: str, decision: DecisionView | None) -> None:
     """Recipients an hour against what is usual."""
     hours = data.query("sender_hours", HOURS, sender=sender, fresh_seconds=_SLOW)
-    places.chart_title("Volume", "recipients an hour, 3 days, UTC; grey: usual at that hour, 5–95 % of 28 days before")
+    places.chart_title(
+        "Volume", "recipients an hour, root scale, UTC; grey: usual at that hour, 5–95 % of 28 days before"
+    )
     if hours.value.empty:
         st.caption("No mail of it is counted yet.")
         return
@@ -194,7 +196,7 @@ def _trace(decision: DecisionView, parked: Reading[list[HeldView]]) -> None:
     messages.trace(found)
 
 
-def _spread(parked: list[HeldView]) -> list[HeldView]:
+def spread(parked: list[HeldView]) -> list[HeldView]:
     """Five that differ: of each text one, then the newest others."""
     seen: dict[str, HeldView] = {}
     for message in parked:

@@ -62,8 +62,14 @@ def strip(frame: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerChar
             tooltip=[alt.Tooltip("state:N", title="State"), alt.Tooltip("words:N", title="When and why")],
         )
     )
+    wide = frame[frame["ends"] - frame["begins"] > (edge[1] - edge[0]) * 0.12]  # the word would not fit others
+    words = (
+        alt.Chart(wide)
+        .mark_text(align="left", dx=6, fontSize=11, fontWeight="bold", color=palette.background)
+        .encode(x=x, text="state:N")
+    )
     starts = alt.Chart(frame).mark_tick(thickness=2, height=30, color=palette.ink).encode(x=x)
     drawn: alt.LayerChart = (
-        alt.LayerChart(layer=[free, bars, starts]).properties(height=_HEIGHT).configure_view(strokeWidth=0)
+        alt.LayerChart(layer=[free, bars, starts, words]).properties(height=_HEIGHT).configure_view(strokeWidth=0)
     )
     return drawn
