@@ -1,7 +1,6 @@
 """The command `inbox`: mail that was collected elsewhere, and what came in."""
 
 import mailbox
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +64,7 @@ def inbox_ls(context: Context, days: int, as_json: bool) -> None:
 @as_json_option
 @dry_run_option
 @click.pass_obj
-def inbox_import(context: Context, /, **options: Any) -> None:
+def inbox_import(context: Context, /, **options: Any) -> int:
     """Bring the mails of a Maildir or an mbox file; nothing in it is changed.
 
     They end where mail ends that came by SMTP. The same mail twice counts once. With --mailbox abuse or postmaster
@@ -81,7 +80,7 @@ def inbox_import(context: Context, /, **options: Any) -> None:
             counts[taken["status"]] += 1
             counts[f"found {taken['found'] or taken['reason']}"] += 1
     _tell(counts, options["as_json"], options["dry_run"])
-    sys.exit(1 if counts["refused"] else 0)
+    return 1 if counts["refused"] else 0
 
 
 def mails_of(path: Path) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from relay.spool.journal import Journal
 
 _log = logging.getLogger("mailweir.inbox")
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 0.25  # it looks at a flag: a question is asked only after something was ingested
 _KNOWN = """
 SELECT report_key, file FROM out_of_band WHERE report_key IN (SELECT unnest($keys::VARCHAR[]))
 UNION ALL

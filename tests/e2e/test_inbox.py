@@ -1,7 +1,8 @@
 """A late bounce and a complaint: to the end sender, to suppression and reputation, through real processes."""
 
+import json
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def handed(installation: Installation, to: str, mail_from: str, content: str) ->
     with smtplib.SMTP("127.0.0.1", installation.inbox, timeout=30, source_address=(ANOTHER_MACHINE, 0)) as smtp:
         smtp.ehlo("mx.gone.example")
         smtp.mail(mail_from)
-        assert smtp.rcpt(to)[0] == 250
+        code, said = smtp.rcpt(to)
+        assert code == 250, said
         return smtp.data(content.replace("\n", "\r\n").encode())
 
 
@@ -102,8 +104,25 @@ def sent(installation: Installation, *numbers: int) -> dict[int, tuple[int, byte
     return replies
 
 
+def imported_mail_becomes_a_case_that_is_closed(say: Callable[..., str], box: Path) -> None:
+    box.write_text("From x\nFrom: ann@d.example\nSubject: spam from you\n\nPlease stop.\n")
+    said = [say("inbox", "import", str(box), "--mailbox", "abuse", *dry) for dry in (["--dry-run"], [], [])]
+    until(lambda: "spam from you" in say("case", "ls"), 60)
+    (case,) = json.loads(say("case", "ls", "--json"))
+    shown = say("case", "show", case["case_id"])
+    closed = say("case", "close", case["case_id"], "--note", "held")
+    until(lambda: "no case is open" in say("case", "ls"), 60)
+
+    assert [line.split(",")[0] for line in said] == ["would take 1", "taken 1", "taken 0"]
+    assert "Please stop." in shown
+    assert f"undo: mailweir case reopen {case['case_id']}" in closed
+
+
 def test_a_late_bounce_and_a_complaint_find_their_sender_and_end_the_mail_to_their_recipients(
-    installation: tuple[Installation, Sink], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    installation: tuple[Installation, Sink],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     from relay.cli import run
 
@@ -153,6 +172,7 @@ def test_a_late_bounce_and_a_complaint_find_their_sender_and_end_the_mail_to_the
         complaint = client.sql("SELECT sender, recipient, proof FROM complaint").to_dict("records")
         why = say("suppress", "why", "p1@persons.example", "--account", "acme")
         listed = say("inbox", "ls")
+        imported_mail_becomes_a_case_that_is_closed(say, tmp_path / "abuse.mbox")
 
     assert rows["p1@persons.example"].reason == "hard_bounce"
     assert rows["p1@persons.example"].ends_at is not None
@@ -169,3 +189,4 @@ def test_a_late_bounce_and_a_complaint_find_their_sender_and_end_the_mail_to_the
     assert "hard_bounce" in why
     assert "suppress rm p1@persons.example" in why
     assert "bounce" in listed
+    assert "backscatter" in listed
