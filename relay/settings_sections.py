@@ -139,6 +139,9 @@ class Analytics(Section):
     promote: bool = Field(
         False, description="use a retrained model at once when it passes the gate; else `mailweir model promote` does"
     )
+    keep_models: int = Field(
+        5, ge=1, description="so many retrained models are kept, beside the one in use and those to roll back to"
+    )
     words_days: int = Field(14, ge=1, description="hashes of all messages' words are kept for retraining")
     labelled_words_days: int = Field(180, ge=1, description="those of messages that somebody has labelled")
 

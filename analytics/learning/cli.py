@@ -1,5 +1,6 @@
 """`mailweir model`: train, look at and try spam models."""
 
+import contextlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli import Context
 from relay.control.cli_labels import promote, rollback
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relay.content.model_files import Card, Figures
+    from relay.settings import Settings
 
 _DEFAULT_FOLDER = Path("data/models")
 
@@ -70,58 +75,102 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
 @click.option("--model", "name", default="shipped", show_default=True, help="Name of a model, or its folder.")
 @click.option(
     "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of bad mail to assume. [the card's]",
+    help="Share of bad mail to assume, or `auto`: the one that the scores of all messages speak for. [the card's]",
 )
-def score_command(name: str, prior: float | None) -> None:
+def score_command(name: str, prior: str | None) -> None:
     """Read message paths on standard input, print one probability of bad mail a line."""
+    from relay.content.active import model_folder
     from relay.content.assess import views_of
     from relay.content.message import read
     from relay.content.model import load
-    from relay.content.model_files import find_model
     from relay.content.protocol import ModelError
 
     try:
-        loaded = load(find_model(name))
+        loaded = load(model_folder(_settings(), name))
     except ModelError as error:
         raise click.ClickException(str(error)) from error
+    mails = (views_of(read(content), loaded.bits) for content in _contents())
+    share = None if prior in (None, "auto") else _share(str(prior))
+    if prior == "auto":
+        from analytics.learning.figures import share_of
+
+        views = [*mails]
+        share = share_of([loaded.probability(one, 0.5) for one in views])
+        click.echo(f"share of bad mail, by the scores: {share:.3f}", err=True)
+        mails = (one for one in views)
+    for one in mails:
+        click.echo(f"{loaded.probability(one, share):.12g}")
+
+
+def _contents() -> "Iterator[bytes]":
     for line in sys.stdin:
         if path := line.rstrip("\n"):
             try:
                 content = Path(path).read_bytes()
             except OSError as error:
                 raise click.ClickException(f"{path}: {error.strerror or error}") from error
-            if b"\r\n" not in content:
-                content = content.replace(b"\n", b"\r\n")
-            click.echo(f"{loaded.probability(views_of(read(content), loaded.bits), prior):.12g}")
+            yield content if b"\r\n" in content else content.replace(b"\n", b"\r\n")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise click.BadParameter(f"{text!r}: a share between 0 and 1, like 0.4, or auto", param_hint="--prior")
+    return share
 
 
 @model.command("ls")
-@click.option("--folder", type=click.Path(path_type=Path), default=_DEFAULT_FOLDER, show_default=True)
-def list_command(folder: Path) -> None:
-    """List the models of a folder."""
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Only the models there. [data/models and models below dir]"
+)
+def list_command(folder: Path | None) -> None:
+    """List models, those that this installation has learnt too; the one in use by the relay has a star."""
+    from relay.content.active import active_model, model_folder, models_here
     from relay.content.model_files import CARD, read_card
     from relay.content.protocol import ModelError
 
-    for path in sorted(folder.glob(f"*/{CARD}")):
+    settings = _settings()
+    in_use = None
+    with contextlib.suppress(ModelError):  # "none", or one that is gone
+        in_use = model_folder(settings, active_model(settings))
+    there = (
+        [path.parent.resolve() for path in sorted(folder.glob(f"*/{CARD}"))]
+        if folder
+        else models_here(settings).values()
+    )
+    for path in there:
+        star = "*" if path == in_use else " "
         try:
-            card = read_card(path.parent)
-            click.echo(f"{path.parent.name:20} {card.made_at}  {_headline(card)}")
+            card = read_card(path)
+            click.echo(f"{star} {path.name:24} {card.made_at}  {_headline(card)}")
         except ModelError as error:
-            click.echo(f"{path.parent.name:20} cannot be used: {error}")
+            click.echo(f"{star} {path.name:24} cannot be used: {error}")
 
 
 @model.command("show")
 @click.argument("name", default="shipped")
 def show_command(name: str) -> None:
     """Show a model's card: sources and terms, figures, what each action line does."""
+    from relay.content.active import model_folder
     from relay.content.model import load
-    from relay.content.model_files import find_model
     from relay.content.protocol import ModelError
 
     try:
-        _show(load(find_model(name)).card)
+        _show(load(model_folder(_settings(), name)).card)
     except ModelError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _settings() -> "Settings":
+    from relay.settings import SettingsError, load
+
+    context = click.get_current_context().find_object(Context)
+    try:
+        return context.settings() if context else load(None)
+    except SettingsError as error:
         raise click.ClickException(str(error)) from error
 
 

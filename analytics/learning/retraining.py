@@ -6,6 +6,7 @@ promote), else it waits for `mailweir model promote`; either way each run is jou
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import msgspec
 
 from analytics.warehouse import Warehouse
 from relay.clock import Clock
-from relay.content.active import active_model
+from relay.content.active import active_model, promotion
 from relay.content.model_files import find_model
 from relay.control.client import ControlClient, ControlError
 from relay.control.label_views import ModelOrder
@@ -28,6 +29,7 @@ from relay.spool.journal import Journal
 _log = logging.getLogger("mailweir.learning")
 
 _MOST_SECONDS = 3600.0
+_REPORT = ".report.json"
 _NEW = """
 SELECT count(*) AS labels
 FROM label_known
@@ -70,7 +72,7 @@ class Retraining:
         name = f"learnt-{now:%Y%m%dT%H%M%S}"
         folder = self._settings.dir / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        active, report = find_model(active_model(self._settings)), folder / f"{name}.report.json"
+        active, report = find_model(active_model(self._settings)), folder / f"{name}{_REPORT}"
         order = {
             "name": name,
             "folder": str(folder / name),
@@ -94,9 +96,20 @@ class Retraining:
                 slices=ruling["slices"],
             )
         )
+        self._forget(folder)
         _log.info("retrained model=%s passes=%s why=%s", name, str(ruling["passes"]).lower(), ruling["why"])
         promoted = self._promote(name, ruling["why"]) if ruling["passes"] and self._settings.analytics.promote else ""
         return f"{name}: {'passes' if ruling['passes'] else 'refused'}, {ruling['why']}{promoted}"
+
+    def _forget(self, folder: Path) -> None:
+        """Delete the oldest candidates with their reports; never what scores or a rollback would go back to."""
+        found = promotion(self._settings)
+        needed = {Path(name).name for name in (found.model, *found.before)} if found else set()
+        learnt = sorted(path.name.removesuffix(_REPORT) for path in folder.glob(f"learnt-*{_REPORT}"))  # by time
+        for name in learnt[: -self._settings.analytics.keep_models]:
+            if name not in needed:
+                shutil.rmtree(folder / name, ignore_errors=True)  # one that was never trained has a report alone
+                (folder / f"{name}{_REPORT}").unlink()
 
     def _labels(self) -> dict[str, dict[str, Any]]:
         rows = self._warehouse.table(_LABELS).to_pylist()

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from analytics.learning.corpus import Example
 from relay.content.assess import parts_of
 from relay.content.message import read
-from relay.content.structure import lengthened
-from relay.content.tokens import Hashes, Parts, Views, views
+from relay.content.structure import lengthened, vanishing
+from relay.content.tokens import MAX_WORDS, Hashes, Parts, Views, hash_words, views
 
 BITS = 20
 FOLDS = 3
-_PASSAGE_WORDS = 140
-_MOST_PASSAGES = 3
+_LEAST_PASSAGE, _MOST_PASSAGE = 40, 170  # words of one donor
+_ADDED_WORDS = (50, 401)
+_BETWEEN = 0.2  # share of copies with the good words between their own, not below
 
 Step = Callable[[str, int, int], None]
 
@@ -57,29 +58,41 @@ def sampled(examples: Sequence[Example], step: Step) -> Samples:
     )
 
 
-def stuffed(samples: Samples, bad: NDArray[np.int64], rows: NDArray[np.int64], seed: int) -> list[Views]:
-    """Return each of `bad` once more, with one to three passages of good mail of `rows` below its text."""
+def stuffed(samples: Samples, rows: NDArray[np.int64], good: NDArray[np.int64], seed: int) -> list[Views]:
+    """Return each of `rows` once more, with 50 to 400 words of the good mail among `good` below or within its text."""
     rng = np.random.default_rng(seed)
-    good = [row for row in rows[~samples.is_bad[rows]].tolist() if len(_text(samples.parts[row])) > _PASSAGE_WORDS // 2]
-    if not good:
+    donors = [row for row in good[~samples.is_bad[good]].tolist() if len(_text(samples.parts[row])) > _LEAST_PASSAGE]
+    if not donors:
         return []
-    counts = rng.integers(1, _MOST_PASSAGES + 1, len(bad))
-    return [
-        views(_stuffed(samples.parts[row], [_passage(samples.parts[at], at) for at in rng.choice(good, count)]), BITS)
-        for row, count in zip(bad.tolist(), counts.tolist(), strict=True)
-    ]
+    found = []
+    for row in rows.tolist():
+        passages, wanted = [], int(rng.integers(*_ADDED_WORDS))
+        while wanted > 0:
+            passages.append(_passage(samples.parts[donors[rng.integers(len(donors))]], wanted, rng))
+            wanted -= len(passages[-1])
+        found.append(views(_stuffed(samples.parts[row], passages, is_between=rng.random() < _BETWEEN), BITS))
+    return found
 
 
-def _stuffed(parts: Parts, passages: list[Hashes]) -> Parts:
-    text = np.concatenate([_text(parts), *passages])
-    second = parts.second if len(parts.text) else parts.second[:0]
-    return Parts(text, second, parts.subject, parts.structure, lengthened(parts.numbers, sum(map(len, passages))))
+def _stuffed(parts: Parts, passages: list[Hashes], *, is_between: bool) -> Parts:
+    """Signs and numbers become what they would be: a picture with words below it is no longer without a word."""
+    numbers = lengthened(parts.numbers, sum(map(len, passages)))
+    structure = parts.structure[~np.isin(parts.structure, hash_words(vanishing(numbers)))]
+    text, second = _text(parts), parts.second if len(parts.text) else parts.second[:0]
+    if is_between:
+        pieces = np.array_split(text, len(passages) + 1)
+        text = np.concatenate([pieces[0], *(part for pair in zip(passages, pieces[1:], strict=True) for part in pair)])
+    else:
+        text = np.concatenate([text, *passages])
+        second = np.concatenate([second, *passages]) if len(second) else second
+    return Parts(text[:MAX_WORDS], second[:MAX_WORDS], parts.subject, structure, numbers)
 
 
-def _passage(parts: Parts, seed: int) -> Hashes:
-    text = _text(parts)
-    start = seed * 37 % max(1, len(text) - _PASSAGE_WORDS)
-    return text[start : start + _PASSAGE_WORDS]
+def _passage(parts: Parts, wanted: int, rng: np.random.Generator) -> Hashes:
+    """At most `wanted` words; half of the time the beginning of the mail, which the head view thinks best of."""
+    text, length = _text(parts), min(wanted, int(rng.integers(_LEAST_PASSAGE, _MOST_PASSAGE)))
+    start = int(rng.integers(0, max(1, len(text) - length))) if rng.random() < 0.5 else 0
+    return text[start : start + length]
 
 
 def _text(parts: Parts) -> Hashes:

@@ -82,7 +82,8 @@ def texts() -> tuple[Text, ...]:
     return tuple(
         Text(**{("sender" if key == "from" else key): value for key, value in entry.items()}, is_bad=name == "bad")
         for name in ("ham", "bad")
-        for kind in ("", "-europe", "-office")
+        for kind in ("", "-europe", "-office", "-modern", "-machines")
+        if (files("analytics.learning") / "mails" / f"{name}{kind}.toml").is_file()
         for entry in _toml(f"{name}{kind}.toml")["mail"]
     )
 

@@ -49,6 +49,9 @@ _NUMBERS = (
     "reply_to_differs",
     "display_name_address",
 )
+_HIDDEN = _NUMBERS.index("hidden_html_share")
+_ORDINARY = {"upper_share": 0.06, "digit_share": 0.02, "non_ascii_share": 0.0}  # of ordinary text
+_SHOUTING, _HIDING = 0.3, 0.2
 _LOGARITHMS = ["subject_length", "text_length", "text_words", "html_length", "attachment_bytes"]
 
 
@@ -58,7 +61,7 @@ def structure_of(features: Features, reading: Reading) -> list[str]:
         "ip-link": features.ip_links > 0,
         "short-link": features.shortener_links > 0,
         "mismatched-link": features.mismatched_links > 0,
-        "hidden-text": features.hidden_html_share > 0.2,
+        "hidden-text": features.hidden_html_share > _HIDING,
         "broken-words": features.invisible_characters > 3,
         "mixed-scripts": features.mixed_script_words > 0,
         "form": features.forms > 0,
@@ -73,7 +76,7 @@ def structure_of(features: Features, reading: Reading) -> list[str]:
         "reply-elsewhere": features.reply_to_differs,
         "reply-to-freemail": features.reply_to_differs and reading.reply_to.domain in _FREEMAIL,
         "shouting-subject": features.subject_upper_share > 0.6 and features.subject_length > 12,
-        "shouting": features.upper_share > 0.3 and features.text_words > 30,
+        "shouting": features.upper_share > _SHOUTING and features.text_words > 30,
         "exclaiming": features.exclamations > 5,
         "exclaiming-subject": features.subject_exclamations > 0,
         "money": features.currency_signs > 3,
@@ -99,12 +102,30 @@ def numbers_of(features: Features, distinct_words: int) -> list[float]:
 
 def lengthened(numbers: NDArray[np.float32], words: int) -> NDArray[np.float32]:
     """Return the numbers of the same message with so many more words: what stuffing it with good ones makes of them."""
-    longer, at = numbers.copy(), len(_NUMBERS)
-    longer[at + 1] = math.log1p(math.expm1(numbers[at + 1]) + words * _CHARACTERS_A_WORD)
+    longer, at, added = numbers.copy(), len(_NUMBERS), words * _CHARACTERS_A_WORD
+    length = math.expm1(numbers[at + 1])
+    longer[at + 1] = math.log1p(length + added)
     longer[at + 2] = math.log1p(math.expm1(numbers[at + 2]) + words)
+    for name, ordinary in _ORDINARY.items():  # what stood out is thinned by ordinary text
+        place = _NUMBERS.index(name)
+        longer[place] = (numbers[place] * length + ordinary * added) / max(1.0, length + added)
+    hidden, place = float(numbers[_HIDDEN]), _HIDDEN
+    characters = hidden * length / max(1e-3, 1 - hidden)
+    longer[place] = characters / max(1.0, characters + length + added)
     distinct = math.expm1(numbers[-2]) + words * _DISTINCT
     longer[-2], longer[-1] = math.log1p(distinct), distinct / max(1.0, math.expm1(longer[at + 2]))
     return longer
+
+
+def vanishing(numbers: NDArray[np.float32]) -> list[str]:
+    """Return the signs that a message of ordinary length with these numbers cannot show."""
+    upper, hidden = numbers[_NUMBERS.index("upper_share")], numbers[_HIDDEN]
+    return [
+        "no-text",
+        "image-only",
+        *(["shouting"] if upper <= _SHOUTING else []),
+        *(["hidden-text"] if hidden <= _HIDING else []),
+    ]
 
 
 def _tokens_of_links(reading: Reading) -> set[str]:

@@ -98,6 +98,27 @@ def test_a_trained_model_is_written_loads_and_tells_apart_what_it_learnt(tmp_pat
     assert {"reading mail", "out of fold", "without part-0", "without part-1", "with all"} == set(steps)
 
 
+def test_the_share_of_bad_mail_is_read_off_the_scores_themselves(tmp_path: Path) -> None:
+    mails = {
+        "bad": "Subject: pills\n\nBuy cheap viagra without prescription now, guaranteed lowest price\n",
+        "good": "Subject: minutes\n\nHi all, here are the minutes of the meeting. Thanks, Ben\n",
+    }
+    for name, text in mails.items():
+        (tmp_path / name).write_text(text)
+    names = ["bad"] * 3 + ["good"] * 17
+
+    result = CliRunner().invoke(
+        model, ["score", "--prior", "auto"], input="".join(f"{tmp_path / name}\n" for name in names)
+    )
+    refused = CliRunner().invoke(model, ["score", "--prior", "2"], input="")
+    share = float(result.stderr.rpartition(" ")[2])
+
+    assert share == pytest.approx(0.15, abs=0.02)
+    assert sum(map(float, result.stdout.split())) / len(names) == pytest.approx(share, abs=0.01)
+    assert refused.exit_code == 2
+    assert "between 0 and 1" in refused.output
+
+
 def test_scores_are_printed_one_a_line_in_order(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.eml", tmp_path / "bad.eml"
     good.write_bytes(b"Subject: minutes\n\nHi all, here are the minutes of the meeting. Thanks, Ben\n")

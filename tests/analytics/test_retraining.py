@@ -14,6 +14,7 @@ from analytics.learning.relearn import KnownLabel, Order, relearn
 from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
 from relay.clock import SystemClock
+from relay.content.active import Promotion, remember
 from relay.content.assess import Assessor
 from relay.content.model import load
 from relay.content.model_files import CARD, find_model, read_card
@@ -168,3 +169,27 @@ def test_the_job_waits_for_labels_trains_once_and_promotes_where_wanted(room: Ro
     assert room.rows("SELECT model, passes, judged FROM model_run") == [(run.model, True, 48)]
     assert msgspec.json.decode((tmp_path / "models" / f"{run.model}.report.json").read_bytes())["learnt"] == 112
     assert (tmp_path / "models" / run.model / CARD).is_file()
+
+
+def test_old_candidates_are_deleted_but_none_that_is_in_use_or_to_go_back_to(room: Room, tmp_path: Path) -> None:
+    settings = Settings(dir=tmp_path, analytics=Analytics(keep_models=2))
+    names = [f"learnt-2026110{day}T000000" for day in range(1, 7)]
+    for name in [*names, "own-choice"]:
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / f"{name}.report.json").touch()
+    (tmp_path / "models" / names[3]).rmdir()  # refused before training: a report alone
+    remember(
+        settings,
+        Promotion(model=names[1], over="shipped", since_at=START, author="dana", before=["shipped", names[0]]),
+    )
+    journal = Journal(room.folder.path, "analytics", "mw1", SystemClock())
+    journal.start()
+    job = Retraining(settings, room.warehouse, journal, SystemClock(), lambda: cast(ControlClient, None), TEXTS)
+    job.train(datetime(2026, 11, 7, tzinfo=UTC))  # without labels: nothing but a report
+    journal.close()
+
+    left = {path.name for path in (tmp_path / "models").iterdir() if path.is_dir()}
+
+    assert left == {names[0], names[1], names[5], "own-choice"}
+    reports = {path.name for path in (tmp_path / "models").glob("*.report.json")}
+    assert reports == {f"{name}.report.json" for name in [*left, "learnt-20261107T000000"]}

@@ -12,7 +12,7 @@ from relay.content.features import measure
 from relay.content.message import read
 from relay.content.model import Model, load
 from relay.content.model_files import find_model
-from relay.content.structure import lengthened, numbers_of, structure_of
+from relay.content.structure import lengthened, numbers_of, structure_of, vanishing
 from relay.content.tokens import words_of
 
 
@@ -48,7 +48,32 @@ def test_lengthened_numbers_are_those_of_the_longer_text() -> None:
 
     assert math.expm1(short[22]) == pytest.approx(math.expm1(long[22]), rel=0.01)  # words
     assert math.expm1(short[21]) == pytest.approx(math.expm1(long[21]), rel=0.2)  # characters
-    assert (short[:20] == numbers(20)[:20]).all()
+    assert short[12] == numbers(20)[12]  # links: good words bring none
+
+
+def test_a_shouting_picture_with_good_words_below_is_what_such_a_mail_would_be() -> None:
+    good = "we will meet again on monday to talk about the new plan for the garden of our house " * 10
+    shout = "BUY NOW TODAY " * 12 + '<div style="display:none">' + "hidden words " * 60 + "</div>"
+
+    def signs(body: str) -> tuple[np.ndarray, set[str]]:
+        page = (
+            f'Content-Type: text/html\r\n\r\n<a href="http://a.example/"><img src="http://a.example/p"></a>{body}\r\n'
+        )
+        reading = read(page.encode())
+        words = words_of(reading.visible)
+        features = measure(reading, words, "")
+        return np.array(numbers_of(features, len(set(words))), np.float32), set(structure_of(features, reading))
+
+    for before in ("", shout):
+        guessed = lengthened(signs(before)[0], len(good.split()))
+        numbers, there = signs(f"{before} {good}")
+
+        assert guessed[2:4] == pytest.approx(numbers[2:4], abs=0.06)  # shares of capitals and digits
+        assert guessed[9] == pytest.approx(numbers[9], abs=0.1)  # hidden
+        assert not there & set(vanishing(guessed))
+    assert {"image-only", "no-text"} <= signs("")[1]
+    assert {"shouting", "hidden-text"} <= signs(shout)[1]
+    assert not {"shouting", "hidden-text"} & set(vanishing(signs(shout)[0]))
 
 
 def test_office_pages_of_random_words_are_far_below_every_line(shipped: Model) -> None:
