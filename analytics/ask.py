@@ -102,7 +102,7 @@ def ask(
     sql = sql.replace("{scope}", " AND ".join(conditions) or "true")
     values |= where
     named = set(_PARAMETER.findall(sql))
-    with warehouse.cursor() as cursor, _bounded(cursor, stop):
+    with warehouse.cursor() as cursor, bounded(cursor, stop):
         return _taken(cursor.sql(sql, params={key: values[key] for key in named}))
 
 
@@ -122,7 +122,7 @@ def _select(cursor: Connection, text: str, stop: Stop | None) -> pa.Table:
     if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
         raise Unanswerable("exactly one SELECT, please: the warehouse is filled by the journal only")
     cursor.execute("BEGIN TRANSACTION READ ONLY")
-    with _bounded(cursor, stop):
+    with bounded(cursor, stop):
         return _taken(cursor.sql(text))
 
 
@@ -151,9 +151,11 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _bounded(cursor: Connection, stop: Stop | None) -> Iterator[None]:
+def bounded(cursor: Connection, stop: Stop | None, seconds: float = 0) -> Iterator[None]:
+    """Ask within a time, MAX_SECONDS unless it is given. Raises TooLong, GivenUp."""
+    seconds = seconds or MAX_SECONDS
     stop = stop or Stop()
-    timer = threading.Timer(MAX_SECONDS, cursor.interrupt)
+    timer = threading.Timer(seconds, cursor.interrupt)
     timer.start()
     try:
         with stop.watching(cursor):
@@ -163,7 +165,7 @@ def _bounded(cursor: Connection, stop: Stop | None) -> Iterator[None]:
             raise
         if stop.is_set:
             raise GivenUp("given up: nobody waits for the answer") from None
-        raise TooLong(f"given up after {MAX_SECONDS:.0f} s; ask for a shorter time or fewer rows") from None
+        raise TooLong(f"given up after {seconds:.0f} s; ask for a shorter time or fewer rows") from None
     finally:
         timer.cancel()
 

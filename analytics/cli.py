@@ -113,21 +113,6 @@ def info(context: Context) -> None:
             )
 
 
-@warehouse.command()
-@click.argument("select")
-@click.option("--csv", is_flag=True, help="Comma-separated, for other programs.")
-@click.pass_obj
-def sql(context: Context, select: str, csv: bool) -> None:
-    """Answer one SELECT, asked of the running analytics."""
-    from analytics.client import QueryClient
-
-    with QueryClient.of(context.settings(), "admin") as client:
-        frame = client.sql(select)
-    click.echo(frame.to_csv(index=False).rstrip() if csv else frame.to_string(index=False, max_rows=100))
-    if "truncated" in frame.attrs:
-        click.echo(f"cut after {frame.attrs['truncated']} rows", err=True)
-
-
 def _size(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "not here"
 

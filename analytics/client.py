@@ -4,6 +4,9 @@ QueryError           analytics refused or could not answer; the text says why
 +-- AnalyticsDown    it does not answer at all; mail flows without it
 """
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -80,13 +83,42 @@ class QueryClient:
         """The same as a frame; instants are aware UTC."""
         return _frame(self.table(name, **params))
 
-    def sql(self, text: str) -> pd.DataFrame:
-        """Answer one free SELECT; needs the token of the notebook or the admin. `.attrs["truncated"]`: rows kept."""
-        table = _table(self._ask("POST", "/sql", {"sql": text}))
+    def sql(self, text: str, *, id: str = "") -> pd.DataFrame:
+        """Answer one free SELECT; needs the token of the notebook or the admin. `.attrs["truncated"]`: rows kept.
+
+        `id` is one's own, for `stop`."""
+        table = _table(self._ask("POST", "/sql", {"sql": text, "id": id}))
         frame = _frame(table)
         if table.schema.metadata and b"truncated" in table.schema.metadata:
             frame.attrs["truncated"] = int(table.schema.metadata[b"truncated"])
         return frame
+
+    def search(self, query: str, *, account: str = "", limit: int = 500, id: str = "") -> pd.DataFrame:
+        """Answer a search (docs/search.md), newest first. `.attrs`: is_complete, searched_from, since, until."""
+        table = _table(self._ask("POST", "/v1/search", {"query": query, "account": account, "limit": limit, "id": id}))
+        frame = _frame(table)
+        told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        frame.attrs |= {key: datetime.fromisoformat(told[key]) for key in ("since", "until", "searched_from")}
+        frame.attrs["is_complete"] = told.get("is_complete") == "yes"
+        return frame
+
+    def stop(self, id: str) -> bool:
+        """Give up the question that was asked with this id; tell whether it still ran."""
+        return bool(msgspec.json.decode(self._ask("POST", f"/v1/stop/{quoted(id)}"))["stopped"])
+
+    @contextmanager
+    def stream(self, **order: object) -> Iterator[pa.RecordBatchReader]:
+        """All rows of a `query` or a `table` (`since`, `until`, `account`), batch by batch, never all in memory."""
+        body = msgspec.json.encode({key: _plain(value) for key, value in order.items() if value is not None})
+        try:
+            with self._http.stream("POST", "/v1/stream", content=body, headers=self._headers()) as response:
+                if not response.is_success:
+                    raise _error(response.status_code, response.read())
+                yield pa.ipc.open_stream(_Body(response.iter_bytes()))
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise self._down() from None
+        except (httpx2.HTTPError, pa.ArrowInvalid, OSError) as error:
+            raise AnalyticsDown(503, f"analytics at {self._url} broke off: {error!r}") from None
 
     def complaint(self, **complaint: str) -> dict[str, Any]:
         """Report a complaint: message_id or sender, recipient, provider, feedback_type."""
@@ -120,14 +152,17 @@ class QueryClient:
         try:
             response = self._http.request(method, path, content=content, headers=self._headers())
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
-            raise AnalyticsDown(
-                503, f"analytics at {self._url} does not answer; mail flows without it. Is `mailweir up` running?"
-            ) from None
+            raise self._down() from None
         except httpx2.HTTPError as error:
             raise AnalyticsDown(503, f"analytics at {self._url} broke off: {error!r}") from None
         if not response.is_success:
             raise _error(response.status_code, response.content)
         return response.content
+
+    def _down(self) -> AnalyticsDown:
+        return AnalyticsDown(
+            503, f"analytics at {self._url} does not answer; mail flows without it. Is `mailweir up` running?"
+        )
 
     def _headers(self) -> dict[str, str]:
         if not self._token and self._token_file:
@@ -138,6 +173,26 @@ class QueryClient:
             except OSError as error:
                 raise QueryError(401, f"the token cannot be read: {error}") from None
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+
+class _Body(io.RawIOBase):
+    """An answer's bytes as they come, for Arrow to read."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._left = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._left) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._left += piece
+        end = len(self._left) if size < 0 else size
+        found, self._left = self._left[:end], self._left[end:]
+        return found
 
 
 def _plain(value: object) -> object:

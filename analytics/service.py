@@ -9,21 +9,22 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from analytics.answers import Refused, arrow, body, content, json, problem
 from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.complaints import Complaints, NewComplaint
 from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
 from analytics.reports.feeds import Feed, Feeds
+from analytics.running import Running
+from analytics.search.door import SearchDoor
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
@@ -32,24 +33,14 @@ from relay.tree import Principal, Role, Scope
 
 _log = logging.getLogger("mailweir.query")
 
-_T = TypeVar("_T")
-
-ARROW = "application/vnd.apache.arrow.stream"
 _THREADS = 4
 _STOP_AGAIN_SECONDS = 0.2
-_MAX_BODY_BYTES = 262_144
 _MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
     "present `Authorization: Bearer TOKEN`; this node's tokens are the files below `tokens` in its data folder"
 )
 
 Answer = Callable[[Principal, Request], Awaitable[Response]]
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +73,8 @@ class QueryApi:
         self._complaints, self._feeds, self._run_job = doors.complaints, doors.feeds, doors.run_job
         self._session, self._more = doors.session, doors.more
         self._threads = ThreadPoolExecutor(_THREADS, "query")
+        self._running = Running()
+        self._search = SearchDoor(warehouse, clock, self._running, self._answer)
 
     def app(self) -> Starlette:
         """Make the ASGI application."""
@@ -90,6 +83,9 @@ class QueryApi:
                 Route("/healthz", self._healthz),
                 Route("/q/{name}", self._guarded(self._named), methods=["POST"]),
                 Route("/sql", self._guarded(self._free), methods=["POST"]),
+                Route("/v1/search", self._guarded(self._search.find), methods=["POST"]),
+                Route("/v1/stream", self._guarded(self._search.stream), methods=["POST"]),
+                Route("/v1/stop/{id}", self._guarded(self._search.stop), methods=["POST"]),
                 Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
                 Route("/v1/feeds/{kind}", self._guarded(self._feed), methods=["POST"]),
                 Route("/v1/jobs/{name}/run", self._guarded(self._job), methods=["POST"]),
@@ -105,14 +101,12 @@ class QueryApi:
         query = "SELECT max(ingested_at) AS last_at FROM ingested_file"
         table = await self._in_thread(lambda: self._warehouse.table(query))
         last_at = table.column(0)[0].as_py()
-        return _json(
-            {"status": "ok", "version": __version__, "last_ingest_at": last_at, "behind_files": self._behind()}
-        )
+        return json({"status": "ok", "version": __version__, "last_ingest_at": last_at, "behind_files": self._behind()})
 
     async def _named(self, principal: Principal, request: Request) -> Response:
-        params = await _body(request, dict[str, Any])
+        params = await body(request, dict[str, Any])
         name, now, behind = request.path_params["name"], self._clock.now(), self._behind()
-        return _arrow(
+        return arrow(
             await self._answer(
                 request, lambda stop: ask(self._warehouse, name, params, principal.scope, now, behind, stop)
             )
@@ -120,49 +114,51 @@ class QueryApi:
 
     async def _free(self, principal: Principal, request: Request) -> Response:
         if principal.id != "notebook" and not principal.role.includes(Role.ADMIN):
-            raise _Refused(403, "free questions need the token of the notebook or of the admin")
-        text = (await _body(request, dict[str, str])).get("sql", "")
-        return _arrow(
-            await self._answer(request, lambda stop: ask_freely(self._warehouse, text, principal.scope, stop))
-        )
+            raise Refused(403, "free questions need the token of the notebook or of the admin")
+        asked = await body(request, dict[str, str])
+        text, scope = asked.get("sql", ""), principal.scope
+        with self._running.started(principal.id, asked.get("id", "")) as stop:
+            return arrow(await self._answer(request, lambda stop: ask_freely(self._warehouse, text, scope, stop), stop))
 
     async def _complain(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.ABUSE):
-            raise _Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
-        new = await _body(request, NewComplaint)
-        return _json(await self._in_thread(lambda: self._complaints.take(new)), 202)
+            raise Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
+        new = await body(request, NewComplaint)
+        return json(await self._in_thread(lambda: self._complaints.take(new)), 202)
 
     async def _feed(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.OPERATOR) or principal.scope != Scope():
-            raise _Refused(403, f"{principal.id} may not bring reports: it needs {Role.OPERATOR} and the whole tree")
+            raise Refused(403, f"{principal.id} may not bring reports: it needs {Role.OPERATOR} and the whole tree")
         kind, asked = request.path_params["kind"], request.query_params
         if kind not in list(Feed):
-            raise _Refused(404, f"there is no feed {kind!r}; there are: {', '.join(Feed)}")
-        raw = await _content(request, _MAX_FILE_BYTES)
+            raise Refused(404, f"there is no feed {kind!r}; there are: {', '.join(Feed)}")
+        raw = await content(request, _MAX_FILE_BYTES)
         name, is_dry = asked.get("name", ""), asked.get("dry_run") == "true"
-        return _json(
+        return json(
             # not in the threads of the questions: a large report takes seconds
             await asyncio.to_thread(self._feeds.take, Feed(kind), raw, name=name, author=principal.id, dry_run=is_dry)
         )
 
     async def _job(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.OPERATOR) or principal.scope != Scope():
-            raise _Refused(403, f"{principal.id} may not run jobs: it needs {Role.OPERATOR} and the whole tree")
+            raise Refused(403, f"{principal.id} may not run jobs: it needs {Role.OPERATOR} and the whole tree")
         name = request.path_params["name"]
         try:
             # not in the threads of the questions: a job may take minutes
             error, detail = await asyncio.to_thread(self._run_job, name)
         except NoSuchJob as missing:
-            raise _Refused(404, str(missing)) from None
+            raise Refused(404, str(missing)) from None
         except JobRuns as busy:
-            raise _Refused(409, str(busy)) from None
+            raise Refused(409, str(busy)) from None
         _log.info("job run by hand job=%s principal=%s error=%s", name, principal.id, error)
-        return _json({"job": name, "error": error, "detail": detail})
+        return json({"job": name, "error": error, "detail": detail})
 
-    async def _answer(self, request: Request, question: Callable[[Stop], pa.Table]) -> pa.Table:
+    async def _answer(
+        self, request: Request, question: Callable[[Stop], pa.Table], stop: Stop | None = None
+    ) -> pa.Table:
         """Answer in a thread while the asker waits. Raises GivenUp when he went away: his body is read, so the next
         thing that can come from him is that."""
-        stop = Stop()
+        stop = stop or Stop()
         working = self._threads.submit(question, stop)
         answer, gone = asyncio.wrap_future(working), asyncio.ensure_future(request.receive())
         try:
@@ -183,24 +179,24 @@ class QueryApi:
         async def endpoint(request: Request) -> Response:
             try:
                 return await answer(await self._authenticate(request), request)
-            except _Refused as refused:
-                return _problem(refused.status, str(refused))
+            except Refused as refused:
+                return problem(refused.status, str(refused))
             except Unanswerable as error:
-                return _problem(_STATUS.get(type(error), 422), str(error))
+                return problem(_STATUS.get(type(error), 422), str(error))
             except Exception:  # one broken question must not end as a bare text
                 _log.exception("question failed path=%s", request.url.path)
-                return _problem(500, "analytics could not answer this; its log says why")
+                return problem(500, "analytics could not answer this; its log says why")
 
         return endpoint
 
     async def _authenticate(self, request: Request) -> Principal:
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not presented:
-            raise _Refused(401, f"there is no token in the request: {_HOW_TO_COME_IN}")
+            raise Refused(401, f"there is no token in the request: {_HOW_TO_COME_IN}")
         token = presented.strip()
         principal = principal_of(self._tokens, token) or await asyncio.to_thread(self._session, token)
         if principal is None:
-            raise _Refused(401, f"nobody gave out this token, or its session is over: {_HOW_TO_COME_IN}")
+            raise Refused(401, f"nobody gave out this token, or its session is over: {_HOW_TO_COME_IN}")
         return principal
 
 
@@ -213,40 +209,6 @@ _STATUS: dict[type[Unanswerable], int] = {
 }
 
 
-async def _body(request: Request, kind: type[_T]) -> _T:
-    body = await _content(request, _MAX_BODY_BYTES)
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise _Refused(422, f"the body is not what it should be: {error}") from None
-
-
-async def _content(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _Refused(413, f"a request is at most {limit} bytes")
-    return bytes(body)
-
-
-def _arrow(table: pa.Table) -> Response:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
-
-
-def _json(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
-
-
-def _problem(status: int, detail: str) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
-
-
 async def _missing(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
-    return _problem(status, f"there is no {request.method} {request.url.path}; try /healthz, /q/NAME, /sql")
+    return problem(status, f"there is no {request.method} {request.url.path}; try /healthz, /q/NAME, /sql")

@@ -1,0 +1,1 @@
+"""Searching messages: the query language, from its text to bounded SQL with parameters."""
