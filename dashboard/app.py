@@ -28,7 +28,10 @@ def main() -> None:
                 _page("now", "Now", "monitoring", is_default=True),
                 _page("decisions", "Decisions", "gavel"),
             ],
-            "Understand": [_page("sender", "Sender", "person_search")],
+            "Understand": [
+                _page("sender", "Sender", "person_search"),
+                _page("messages", "Messages", "mail"),
+            ],
             "Operate": [
                 _page("lab", "Model and policy", "science"),
                 _page("customers", "Customers and setup", "apartment"),

@@ -306,6 +306,19 @@ def relay_client() -> ControlClient:
     return _control(chosen.control.listen, token or _token_mark(chosen), token, chosen)
 
 
+def analytics_client() -> QueryClient:
+    """The one that asks, as the reader; shared, never close it."""
+    return _analytics(settings(), reader().token)
+
+
+def new_analytics_client(*, timeout_seconds: float) -> QueryClient:
+    """One that waits longer, for whoever closes it."""
+    chosen, token = settings(), reader().token
+    if token:
+        return QueryClient(base_url(chosen.analytics.listen), token, timeout_seconds=timeout_seconds)
+    return QueryClient.of(chosen, name="dashboard", timeout_seconds=timeout_seconds)
+
+
 def _relay(name: str, ask: Callable[[ControlClient], T], empty: T, fresh_seconds: float = FRESH_SECONDS) -> Reading[T]:
     key = ("relay", str(settings().dir), reader(), name)
     return memory().read("relay", key, lambda: ask(relay_client()), empty, fresh_seconds)

@@ -83,12 +83,12 @@ def panel(chosen: dict[str, Any]) -> None:
         with deliveries:
             _deliveries(found)
         with features:
-            _pairs(
+            pairs(
                 {key[2:]: value for key, value in found.items() if key.startswith("f_")},
                 "It was not scored, so nothing was measured.",
             )
         with fields:
-            _pairs({key: value for key, value in found.items() if not key.startswith("f_") and key not in _TOLD}, "")
+            pairs({key: value for key, value in found.items() if not key.startswith("f_") and key not in _TOLD}, "")
 
 
 def _refused_early(chosen: dict[str, Any]) -> None:
@@ -159,7 +159,8 @@ def _deliveries(found: dict[str, Any]) -> None:
             st.code(reply, language=None, wrap_lines=True)
 
 
-def _pairs(values: dict[str, Any], when_empty: str) -> None:
+def pairs(values: dict[str, Any], when_empty: str) -> None:
+    """Named values as a table, without those that say nothing."""
     known = {key: value for key, value in values.items() if not _is_nothing(value)}
     if not known:
         st.caption(when_empty or "Nothing.")

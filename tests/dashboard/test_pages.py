@@ -12,7 +12,7 @@ from tests.analytics.test_cli_alarms import raise_alarm, times
 from tests.builders import Installation, until
 from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House
 
-PAGES = ["now", "decisions", "sender", "lab", "customers", "system"]
+PAGES = ["now", "decisions", "sender", "messages", "lab", "customers", "system"]
 Open = Callable[..., AppTest]
 
 
