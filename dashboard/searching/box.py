@@ -65,6 +65,8 @@ def written(field: Field, way: str, value: str, other: str = "") -> str:
     if field.kind in _WAYS:
         span = {"at least": f"{value}..", "from": f"{value}..", "at most": f"..{value}", "until": f"..{value}"}
         return f"{field.name}:{span.get(way) or (f'{value}..{other}' if way == 'between' else value)}"
+    if field.choices:  # several, joined by commas
+        return f"{field.name}:{value}"
     quoted = _quoted(value)
     around = {"begins with": f"{quoted}*", "ends with": f"*{quoted}", "contains": f"*{quoted}*"}.get(way, quoted)
     bare = all(sign not in around for sign in ' ()",') and around
