@@ -39,14 +39,18 @@ sent AS (
       AND r.finished_at <= until_at
       AND ($destination = '' OR r.destination = $destination)
 ),
+-- joined with what was sent, which is little: NOT IN of all pairs ever took longer than a question may
+met AS (
+    SELECT DISTINCT s.account, s.recipient
+    FROM (SELECT DISTINCT account, recipient FROM sent) s
+    JOIN recipient r ON r.account = s.account AND r.recipient = s.recipient
+    WHERE r.finished_at <= (SELECT until_at FROM moment) - INTERVAL 1 DAY
+),
 strangers AS (
     SELECT message_id, recipient
     FROM sent
-    WHERE (account, recipient) NOT IN (
-        SELECT (account, recipient)
-        FROM recipient
-        WHERE finished_at <= (SELECT until_at FROM moment) - INTERVAL 1 DAY AND recipient IS NOT NULL
-    )
+    ANTI JOIN met USING (account, recipient)
+    WHERE recipient IS NOT NULL
 ),
 scores AS (
     SELECT message_id, score

@@ -12,15 +12,24 @@ WITH flow AS (
     WHERE sender = $sender AND {scope}
 ),
 judged AS (
-    SELECT received_at, script FROM message WHERE sender = $sender AND {scope}
+    SELECT received_at FROM message WHERE sender = $sender AND {scope}
     UNION ALL
-    SELECT logged_at, script FROM rejection WHERE sender = $sender AND {scope}
+    SELECT logged_at FROM rejection WHERE sender = $sender AND {scope}
 ),
 span AS (
-    SELECT min(received_at) AS first_at,
-           max(received_at) AS last_at,
-           coalesce(list_sort(list(DISTINCT script) FILTER (script <> '')), []) AS scripts
-    FROM judged
+    SELECT min(received_at) AS first_at, max(received_at) AS last_at FROM judged
+),
+used AS (
+    SELECT coalesce(list_sort(list(DISTINCT script) FILTER (script <> '')), []) AS scripts
+    FROM (
+        SELECT script
+        FROM message
+        WHERE sender = $sender AND received_at >= $now - INTERVAL 14 DAY AND {scope}
+        UNION ALL
+        SELECT script
+        FROM rejection
+        WHERE sender = $sender AND logged_at >= $now - INTERVAL 14 DAY AND {scope}
+    )
 ),
 standing AS (
     SELECT score, low, high, band, n, points AS points_json
@@ -43,22 +52,33 @@ SELECT $sender AS sender,
        coalesce(band, 'unknown') AS band,
        coalesce(n, 0) AS n,
        points_json
-FROM flow, span
+FROM flow, span, used
 LEFT JOIN standing ON true
 """
 
-# The newest messages first by themselves, then what became of only these.
+# The newest messages first by themselves, of each table its own, so that older row groups are skipped; then what became
+# of only these.
 SENDER_MESSAGES = """
-WITH judged AS (
+WITH taken AS (
     SELECT message_id, received_at, action, rule, score, mail_from, recipients_count AS recipients, subject, script,
            status AS outcome, NULL AS text
     FROM message
     WHERE sender = $sender AND {scope}
-    UNION ALL
+    ORDER BY received_at DESC
+    LIMIT $limit
+),
+refused AS (
     SELECT message_id, logged_at, action, rule, score, mail_from, recipients_count, subject, script,
            'refused', concat_ws(' ', code, enhanced, text)
     FROM rejection
     WHERE sender = $sender AND {scope}
+    ORDER BY logged_at DESC
+    LIMIT $limit
+),
+judged AS (
+    FROM taken
+    UNION ALL
+    FROM refused
 ),
 newest AS (
     SELECT * FROM judged ORDER BY received_at DESC, message_id DESC LIMIT $limit

@@ -1,7 +1,9 @@
 """The named questions: what they answer, to whom, and how they refuse."""
 
+import random
 import threading
 from datetime import timedelta
+from statistics import quantiles
 from typing import Any
 
 import pytest
@@ -299,6 +301,18 @@ def test_answer_of_too_many_bytes_is_refused(told: Room, monkeypatch: pytest.Mon
         ask_freely(told.warehouse, "SELECT repeat('x', 1000) AS x FROM range(10000)", Scope())
 
     assert ask_freely(told.warehouse, "SELECT repeat('x', 100) AS x FROM range(1000)", Scope()).num_rows == 1000
+
+
+def test_delays_in_the_tiles_are_those_of_all_deliveries_to_one_in_a_hundred(room: Room) -> None:
+    story, chance = Story(), random.Random(3)
+    delays = sorted(chance.lognormvariate(1, 2) for _ in range(999))
+    room.bring(*(story.delivery(number, 0, seconds) for number, seconds in enumerate(delays, 1)))
+
+    (tiles,) = ask(room.warehouse, "tiles", {}, Scope(), START + timedelta(hours=20)).to_pylist()
+
+    assert tiles["p50_delay_seconds"] == pytest.approx(delays[499], rel=0.01)
+    assert tiles["p95_delay_seconds"] == pytest.approx(quantiles(delays, n=20, method="inclusive")[18], rel=0.015)
+    assert tiles["prev_p50_delay_seconds"] is None
 
 
 def test_question_nobody_waits_for_is_given_up(told: Room) -> None:
