@@ -11,13 +11,17 @@ WITH flow AS (
     FROM rollup_minute
     WHERE sender = $sender AND {scope}
 ),
-judged AS (
-    SELECT received_at FROM message WHERE sender = $sender AND {scope}
+edge AS (
+    (SELECT received_at FROM message WHERE sender = $sender AND {scope} ORDER BY received_at LIMIT 1)
     UNION ALL
-    SELECT logged_at FROM rejection WHERE sender = $sender AND {scope}
+    (SELECT received_at FROM message WHERE sender = $sender AND {scope} ORDER BY received_at DESC LIMIT 1)
+    UNION ALL
+    (SELECT logged_at FROM rejection WHERE sender = $sender AND {scope} ORDER BY logged_at LIMIT 1)
+    UNION ALL
+    (SELECT logged_at FROM rejection WHERE sender = $sender AND {scope} ORDER BY logged_at DESC LIMIT 1)
 ),
 span AS (
-    SELECT min(received_at) AS first_at, max(received_at) AS last_at FROM judged
+    SELECT min(received_at) AS first_at, max(received_at) AS last_at FROM edge
 ),
 used AS (
     SELECT coalesce(list_sort(list(DISTINCT script) FILTER (script <> '')), []) AS scripts

@@ -47,6 +47,7 @@ COLUMNS = {
     "ip_events": "kind address place blames first_at last_at times text",
 }
 NEEDED = {"domain": "firm.example", "address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
+NEEDED |= {"fingerprint": "0123456789abcdef-0123456789abcdef0123456789abcdef"}
 
 
 def needed(name: str) -> dict[str, Any]:
