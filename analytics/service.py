@@ -123,6 +123,8 @@ class QueryApi:
     async def _complain(self, principal: Principal, request: Request) -> Response:
         if not principal.role.includes(Role.ABUSE):
             raise Refused(403, f"{principal.id} has the role {principal.role}; complaints need {Role.ABUSE}")
+        if principal.scope != Scope():  # it names whichever sender it likes
+            raise Refused(403, f"{principal.id} sees a part of this installation only, and may not bring complaints")
         new = await body(request, NewComplaint)
         return json(await self._in_thread(lambda: self._complaints.take(new)), 202)
 

@@ -8,10 +8,11 @@ import streamlit as st
 
 import relay
 from dashboard import data
-from dashboard.components import notices, places
+from dashboard.components import notices, orders, places
 from dashboard.components.tiles import facts
 from dashboard.components.words import ago, count, label_of, plain, seconds, short, when
 from dashboard.data import Reading
+from dashboard.engine import audit, health, jobs
 from dashboard.theme import look
 
 _BEHIND = 5  # closed journal files not read yet: at one a second, analytics is some seconds late
@@ -21,13 +22,13 @@ _BEHIND = 5  # closed journal files not read yet: at one a second, analytics is 
 def _live() -> None:
     now = data.now()
     status, queue = data.relay_status(), data.relay_queue()
-    ingest, jobs = data.query("ingest"), data.query("jobs")
+    ingest, runs = data.query("ingest"), data.query("jobs")
     places.header("System", now)
-    notices.troubles(now, analytics=[ingest, jobs], relay=[status, queue])
+    notices.troubles(now, analytics=[ingest, runs], relay=[status, queue])
     for show in (_relay_card, _analytics_card, _dashboard_card):
         show(status, ingest, now)
-    with notices.aged("jobs", jobs):
-        _jobs(jobs, now)
+    with notices.aged("jobs", runs):
+        _job_table(runs, now)
     with notices.aged("queue", queue):
         _queue(queue, now)
 
@@ -110,10 +111,10 @@ def _process(name: str, question: str, state: str, rows: list[tuple[str, str]], 
             facts([(plain(label), plain(value)) for label, value in rows])
 
 
-def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:
+def _job_table(runs: Reading[pd.DataFrame], now: datetime) -> None:
     st.subheader("Jobs of analytics", anchor=False)
-    if jobs.value.empty:
-        st.caption("No job has run yet." if jobs.is_fresh else "Analytics does not answer.")
+    if runs.value.empty:
+        st.caption("No job has run yet." if runs.is_fresh else "Analytics does not answer.")
         return
     st.dataframe(
         pd.DataFrame(
@@ -127,7 +128,7 @@ def _jobs(jobs: Reading[pd.DataFrame], now: datetime) -> None:
                     "failures": int(row.failures or 0),
                     "error": _text(row.last_error),
                 }
-                for row in jobs.value.itertuples()
+                for row in runs.value.itertuples()
             ]
         ),
         hide_index=True,
@@ -200,7 +201,6 @@ def _slow() -> None:
         corrupt = data.query("corrupt", fresh_seconds=data.SLOW_FRESH_SECONDS)
         with notices.aged("corrupt", corrupt):
             _corrupt(corrupt, now)
-    _audit(data.audit(), now)
 
 
 def _listings(listings: Reading[pd.DataFrame], now: datetime) -> None:
@@ -239,39 +239,6 @@ def _corrupt(corrupt: Reading[pd.DataFrame], now: datetime) -> None:
         )
 
 
-def _audit(audit: Reading[list[Any]], now: datetime) -> None:
-    st.subheader("Who did what", anchor=False)
-    if not audit.value:
-        why_not = "The relay does not answer." if audit.is_down else plain(audit.trouble)
-        st.caption(why_not or "Nobody did anything yet.")
-        return
-    with notices.aged("audit", audit):
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "at": entry.logged_at,
-                        "who": entry.principal,
-                        "did": entry.command,
-                        "to": entry.target,
-                        "detail": ", ".join(
-                            f"{key} {value}" for key, value in entry.detail.items() if value not in (None, "")
-                        ),
-                    }
-                    for entry in audit.value
-                ]
-            ),
-            hide_index=True,
-            column_config={
-                "at": st.column_config.DatetimeColumn("At, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
-                "who": "Who",
-                "did": "Did",
-                "to": st.column_config.TextColumn("To", width="medium"),
-                "detail": st.column_config.TextColumn("Detail", width="large"),
-            },
-        )
-
-
 def _state(reading: Reading[Any]) -> str:
     return "down" if reading.is_down else "error" if reading.trouble else "up"
 
@@ -287,5 +254,17 @@ def _text(value: Any) -> str:
     return "" if value is None or value != value else str(value)
 
 
-_live()
-_slow()
+def _page() -> None:
+    if not data.reader().sees_everything:
+        places.header("System", data.now(), live=False)
+        audit.show(data.now())
+        return
+    _live()
+    jobs.show()
+    _slow()
+    audit.show(data.now())
+    health.show()
+    orders.open_dialog()
+
+
+_page()
