@@ -35,6 +35,7 @@ def main() -> None:
             "Operate": [
                 _page("lab", "Model and policy", "science"),
                 _page("customers", "Customers and setup", "apartment"),
+                _page("data_room", "Data", "database"),
                 _page("system", "System", "dns"),
             ],
         }

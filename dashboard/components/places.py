@@ -21,8 +21,8 @@ def window() -> Window:
     return WINDOWS.get(st.session_state.get("window") or DEFAULT_WINDOW, WINDOWS[DEFAULT_WINDOW])
 
 
-def header(title: str, now: datetime, *, live: bool = True) -> None:
-    """The first line of a page: what it is, which window it shows, and when it was read."""
+def header(title: str, now: datetime, *, live: bool = True, span: str = "") -> None:
+    """The first line of a page: what it is, which window it shows (`span`: not that of all), and when it was read."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
             st.header(title, anchor=False, width="content")
@@ -31,7 +31,7 @@ def header(title: str, now: datetime, *, live: bool = True) -> None:
                     "Demo data", icon=":material/science:", color="orange", help="Made up; no mail leaves this machine."
                 )
         st.caption(
-            f"{window().words} · {':material/sync: live, ' if live else ''}{clock(now)}",
+            f"{span or window().words} · {':material/sync: live, ' if live else ''}{clock(now)}",
             width="content",
             text_alignment="right",
         )

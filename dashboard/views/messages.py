@@ -27,7 +27,7 @@ _COLUMNS = [
 
 
 def _page() -> None:
-    places.header("Messages", data.now(), live=False)
+    places.header("Messages", data.now(), live=False, span="the last 7 days, unless the query says")
     query = box.ask()
     if query is not None:
         _result(query)
@@ -46,7 +46,7 @@ def _result(query: str) -> None:
         return
     with notices.aged("found", found):
         _said(found)
-        chosen = table(_shown(frame), _COLUMNS, key="found", ids="id", name="messages", height=420)
+        chosen = table(_shown(frame), _COLUMNS, key="found", ids="id", name="messages", height=_height(frame))
         _files(query)
     _remember(chosen)
     if message := st.query_params.get("message"):
@@ -56,6 +56,11 @@ def _result(query: str) -> None:
             detail.show(message)
     else:
         st.caption("Choose a row to see what happened to the message.")
+
+
+def _height(frame: pd.DataFrame) -> int | None:
+    """A long result scrolls, so that the chosen message stays in sight; a short one has no empty rows."""
+    return 420 if len(frame) > 10 else None
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
