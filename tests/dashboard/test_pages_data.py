@@ -41,7 +41,7 @@ def test_an_administrator_asks_and_gives_up_a_question(browser: Callable[[str], 
     box.fill("SELECT count(*) AS senders FROM (SELECT DISTINCT sender FROM message)")
     box.press("Control+Enter")
     page.get_by_role("button", name="Run").click()
-    page.get_by_text("1 row").wait_for()
+    page.get_by_text("1 row", exact=True).wait_for()
 
     box.fill("SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE hash(a.range, b.range) = 7")
     box.press("Control+Enter")
