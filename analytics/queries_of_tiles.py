@@ -11,7 +11,7 @@ def _quantile(share: float, which: str) -> str:
 
 
 # Seconds are counted in bins 2 % wide and a bin stands for its mean, so the quantiles are right to one in a hundred,
-# and exactly for a bin of one. The exact ones of two weeks are three quarters of the question's time.
+# and exactly for a bin of one. With exact ones the question took 7 s over two weeks of five million messages, so 1.5 s.
 TILES = f"""
 WITH flow AS (
     SELECT sum(accepted) FILTER (minute >= $since) AS accepted,
