@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from analytics import queries_of_cases as cases
+from analytics import queries_of_complaints as complaints
+from analytics import queries_of_delivery as delivery
 from analytics import queries_of_feeds as feeds
 from analytics import queries_of_inbox as inbox
 from analytics import queries_of_learning as learning
@@ -253,6 +255,21 @@ QUERIES: Mapping[str, Query] = {
     "reputation_signals": Query(REPUTATION_SIGNALS, {"entity_kind": "", "entity": REQUIRED}),
     "reputation_heat": Query(REPUTATION_HEAT, {"limit": 1000}),
     "destinations": Query(_DESTINATIONS),
+    "destination_figures": Query(delivery.DESTINATION_FIGURES, {"limit": 200}),
+    "destination_delays": Query(delivery.DESTINATION_DELAYS, {"destination": REQUIRED}),
+    "destination_flow": Query(delivery.DESTINATION_FLOW, {"destination": "", "bucket_seconds": 300}),
+    "replies": Query(delivery.REPLIES, {"destination": "", "category": "", "outcome": "", "limit": 50}),
+    "tries": Query(delivery.TRIES, delivery.TRIES_PARAMS),
+    "source_days": Query(delivery.SOURCE_DAYS, days=30),
+    "bounce_totals": Query(delivery.BOUNCE_TOTALS, {"destination": ""}),
+    "bounce_classes": Query(delivery.BOUNCE_CLASSES, {"destination": "", "bucket_seconds": 300}),
+    "bounce_groups": Query(delivery.BOUNCE_GROUPS, {"by": "destination", "destination": "", "limit": 100}),
+    "complaint_senders": Query(complaints.COMPLAINT_SENDERS, {"limit": 100}, days=7),
+    "complaint_campaigns": Query(complaints.COMPLAINT_CAMPAIGNS, {"limit": 50}, days=7),
+    "complaint_days": Query(complaints.COMPLAINT_DAYS, days=30),
+    "complaints": Query(complaints.COMPLAINTS, {"sender": "", "limit": 100}, days=7),
+    "feedback_rows": Query(complaints.FEEDBACK_ROWS, {"limit": 100}, days=30),
+    "dmarc_reporters": Query(complaints.DMARC_REPORTERS, {"domain": "", "limit": 50}, days=30),
     "jobs": Query(_JOBS),
     "ingest": Query(_INGEST),
     "corrupt": Query(_CORRUPT),

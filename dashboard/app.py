@@ -31,6 +31,10 @@ def main() -> None:
             "Understand": [
                 _page("sender", "Sender", "person_search"),
                 _page("messages", "Messages", "mail"),
+                _page("destinations", "Destinations", "outgoing_mail"),
+                _page("ips", "IPs and pools", "lan"),
+                _page("bounces", "Bounces and suppression", "undo"),
+                _page("complaints", "Complaints and reports", "thumb_down"),
             ],
             "Operate": [
                 _page("lab", "Model and policy", "science"),

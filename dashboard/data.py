@@ -19,6 +19,7 @@ import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
 from dashboard.columns_of_cases import COLUMNS as CASES
+from dashboard.columns_of_delivery import COLUMNS as DELIVERY
 from dashboard.keeper import Reader
 from relay import settings as relay_settings
 from relay.cases.views import AlarmMark, SenderNote, SignalsView
@@ -73,7 +74,7 @@ COLUMNS = {
         "logged_at webhook url account sender event_id condition attempt code error seconds is_delivered is_final"
     ),
     "listings": "address zone status answer checked_at entity_kind confirmed since_at codes",
-} | CASES
+} | (CASES | DELIVERY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +296,11 @@ def audit(limit: int = 20) -> Reading[list[Any]]:
     return _relay(f"audit {limit}", lambda relay: relay.audit(limit=limit), [])
 
 
-def ask_relay(name: str, ask: Callable[[ControlClient], T], empty: T) -> Reading[T]:
+def ask_relay(
+    name: str, ask: Callable[[ControlClient], T], empty: T, fresh_seconds: float = SLOW_FRESH_SECONDS
+) -> Reading[T]:
     """Ask the relay something as the reader; `name` tells this question from others. For what changes slowly."""
-    return _relay(name, ask, empty, SLOW_FRESH_SECONDS)
+    return _relay(name, ask, empty, fresh_seconds)
 
 
 def relay_client() -> ControlClient:

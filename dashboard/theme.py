@@ -48,6 +48,7 @@ LOOKS: dict[str, Look] = {
     "block": Look("Blocked", "block", "red"),
     "suspend": Look("Suspended", "do_not_disturb_on", "red"),
     "multiply": Look("Limit changed", "tune", "orange"),
+    "exempt": Look("Exempt", "verified_user", "gray"),
     "release": Look("Released", "lock_open", "green"),
     "released": Look("Released", "lock_open", "green"),
     "confirm": Look("Confirmed", "gavel", "gray"),
@@ -66,6 +67,7 @@ LOOKS: dict[str, Look] = {
     # bands of reputation
     "good": Look("Good", "thumb_up", "green"),
     "neutral": Look("Neutral", "trending_flat", "gray"),
+    "fair": Look("Fair", "thumbs_up_down", "gray"),
     "poor": Look("Poor", "thumb_down", "orange"),
     "bad": Look("Bad", "thumb_down", "red"),
     # processes, jobs, DNS lists
@@ -79,6 +81,14 @@ LOOKS: dict[str, Look] = {
     "listed": Look("Listed", "report", "red"),
     "clean": Look("Clean", "check_circle", "green"),
     "parked": Look("Parked", "dangerous", "gray"),
+    "seen once": Look("Seen once", "hourglass_top", "orange"),
+    # addresses mail leaves from
+    "active": Look("Active", "check_circle", "green"),
+    "warming": Look("Warming up", "trending_up", "orange"),
+    "quarantined": Look("Quarantined", "do_not_disturb_on", "red"),
+    "retired": Look("Retired", "history", "gray"),
+    "resting": Look("Resting", "bedtime", "orange"),
+    "degraded": Look("Degraded", "trending_down", "orange"),
     "healthy": Look("Healthy", "check_circle", "green"),
 }
 
@@ -94,10 +104,32 @@ class Palette:
     ink: str
     grid: str
     background: str
+    text: str
+    sequence: tuple[str, ...]  # of heat maps, from little to much
 
 
-LIGHT = Palette("#14877c", "#e5a02f", "#b3261e", "#6b7a86", "#1f4a63", "#e8edf1", "#ffffff")
-DARK = Palette("#3bb5a6", "#e5a63c", "#ea6a62", "#8b9ba7", "#8cc4e6", "#22303a", "#0f171d")
+LIGHT = Palette(
+    "#14877c",
+    "#e5a02f",
+    "#b3261e",
+    "#6b7a86",
+    "#1f4a63",
+    "#e8edf1",
+    "#ffffff",
+    "#1b2730",
+    ("#c3e6e0", "#a1d7cf", "#7dc6bd", "#58b4aa", "#369f95", "#14877c", "#0f6f66"),
+)
+DARK = Palette(
+    "#3bb5a6",
+    "#e5a63c",
+    "#ea6a62",
+    "#8b9ba7",
+    "#8cc4e6",
+    "#22303a",
+    "#0f171d",
+    "#e4ebf0",
+    ("#14423e", "#19544e", "#1f675f", "#267b72", "#2e8f85", "#3bb5a6", "#62c8bb"),
+)
 
 
 def look(state: object) -> Look:
@@ -106,6 +138,16 @@ def look(state: object) -> Look:
     if not text or text in ("nan", "none"):
         return UNKNOWN
     return LOOKS.get(text) or Look(text.replace("_", " ").capitalize(), "help", "gray")
+
+
+def mixed(colour: str, other: str, share: float) -> str:
+    """A colour with so much of another in it.
+
+    >>> mixed("#000000", "#ffffff", 0.5)
+    '#808080'
+    """
+    pairs = ((int(colour[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(one * (1 - share) + two * share):02x}" for one, two in pairs)
 
 
 def palette() -> Palette:

@@ -1,5 +1,6 @@
 """What the relay itself can tell: decisions, senders, held mail, the queue. Each answer is cut to the asker's scope."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -109,7 +110,10 @@ class Questions:
         built: dict[str, Any] = msgspec.to_builtins(
             {
                 "counts": self._spool.counts(),
-                "destinations": self._spool.by_destination(),
+                "destinations": [
+                    asdict(row) | {"site": self._courier.site_of(row.destination)}
+                    for row in self._spool.by_destination()
+                ],
                 "delivery": self._courier.stats(),
             }
         )

@@ -270,6 +270,7 @@ def _effect_view(effect: ShapingEffect) -> EffectView:
         until_at=None if effect.until_at >= FOREVER else datetime.fromtimestamp(effect.until_at, UTC),
         author=effect.author,
         blames=effect.blames,
+        times=effect.times,
     )
 
 

@@ -22,6 +22,7 @@ class EffectView(msgspec.Struct, frozen=True, kw_only=True):
     until_at: datetime | None
     author: str
     blames: str
+    times: int = 1
 
 
 class DestinationView(msgspec.Struct, frozen=True, kw_only=True):

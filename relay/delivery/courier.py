@@ -247,6 +247,11 @@ class Courier:
             self._memory.content_bytes += len(content)
         self._put(parcel, site)
 
+    def site_of(self, domain: str) -> str:
+        """Whose queue a domain's mail is in, a provider's or its own; "" when that has not been looked up yet."""
+        site = self._sites.known(domain, "")
+        return site.destination if site is not None else ""
+
     def _way_of(self, recipient: SpooledRecipient) -> object:
         return self._sites.known(recipient.destination, recipient.message.account) or recipient.destination
 

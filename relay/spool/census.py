@@ -17,6 +17,10 @@ from relay.spool.index import HELD, MESSAGE_COLUMNS, Row, get_meta
 _log = logging.getLogger("mailweir.spool")
 
 
+# destination, waiting, held, earliest due, first received of what waits
+Count = tuple[str, int, int, float | None, float | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which queued recipients: all that fit what is given. `message` is a message's number, `sender` its key."""
@@ -162,12 +166,17 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int, int, int, float | 
     return messages_, recipients, parked.get(1, 0), parked.get(2, 0), oldest[0] if oldest else None, alive
 
 
-def by_destination(connection: sqlite3.Connection) -> list[tuple[str, int, int, float | None]]:
-    """(destination, waiting, held, earliest due), fullest first. Reads every recipient."""
+def by_destination(connection: sqlite3.Connection) -> list[Count]:
+    """Every destination, fullest first. Reads every recipient.
+
+    What was received first is known by id, as in `counts`; only what waits has an age, not what is held.
+    """
     return connection.execute(
-        "SELECT l.destination, sum(waiting), sum(held), min(due) FROM"
-        " (SELECT lane, sum(state != 1) AS waiting, sum(state = 1) AS held, min(due) AS due"
-        " FROM recipient GROUP BY lane) JOIN lane l ON l.id = lane GROUP BY l.destination ORDER BY 2 DESC"
+        "SELECT destination, waiting, held, due, (SELECT received_unix FROM message WHERE id = first) FROM"
+        " (SELECT l.destination, sum(waiting) AS waiting, sum(held) AS held, min(due) AS due, min(first) AS first FROM"
+        " (SELECT lane, sum(state != 1) AS waiting, sum(state = 1) AS held, min(due) AS due,"
+        " min(CASE WHEN state != 1 THEN message END) AS first"
+        " FROM recipient GROUP BY lane) JOIN lane l ON l.id = lane GROUP BY l.destination) ORDER BY waiting DESC"
     ).fetchall()
 
 

@@ -152,12 +152,13 @@ class CommitTimes:
 
 @dataclass(frozen=True, slots=True)
 class DestinationCount:
-    """What waits for one destination."""
+    """What waits for one destination; `oldest_unix`: when the first of that was received."""
 
     destination: str
     waiting: int
     held: int
     oldest_due_unix: float | None
+    oldest_unix: float | None = None
 
 
 def message_row(message: SpooledMessage, state: int) -> tuple[object, ...]:

@@ -21,12 +21,12 @@ class Survey:
 
     def __init__(self, index_file: Path) -> None:
         self._file = index_file
-        self._found: list[tuple[str, int, int, float | None]] = []
+        self._found: list[census.Count] = []
         self._thread: threading.Thread | None = None
         self._next = 0.0
 
-    def latest(self) -> list[tuple[str, int, int, float | None]]:
-        """(destination, waiting, held, earliest due), fullest first; empty until the first survey is done."""
+    def latest(self) -> list[census.Count]:
+        """Every destination, fullest first; empty until the first survey is done."""
         is_running = self._thread is not None and self._thread.is_alive()
         if not is_running and time.monotonic() >= self._next:
             self._thread = threading.Thread(target=self._make, name="survey", daemon=True)

@@ -48,10 +48,12 @@ COLUMNS = {
 }
 NEEDED = {"domain": "firm.example", "address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
 NEEDED |= {"fingerprint": "0123456789abcdef-0123456789abcdef0123456789abcdef"}
+DESTINATION = {"destination_delays": {"destination": "google"}}
 
 
 def needed(name: str) -> dict[str, Any]:
-    return {key: value for key, value in NEEDED.items() if key in QUERIES[name].params}
+    named = {key: value for key, value in NEEDED.items() if key in QUERIES[name].params}
+    return named | DESTINATION.get(name, {})
 
 
 @pytest.fixture

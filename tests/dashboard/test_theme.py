@@ -23,6 +23,8 @@ def test_charts_and_widgets_have_the_same_verdict_colours() -> None:
         assert colours["grayColor"] == palette.neutral
         assert colours["chartCategoricalColors"][:3] == [palette.accepted, palette.held, palette.refused]
         assert colours["backgroundColor"] == palette.background
+        assert colours["textColor"] == palette.text
+        assert set(palette.sequence) <= set(colours["chartSequentialColors"])
 
 
 def test_every_action_effect_and_standing_has_a_look_of_its_own() -> None:

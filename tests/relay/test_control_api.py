@@ -505,7 +505,9 @@ def test_the_queue_is_counted_by_destination(tmp_path: Path) -> None:
         queue = await room.ask(lambda relay: relay.queue(), "viewer-token")
 
         assert (queue["counts"]["messages"], queue["counts"]["recipients"]) == (1, 2)
-        assert [(row["destination"], row["waiting"]) for row in queue["destinations"]] == [("b.example", 2)]
+        (row,) = queue["destinations"]
+        assert (row["destination"], row["waiting"], row["site"]) == ("b.example", 2, "")
+        assert row["oldest_unix"] == room.clock.unix()
 
     with_room(tmp_path, work)
 

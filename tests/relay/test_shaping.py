@@ -209,7 +209,7 @@ def test_a_rule_that_fires_again_lasts_longer_and_is_not_told_again(shaper: Shap
 
     assert shaper.heard("yahoo", "a", TSS04, NOW + 60) == []
     (effect,) = shaper.effects(NOW + 61)
-    assert (effect.since_at, effect.until_at) == (NOW, NOW + 60 + 2 * HOUR)
+    assert (effect.since_at, effect.until_at, effect.times) == (NOW, NOW + 60 + 2 * HOUR, 2)
 
 
 @pytest.mark.parametrize("category", [Category.RATE_LIMITED, Category.NO_ANSWER])

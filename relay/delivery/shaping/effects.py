@@ -30,7 +30,8 @@ class ShapingEffect(msgspec.Struct, frozen=True, kw_only=True):
     """One effect; `source` "": all egress sources. `value` as in Kind. Instants are Unix seconds.
 
     `rule`: its id, "aimd" or "google" for what is learned, "by-hand". `reply`: the text that set it, or why somebody
-    did. `author` "": a rule. `blames`: whom the reply names: "ip", "netblock", or what is the sender's own: the "dkim",
+    did. `author` "": a rule. `times`: how often the rule fired since.
+    `blames`: whom the reply names: "ip", "netblock", or what is the sender's own: the "dkim",
     "spf" or "url" domain, "message"; "" when it names nobody, which means the address and the sender's domains alike.
     """
 
@@ -44,6 +45,7 @@ class ShapingEffect(msgspec.Struct, frozen=True, kw_only=True):
     until_at: float
     author: str = ""
     blames: str = ""
+    times: int = 1
 
     @property
     def is_override(self) -> bool:

@@ -166,7 +166,8 @@ def put(lane: Lane, effect: ShapingEffect) -> bool:
         if (known.kind, known.rule) == (effect.kind, effect.rule):
             is_new = known.until_at <= effect.since_at
             since = effect.since_at if is_new else known.since_at
-            lane.effects[number] = msgspec.structs.replace(effect, since_at=since)
+            times = 1 if is_new else known.times + 1
+            lane.effects[number] = msgspec.structs.replace(effect, since_at=since, times=times)
             return is_new
     lane.effects.append(effect)
     return True

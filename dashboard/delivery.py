@@ -1,0 +1,89 @@
+"""What the pages about delivery ask the relay: destinations, sources, pools, warm-up, mail that waits, suppressions."""
+
+from dataclasses import dataclass
+
+from dashboard.data import FRESH_SECONDS, Reading, ask_relay, relay_queue
+from relay.control.account_views import AccountView
+from relay.control.egress_calls import EgressCalls
+from relay.control.egress_views import PoolView, SourceView, WarmupView
+from relay.control.queue_views import QueueView
+from relay.control.shaping_views import DestinationView, RulesView
+from relay.control.suppression_views import SuppressionView
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Recipients that wait or are held for one destination, since when, and under which domains."""
+
+    waiting: int = 0
+    held: int = 0
+    oldest_unix: float | None = None
+    domains: tuple[str, ...] = ()
+
+
+_NO_QUEUE = QueueView(recipients=[], pauses=[])
+_NO_RULES = RulesView(since_at=None, rules=[])
+
+
+def destinations() -> Reading[list[DestinationView]]:
+    return ask_relay("destinations", lambda relay: relay.destinations(), [], FRESH_SECONDS)
+
+
+def rules() -> Reading[RulesView]:
+    return ask_relay("shaping rules", lambda relay: relay.shaping_rules(), _NO_RULES)
+
+
+def pauses() -> Reading[QueueView]:
+    """The pauses in force."""
+    return ask_relay("pauses", lambda relay: relay.queued(limit=1), _NO_QUEUE)
+
+
+def queued_by_site() -> dict[str, Waits]:
+    """What waits by destination: the relay counts domains; those of one provider are one queue."""
+    found: dict[str, Waits] = {}
+    for row in relay_queue().value.get("destinations") or []:
+        site = row.get("site") or row["destination"]
+        known = found.get(site, Waits())
+        oldest = [unix for unix in (known.oldest_unix, row.get("oldest_unix")) if unix]
+        found[site] = Waits(
+            known.waiting + row["waiting"],
+            known.held + row["held"],
+            min(oldest, default=None),
+            (*known.domains, row["destination"]),
+        )
+    return found
+
+
+def waits_at(destination: str) -> tuple[int, list[str]]:
+    """How many recipients wait for a destination, and under which domains."""
+    found = queued_by_site().get(destination, Waits())
+    return found.waiting, list(found.domains)
+
+
+def sources() -> Reading[list[SourceView]]:
+    return ask_relay("sources", lambda relay: EgressCalls(relay).sources(), [])
+
+
+def pools() -> Reading[list[PoolView]]:
+    return ask_relay("pools", lambda relay: EgressCalls(relay).pools(), [])
+
+
+def warmups() -> Reading[list[WarmupView]]:
+    return ask_relay("warm-ups", lambda relay: EgressCalls(relay).warmups(), [])
+
+
+def suppressions(
+    account: str | None, address: str, reason: str, after: str, limit: int
+) -> Reading[list[SuppressionView]]:
+    """Rows in force; `account` "": those that hold for all, None: all. `after`: `account|address` of the last seen."""
+    return ask_relay(
+        f"suppressions {account} {address} {reason} {after} {limit}",
+        lambda relay: relay.suppressions(account, address=address, reason=reason, after=after, limit=limit),
+        [],
+    )
+
+
+def account_names() -> list[str]:
+    """The accounts the reader sees."""
+    none: list[AccountView] = []
+    return [row.name for row in ask_relay("accounts", lambda relay: relay.accounts(), none).value]
