@@ -182,7 +182,8 @@ def _slice_row(one: dict[str, Any]) -> dict[str, str]:
 
 def _rate(share: float, n: int) -> str:
     low, high = wilson(round(share * n), n)
-    return f"{share:.1%} ({low:.1%}–{high:.1%})" if n else "–"
+    digits = 2 if share < 0.01 else 1  # a few good messages of ten thousand are not none
+    return f"{share:.{digits}%} ({low:.{digits}%}–{high:.{digits}%})" if n else "–"
 
 
 def _promote(_target: str) -> None:
