@@ -7,7 +7,7 @@ from relay.control.account_views import AccountView
 from relay.control.egress_calls import EgressCalls
 from relay.control.egress_views import PoolView, SourceView, WarmupView
 from relay.control.queue_views import QueueView
-from relay.control.shaping_views import DestinationView, RulesView
+from relay.control.shaping_views import DestinationView
 from relay.control.suppression_views import SuppressionView
 
 
@@ -22,15 +22,16 @@ class Waits:
 
 
 _NO_QUEUE = QueueView(recipients=[], pauses=[])
-_NO_RULES = RulesView(since_at=None, rules=[])
 
 
 def destinations() -> Reading[list[DestinationView]]:
     return ask_relay("destinations", lambda relay: relay.destinations(), [], FRESH_SECONDS)
 
 
-def rules() -> Reading[RulesView]:
-    return ask_relay("shaping rules", lambda relay: relay.shaping_rules(), _NO_RULES)
+def destination(name: str) -> DestinationView | None:
+    """One that got no mail since the relay's start: a provider's limits are known all the same."""
+    nothing: DestinationView | None = None
+    return ask_relay(f"destination {name}", lambda relay: relay.destination(name), nothing).value
 
 
 def pauses() -> Reading[QueueView]:

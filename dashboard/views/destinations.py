@@ -111,7 +111,7 @@ def _one(name: str) -> None:
     relay = delivery.destinations()
     figures = data.query("destination_figures", window, limit=200, fresh_seconds=data.SLOW_FRESH_SECONDS)
     notices.troubles(now, analytics=[figures], relay=[relay])
-    view = next((row for row in relay.value if row.destination == name), None)
+    view = next((row for row in relay.value if row.destination == name), None) or delivery.destination(name)
     with notices.aged("state", relay):
         _state(name, view, relay, now)
         _figures(name, view, figures, now)

@@ -39,6 +39,10 @@ def test_a_destination_shows_what_is_in_force_and_who_set_it(house: House, open_
     assert not [button for button in one.button if button.label == "Stop"]  # the dashboard's own role is abuse
     assert "mailweir dest suspend" in shown(one)
 
+    quiet = open_page(house.installation, "destinations", window="24h", destination="yahoo")
+    assert_calm(quiet)
+    assert "messages per connection" in frames(quiet)  # nothing went there, and its limits are shown
+
 
 def test_an_address_shows_its_warm_up_and_where_it_can_be_taken_out(house: House, open_page: Open) -> None:
     with house.installation.client() as relay:
