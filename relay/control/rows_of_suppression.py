@@ -35,7 +35,8 @@ def load(connection: Connection) -> Iterator[Suppression]:
     """Read all rows, as much of them as is kept in memory."""
     columns = select(_table.c.account, _table.c.address, _table.c.reason, _table.c.ends_at)
     reasons = {str(reason): reason for reason in Reason}
-    for account, address, reason, ends_at in connection.execution_options(yield_per=5_000).execute(columns):
+    # on the statement: on the connection it would hold for all that follows, and PostgreSQL has no cursor for a DELETE
+    for account, address, reason, ends_at in connection.execute(columns.execution_options(yield_per=5_000)):
         yield Suppression(account, address, reasons[reason], ends_at=ends_at)
 
 

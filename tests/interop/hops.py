@@ -49,6 +49,8 @@ providers = "{folder}/providers.toml"
 _MORE_SETTINGS = """
 [dkim]
 domain = "relay.example"
+[suppression]
+hard_bounces = false
 [verp]
 domain = "bounce.isp.example"
 [[route]]
