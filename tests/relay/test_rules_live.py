@@ -62,7 +62,7 @@ def why(site: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             capsys.readouterr()
             run(("why", message_id))
             told = capsys.readouterr().out
-            return "score" in told
+            return " by rule " in told
 
         until(is_told)
         return told
