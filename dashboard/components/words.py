@@ -55,8 +55,8 @@ def count(number: float | None) -> str:
 def share(part: float, whole: float) -> str:
     """Write a rate with its 95 % interval (Wilson) and n; below 30 the counts.
 
-    >>> share(3, 12), share(34, 312), share(0, 0)
-    ('3 of 12', '11 % (8–15 %, n = 312)', 'none yet')
+    >>> share(3, 12), share(34, 312), share(0, 138), share(0, 0)
+    ('3 of 12', '11 % (8–15 %, n = 312)', '0 % (0–3 %, n = 138)', 'none yet')
     """
     if whole <= 0:
         return "none yet"
@@ -178,6 +178,8 @@ def _wilson(part: float, whole: float) -> tuple[float, float]:
 
 
 def _percent(rate: float) -> str:
+    if rate < 1e-6:  # the arithmetic's rest of nothing
+        return "0"
     return f"{rate * 100:.1g}" if rate * 100 < 1 else f"{rate * 100:.0f}"
 
 

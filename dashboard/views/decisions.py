@@ -67,7 +67,11 @@ def _live() -> None:
             _texts()
         else:
             rows = _filtered([row for row in about if _BELONGS[shown](row)])
-            _open(rows, every) if shown == "open" else _table(rows, key=f"cases_{shown}")
+            # statements: a bare expression in a page's own file is written onto the page
+            if shown == "open":
+                _open(rows, every)
+            else:
+                _table(rows, key=f"cases_{shown}")
     _overturned()
 
 
