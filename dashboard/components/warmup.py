@@ -61,7 +61,9 @@ def against_plan(sent: pd.DataFrame, begun_at: datetime, now: datetime, provider
     first = pd.Timestamp(begun_at).tz_convert("UTC").normalize()
     last = pd.Timestamp(now).tz_convert("UTC").normalize()
     index = pd.date_range(max(first, last - timedelta(days=29)), last, freq="D", name="day_at")
-    ours = sent[[plan.provider_of(str(name)) in providers for name in sent["destination"]]]
+    # a mask of its own type: an empty list would choose no columns instead of no rows
+    is_ours = pd.Series([plan.provider_of(str(name)) in providers for name in sent["destination"]], sent.index, bool)
+    ours = sent[is_ours]
     at = pd.to_datetime(ours["day_at"], utc=True).dt.normalize()
     by_day = ours["sent"].astype("float64").groupby(at).sum().reindex(index, fill_value=0.0)
     caps = [sum(plan.quota((day - first).days + 1, name) for name in providers) for day in index]
