@@ -10,13 +10,13 @@ from enum import StrEnum
 import streamlit as st
 
 from dashboard import actions_of_many, actions_of_senders, data
-from dashboard.acting import DONE, OPEN, Wanted, attempt, close, do_it, finish
+from dashboard.acting import Wanted, attempt
+from dashboard.actions_desk import DESK, close, do_it, finish
 from dashboard.components.words import clock, code, count, until
 from dashboard.theme import look
 from relay.control.client import ControlClient
 from relay.control.views import ConfirmOrder, DecisionView, Freed, HoldOrder, ReleaseOrder, Stopped
 
-_WANTED = "wanted_action"
 _HOLD_FOR = {"1 hour": 60.0, "24 hours": 1440.0, "until somebody releases it": None}
 
 
@@ -40,31 +40,19 @@ class Kind(StrEnum):
     ALARM = "alarm"
 
 
+rerun_if_requested, take_request = DESK.rerun_if_wanted, DESK.take
+
+
 def request(kind: Kind, target: str, sender: str, more: tuple[str, ...] = ()) -> None:
     """Note what is wanted; for on_click. `target` is a decision's id or a sender's key."""
-    st.session_state[_WANTED] = Wanted(kind, target, sender, more)
-
-
-def rerun_if_requested() -> None:
-    """At the top of a live fragment: leave it, so that the whole page runs and the dialog can open."""
-    if _WANTED in st.session_state:
-        st.rerun(scope="app")
-
-
-def take_request() -> None:
-    """Before the page runs: take what is wanted, so that the page's fragments do not ask for yet another run."""
-    if wanted := st.session_state.pop(_WANTED, None):
-        st.session_state[OPEN] = wanted
+    DESK.want(Wanted(kind, target, sender, more))
 
 
 def open_dialog() -> None:
     """After the page: show the dialog that was asked for until it is answered, or tell what was done."""
-    if done := st.session_state.pop(DONE, None):
-        st.toast(done, icon=":material/check_circle:", duration="long")
-    wanted: Wanted | None = st.session_state.get(OPEN)
-    if wanted is None:
-        return
-    _dialogs()[Kind(wanted.kind)](wanted)
+    wanted: Wanted | None = DESK.opened()
+    if wanted is not None:
+        _dialogs()[Kind(wanted.kind)](wanted)
 
 
 def _dialogs() -> dict[Kind, Callable[[Wanted], None]]:

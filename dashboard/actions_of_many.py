@@ -3,7 +3,8 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.acting import Wanted, attempt, close, do_it, finish
+from dashboard.acting import Wanted, attempt
+from dashboard.actions_desk import close, do_it, finish
 from dashboard.components.words import code, count, plain
 from relay.cases.views import AlarmOrder, NewNote
 from relay.control.views import ConfirmOrder, Freed, ReleaseOrder

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from dashboard import data
-from dashboard.acting import Wanted, attempt, close, do_it, finish
+from dashboard.acting import Wanted, attempt
+from dashboard.actions_desk import close, do_it, finish
 from dashboard.components.words import code, count, plain, sender_parts, until
 from relay.cases.views import NewNote
 from relay.control.account_views import LimitOrder

@@ -7,19 +7,19 @@ A dialog shows what a dry run says before it acts. Secrets are told once, in the
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import streamlit as st
 
-from analytics.client import AnalyticsDown, QueryError
 from dashboard import data
-from dashboard.components.words import plain
-from relay.control.client import ControlClient, ControlError, ControlUnreachable
+from dashboard.acting import Desk, attempt, forget_answers
 from relay.tree import Role
 
-T = TypeVar("T")
+__all__ = ["Order", "Reach", "Told", "attempt", "do_it", "finish", "may", "offer", "open_dialog"]
 
-_WANTED, _DONE, _TOLD = "wanted_order", "done_order", "told_order"
+_DESK, _TOLD = Desk("setup_order", "order"), "told_order"
+
+do_it = _DESK.answered
 
 
 class Reach(StrEnum):
@@ -76,9 +76,7 @@ def may(role: Role, reach: Reach = Reach.ACCOUNT) -> bool:
 
 def open_dialog() -> None:
     """At the end of a page: show the dialog that was asked for, or say what was done."""
-    if done := st.session_state.pop(_DONE, None):
-        st.toast(done, icon=":material/check_circle:", duration="long")
-    order: Order | None = st.session_state.get(_WANTED)
+    order: Order | None = _DESK.opened()
     if order is None:
         return
 
@@ -92,44 +90,16 @@ def open_dialog() -> None:
     st.dialog(order.title, icon=f":material/{order.icon}:", on_dismiss=_close, width="medium")(body)()
 
 
-def attempt(act: Callable[[ControlClient], T]) -> T | None:
-    """Do it, or say in words why not."""
-    try:
-        return act(data.relay_client())
-    except ControlUnreachable as error:
-        st.error(
-            f"**Relay does not answer**, so nothing was changed, or nobody knows. {plain(str(error))}",
-            icon=":material/cloud_off:",
-        )
-    except AnalyticsDown as error:
-        st.error(f"**Analytics does not answer.** {plain(str(error))}", icon=":material/cloud_off:")
-    except (ControlError, QueryError, OSError) as error:
-        st.error(f"**Refused.** {plain(str(error))}", icon=":material/error:")
-    return None
-
-
-def do_it(word: str, icon: str, *, is_ready: bool = True) -> bool:
-    """Cancel, or do it: true in the run in which the reader wants it. Not `is_ready`: something is missing yet."""
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Cancel", key="order_cancel"):
-            _close()
-            st.rerun()
-        return st.button(word, key="order_do", type="primary", icon=f":material/{icon}:", disabled=not is_ready)
-
-
 def finish(done: Any, words: str, *secrets: tuple[str, str]) -> None:
     """After an attempt: nothing when it failed, else close the dialog; with secrets tell them in it first."""
     if done is None:
         return
-    data.memory().forget("relay")
-    data.memory().forget("analytics")
     undo = str(getattr(done, "undo", "") or "")
     told = Told(words, (*(pair for pair in secrets if pair[1]), *([("To undo", undo)] if undo else [])))
-    if told.secrets:
-        st.session_state[_TOLD] = told
-    else:
-        _close()
-        st.session_state[_DONE] = words
+    if not told.secrets:
+        _DESK.done(words)
+    forget_answers()
+    st.session_state[_TOLD] = told
     st.rerun()
 
 
@@ -145,9 +115,9 @@ def _tell(told: Told) -> None:
 
 def _note(order: Order) -> None:
     _close()
-    st.session_state[_WANTED] = order
+    _DESK.open(order)
 
 
 def _close() -> None:
-    for name in (_WANTED, _TOLD):
-        st.session_state.pop(name, None)
+    _DESK.close()
+    st.session_state.pop(_TOLD, None)

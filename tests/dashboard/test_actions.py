@@ -2,8 +2,9 @@
 
 from streamlit.testing.v1 import AppTest
 
-from dashboard.acting import OPEN, Wanted
+from dashboard.acting import Wanted
 from dashboard.actions import Kind
+from dashboard.actions_desk import DESK
 from relay.policy.decision import Standing
 from tests.dashboard.conftest import SENDER, House
 from tests.dashboard.test_pages import Open, assert_calm, shown
@@ -11,7 +12,7 @@ from tests.dashboard.test_pages import Open, assert_calm, shown
 
 def asked(app: AppTest, kind: Kind, target: str, more: tuple[str, ...] = ()) -> AppTest:
     """The page with the dialog of an action open."""
-    app.session_state[OPEN] = Wanted(kind, target, SENDER, more)
+    app.session_state[f"open_{DESK.name}"] = Wanted(kind, target, SENDER, more)
     app.run()
     assert_calm(app)
     return app

@@ -1,0 +1,7 @@
+"""The desk of the actions on senders and decisions (actions.py and its neighbours)."""
+
+from dashboard.acting import Desk
+
+DESK = Desk("action", "dialog", "Mod+Enter")
+
+close, do_it, finish = DESK.close, DESK.answered, DESK.done
