@@ -1,19 +1,25 @@
 """The warehouse can be made again from the archive, and is never lost by trying."""
 
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from analytics.cli import warehouse as command
 from analytics.client import AnalyticsDown, QueryClient
+from analytics.columns import RECORDS
 from analytics.ingest import Ingest
 from analytics.journals import JournalFolder
 from analytics.rebuild import rebuild
 from analytics.warehouse import Warehouse, WarehouseBusy
 from relay.cli import Context
+from relay.events import Action, Record
 from relay.settings import Settings
-from tests.analytics.records import traffic, write
+from tests.analytics.records import START, traffic, write
+from tests.analytics.test_columns import TABLE
 from tests.builders import Installation, until
 
 COUNTS = """
@@ -61,6 +67,43 @@ def test_rebuilt_warehouse_equals_the_old_one(settings: Settings, harm: str) -> 
     assert rows > 500
     assert counts(settings) == before
     assert list(settings.dir.glob("*.rebuild*")) == []
+
+
+def test_each_kind_of_record_is_kept_once_and_there_again_after_a_rebuild(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    installation.write(1, "", model="none")
+    settings = installation.settings
+    records = [one_of(record, seq) for seq, record in enumerate(RECORDS, 1)]
+    write(settings.journal_dir, "relay-mw1-a-00000001", records)
+    write(settings.journal_dir, "relay-mw1-a-00000002", records)  # as after a crash
+
+    ingested = kept_seqs(settings, ingest=True)
+    list(rebuild(settings))
+
+    assert ingested == {record: [seq] for seq, record in enumerate(RECORDS, 1)}
+    assert kept_seqs(settings) == ingested
+
+
+def one_of(record: type[Record], seq: int) -> Record:
+    """A record with what it must have, about a message of its own."""
+    samples: dict[Any, Any] = {str: "text", int: 1, float: 0.5, bool: True, datetime: START, Action: Action.ACCEPT}
+    fields = {field.name: samples[field.type] for field in msgspec.structs.fields(record) if field.required}
+    return record(**(fields | {"seq": seq} | ({"message_id": f"mw1.{seq}"} if "message_id" in fields else {})))
+
+
+def kept_seqs(settings: Settings, *, ingest: bool = False) -> dict[type[Record], list[int]]:
+    """What the table of each record holds of it."""
+    warehouse = Warehouse.open(settings.dir / "warehouse.duckdb", settings.journal_dir)
+    try:
+        if ingest:
+            Ingest(warehouse, JournalFolder(settings.journal_dir), settings.policy).run()
+        query = "SELECT seq FROM {} WHERE seq = $seq"
+        return {
+            record: warehouse.table(query.format(TABLE[record]), seq=seq).column("seq").to_pylist()
+            for seq, record in enumerate(RECORDS, 1)
+        }
+    finally:
+        warehouse.close()
 
 
 def test_rebuild_that_is_broken_off_leaves_the_old_warehouse(settings: Settings) -> None:
