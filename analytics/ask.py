@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from analytics.queries import QUERIES, Query, Required
+from analytics.sight import within
 from analytics.warehouse import Connection, Warehouse
 from relay.tree import Scope
 
@@ -96,11 +97,9 @@ def ask(
     if isinstance(bucket := values.get("bucket_seconds"), int):
         sql = query.fine if query.fine and bucket < 60 else query.sql
         values |= _aligned(values["since"], now, bucket)
-    where = {"reseller": scope.reseller, "in_account": scope.account, "account": _text("account", given)}
-    columns = {"reseller": "reseller", "in_account": "account", "account": "account"}
-    conditions = [f"{columns[key]} = ${key}" for key, value in where.items() if value]
-    sql = sql.replace("{scope}", " AND ".join(conditions) or "true")
-    values |= where
+    where, whose = within(scope, _text("account", given))
+    sql = sql.replace("{scope}", where)
+    values |= whose
     named = set(_PARAMETER.findall(sql))
     with warehouse.cursor() as cursor, bounded(cursor, stop):
         return _taken(cursor.sql(sql, params={key: values[key] for key in named}))

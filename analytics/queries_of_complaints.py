@@ -2,7 +2,7 @@
 
 Two denominators, because many receivers never report: all that was delivered, and what was delivered to destinations
 from which a complaint has come in 90 days (`reached`). The truth lies above both: providers divide by what reached the
-inbox. Only abuse, fraud and virus count, as everywhere.
+inbox. Only abuse, fraud and virus count here, as for labels and culprits; triggers and reputation count type other too.
 """
 
 _COUNTED = "coalesce(feedback_type, 'abuse') IN ('abuse', 'fraud', 'virus')"

@@ -1,7 +1,8 @@
 """Makes the warehouse again from the archive. What waits in the journal comes by itself when analytics starts.
 
 The new file is complete before it takes the old one's place, and the old one stays beside it until then. Reports of the
-feeds come again from the files that were kept. Reputation history and job runs are not in any journal and begin anew.
+feeds come again from the files that were kept. Reputation history, job runs and what listings led to (table quarantine)
+are in no journal and begin anew: a source that was quarantined then stays so until a person takes it back.
 """
 
 from collections.abc import Iterator

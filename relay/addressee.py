@@ -57,9 +57,9 @@ def addressee(
     return _contact(account, "foreign envelope sender", is_stopped=False)
 
 
-def contact_of(account: Account) -> str:
-    """Return the mail address of who answers for an account; "" when its contact is none."""
-    address = parseaddr(account.contact)[1]
+def contact_of(account: Account | None) -> str:
+    """Return the mail address of who answers for an account; "" when its contact is none, or it is gone."""
+    address = parseaddr(account.contact)[1] if account else ""
     return address if _is_address(address) else ""
 
 

@@ -73,8 +73,7 @@ class Digests:
             await self._clock.sleep(min(_LOOK_SECONDS, self._settings.delivery.digest_minutes * 15))
 
     async def _send(self, due: Due) -> bool:
-        account, told = self._account_of(due.account), self._spool.digest(due)
-        to = contact_of(account) if account else ""
+        to, told = contact_of(self._account_of(due.account)), self._spool.digest(due)
         if to:
             mail = digest_mail(due, told, to, self._settings, self._clock.now())
             await self._submit(mail, to, due.account, due.reseller)

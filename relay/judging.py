@@ -75,9 +75,10 @@ class Judging:
         submission, sender, result = arrival.submission, arrival.identity.sender, arrival.result
         policy = self._policy
         count, state = hops(arrival), self._state_of(sender.key)
+        is_loop = count >= MAX_RECEIVED
         group = self._newcomers.key_for(sender.account, state, is_forwarded=arrival.identity.is_forwarded)
         weighed = self._weighed(arrival, state, now)
-        signal = self._observed(arrival, now.timestamp(), group, weighed, is_loop=count >= MAX_RECEIVED)
+        signal = self._observed(arrival, now.timestamp(), group, weighed, is_loop=is_loop)
         inputs = Inputs(
             sender=sender,
             account=submission.account,
@@ -96,7 +97,6 @@ class Judging:
             stopped=self._stopped(sender.account),
             exempt=state.exempt or self._decided.exempt_text(sender.account, result.fingerprint),
         )
-        is_loop = count >= MAX_RECEIVED
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
         pool = pool_of(arrival, inputs, policy, now)
         nearly = weighed.campaign.nearly

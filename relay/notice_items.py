@@ -84,8 +84,7 @@ class Items:
         return [*lines, texts.write_to(contact_address(self._settings), f"decision {decision.id}")]
 
     def _for_desk(self, decision: Decision) -> list[str]:
-        account = self._state.accounts.get(decision.proposal.account)
-        contact = contact_of(account) if account else ""
+        contact = contact_of(self._state.accounts.get(decision.proposal.account))
         heard = f"{contact} was told." if contact else "The account has no contact: nobody else was told."
         return [f"Undo: {undo(decision)}", f"More: mailweir why {decision.id}", heard]
 

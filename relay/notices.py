@@ -130,10 +130,8 @@ class Notices:
         condition = f"{proposal.effect}/{proposal.rule}" if kind == STOPPED else RELEASED
         reseller = self._state.reseller_of(proposal.account)
         about = proposal.account, reseller, proposal.sender, condition, decision.id, ""
-        raised = max(
-            proposal.starts_at.timestamp(), self._clock.unix() if proposal.starts_at > self._clock.now() else 0
-        )
-        return [Notice(who, kind, *about, raised) for who in self._audiences(is_news=_is_news(decision))]
+        raised_unix = proposal.starts_at.timestamp()
+        return [Notice(who, kind, *about, raised_unix) for who in self._audiences(is_news=_is_news(decision))]
 
     def _ends_stop(self, decision: Decision) -> bool:
         ended = self._state.decision(decision.proposal.supersedes)
@@ -167,8 +165,7 @@ class Notices:
     def _to(self, group: Group) -> str:
         if group.audience is Audience.DESK:
             return self._settings.node.abuse_contact
-        account = self._state.accounts.get(group.whose)
-        return contact_of(account) if account else ""
+        return contact_of(self._state.accounts.get(group.whose))
 
     def _heading(self, to: str, now: datetime) -> Heading:
         hostname = self._settings.node.hostname

@@ -61,7 +61,7 @@ class SelfRelease:
     def url(self, decision: Decision) -> str:
         """Return the link that releases a decision's sender; "" when its contact may not, or no page is public."""
         base, holder = self._settings().web.public_url.rstrip("/"), self._holder(decision)
-        if not base or not holder or self._hindrance(decision) is not None:
+        if not base or not holder or self.hindered(decision) is not None:
             return ""
         return f"{base}/r/{self._links.token(decision.id, holder, self._clock.unix() + LASTS_SECONDS)}"
 
@@ -69,7 +69,7 @@ class SelfRelease:
         """Return the link, or why there is none."""
         if url := self.url(decision):
             return ReleaseLink(url=url)
-        why = self._hindrance(decision)
+        why = self.hindered(decision)
         if why is not None:
             return ReleaseLink(url="", why=hindered(why))
         is_public = self._settings().web.public_url
@@ -77,7 +77,19 @@ class SelfRelease:
 
     def hindered(self, decision: Decision) -> Hindrance | None:
         """Return what keeps a decision's contact from releasing its sender."""
-        return self._hindrance(decision)
+        account = self._state.accounts.get(decision.proposal.account)
+        if not self._settings().policy.self_release:
+            return Hindrance.OFF
+        if account is None or account.is_suspended:
+            return Hindrance.SUSPENDED
+        standings, now = self._state.standings, self._clock.now()
+        rows = standings.of(decision.proposal.sender)
+        in_force = [row for row in rows if standings.in_force(row, now)]
+        is_confirmed = any(standings.confirmed_by(row) for row in in_force)
+        found = hindrance(decision, in_force, rows, is_confirmed=is_confirmed)
+        if found is None and any(map(self._is_malware, self._spool.held_rules(decision.proposal.sender))):
+            return Hindrance.MALWARE
+        return found
 
     def offer(self, token: str) -> Offer | None:
         """Return what a link is about; None for one that is not ours, too old, or of a contact who was replaced."""
@@ -92,7 +104,7 @@ class SelfRelease:
             return None
         sender = decision.proposal.sender
         held = tuple(self._spool.held(sender, None, SHOWN))
-        return Offer(decision, holder, self._hindrance(decision), held, self._spool.held_count(sender=sender))
+        return Offer(decision, holder, self.hindered(decision), held, self._spool.held_count(sender=sender))
 
     async def release(self, token: str, client_ip: str) -> tuple[Offer | None, Freed | None]:
         """Release the sender; return the offer as it was, and what came of it (None: refused). Raises StateFailure.
@@ -111,20 +123,4 @@ class SelfRelease:
         return offer, freed
 
     def _holder(self, decision: Decision) -> str:
-        account = self._state.accounts.get(decision.proposal.account)
-        return contact_of(account) if account else ""
-
-    def _hindrance(self, decision: Decision) -> Hindrance | None:
-        account = self._state.accounts.get(decision.proposal.account)
-        if not self._settings().policy.self_release:
-            return Hindrance.OFF
-        if account is None or account.is_suspended:
-            return Hindrance.SUSPENDED
-        standings, now = self._state.standings, self._clock.now()
-        rows = standings.of(decision.proposal.sender)
-        in_force = [row for row in rows if standings.in_force(row, now)]
-        is_confirmed = any(standings.confirmed_by(row) for row in in_force)
-        found = hindrance(decision, in_force, rows, is_confirmed=is_confirmed)
-        if found is None and any(map(self._is_malware, self._spool.held_rules(decision.proposal.sender))):
-            return Hindrance.MALWARE
-        return found
+        return contact_of(self._state.accounts.get(decision.proposal.account))

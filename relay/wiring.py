@@ -283,12 +283,7 @@ def _web(
 
 
 def _gate(core: Core) -> Gate:
-    state, signals, clock, policy = core.state, core.signals, core.clock, core.settings.policy
-
-    def age_of(sender: str, now_unix: float) -> float:
-        known = signals.state(sender, now_unix, policy)
-        return now_unix - known.first_seen_unix if known else 0.0
-
+    state, signals, clock = core.state, core.signals, core.clock
     return Gate(
         settings=core.settings.limits,
         clock=clock,
@@ -296,7 +291,7 @@ def _gate(core: Core) -> Gate:
         sets=state.limits,
         state_of=state.state_of,
         is_newcomer=signals.is_newcomer,
-        age_of=age_of,
+        age_of=signals.age_seconds,
         key=core.secret,
     )
 

@@ -5,14 +5,12 @@ Nothing else follows from it here: the relay rests the address by itself, and no
 
 from datetime import datetime
 
-from analytics.ask import ask
 from analytics.jobs import RaiseAlarm
+from analytics.listings.culprits import likeliest
 from analytics.warehouse import Warehouse
 from relay.policy.decision import Evidence
-from relay.tree import Scope
 
 _FROM = 3  # replies of one destination in an hour: a single one may be about anything
-_CULPRITS = 10
 
 # Not those of which the same was said within the day.
 _FRESH = """
@@ -56,15 +54,8 @@ class Blocks:
         return len(fresh)
 
     def _tell(self, address: str, destination: str, times: int, first_at: datetime, text: str) -> None:
-        given = {
-            "address": address,
-            "destination": destination,
-            "moment": first_at.isoformat(),
-            "limit": _CULPRITS,
-        }
-        rows = ask(self._warehouse, "culprits", given, Scope(), first_at).to_pylist()
-        culprits = [f"{row['sender']} {row['probability']:.0%}" for row in rows if row["sender"]]
+        culprits = likeliest(self._warehouse, address, first_at, destination)
         said = f"{destination} refused or put off {times} mails of the last hour because of {address}: {text[:200]}"
-        likeliest = f". Likeliest: {culprits[0]}" if culprits else ""
+        blamed = f". Likeliest: {culprits[0]}" if culprits else ""
         evidence: Evidence = {"address": address, "destination": destination, "times": times, "culprits": culprits}
-        self._raise_alarm("ip_blocked", said + likeliest, evidence)
+        self._raise_alarm("ip_blocked", said + blamed, evidence)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from analytics.ask import ask
 from analytics.jobs import RaiseAlarm
+from analytics.listings.culprits import likeliest
 from analytics.listings.rounds import InForce
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.control.audit_views import AuditDetail
@@ -19,11 +19,8 @@ from relay.control.client import ControlClient
 from relay.control.egress_calls import EgressCalls
 from relay.control.egress_views import SourceView, StandOrder
 from relay.delivery.egress.sources import SourceState
-from relay.tree import Scope
 
 _log = logging.getLogger("mailweir.listings")
-
-_CULPRITS = 10
 
 _OPEN = "SELECT address, source, since_at, state, reason FROM quarantine WHERE ended_at IS NULL"
 _NEW = {"state": "new"}
@@ -85,7 +82,7 @@ class Quarantine:
         state, what = self._decide(source, sources, case)
         if state == "told" and not is_new:
             return 0
-        culprits = self._culprits(case)
+        culprits = likeliest(self._warehouse, case.address, case.since_at)
         reason = f"listed: {case.words}"
         if state == "quarantined" and source:
             evidence: AuditDetail = {
@@ -142,12 +139,6 @@ class Quarantine:
         for row in watched:
             if states.get(str(row["source"])) is not SourceState.QUARANTINED:
                 self._set_state(str(row["address"]), "by hand")
-
-    def _culprits(self, case: _Case) -> list[str]:
-        """Sender and probability, likeliest first."""
-        given = {"address": case.address, "limit": _CULPRITS, "moment": case.since_at.isoformat()}
-        rows = ask(self._warehouse, "culprits", given, Scope(), case.since_at).to_pylist()
-        return [f"{row['sender']} {row['probability']:.0%}" for row in rows if row["sender"]]
 
     def _remember(self, case: _Case, source: str, state: str, reason: str, now: datetime) -> None:
         row: list[object] = [case.address, source, case.since_at, state, reason, now, None]

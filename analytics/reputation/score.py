@@ -18,9 +18,6 @@ _GOOD = {"spam": 0.01, "hard_bounce": 0.02, "complaint": 0.0005, "block": 0.01}
 _BAD = {"spam": 0.20, "hard_bounce": 0.10, "complaint": 0.005, "block": 0.20}
 _WEIGHT = {"spam": 0.9, "hard_bounce": 0.6, "complaint": 0.9, "block": 0.7}
 
-# What a list of sources of spam costs (spec 2.7); analytics/listings/rounds.py has the costs of others.
-LISTED_POINTS = float(-np.log(1 - 0.8))
-
 KNOWN_FROM = 50
 _DRAWS = 1000
 _CHUNK = 500  # entities at once: 500 x 4 x 1000 draws are 16 MB

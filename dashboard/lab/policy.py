@@ -12,7 +12,7 @@ from dashboard.components.orders import Order, Reach, attempt, do_it, finish, of
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import code, count, plain, when
-from relay.control.policy_views import PolicyChange, PolicyOrder, PolicyView, RollbackOrder, VersionView
+from relay.control.policy_views import PolicyOrder, PolicyView, RollbackOrder, VersionView
 from relay.policy import file as policy_file
 
 _VERSIONS = [
@@ -109,13 +109,12 @@ def _versions(versions: list[VersionView], in_force: PolicyView) -> None:
         st.caption(plain(str(error)))
         return
     st.markdown(f"**From version {code(older.version.version)} to the one in force**")
-    views = [PolicyChange(key=one.key, old=one.old, new=one.new, meaning=one.meaning) for one in changes]
-    _differences(views, before="then", after="now")
+    _differences(changes, before="then", after="now")
     if not older.version.in_force:
         offer("Put it in force again", _ROLLBACK.about(chosen), key="policy_back", reach=Reach.WHOLE)
 
 
-def _differences(changes: Sequence[PolicyChange], *, before: str, after: str) -> None:
+def _differences(changes: Sequence[policy_file.Change], *, before: str, after: str) -> None:
     """Key by key, in words."""
     if not changes:
         st.caption("They judge alike: no key differs.")

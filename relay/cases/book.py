@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, or_, select
 
 from relay.cases.views import AlarmMark, SenderNote
@@ -26,7 +27,7 @@ class CaseBook(Writer):
 
         def write(connection: Connection, _now: datetime) -> None:
             connection.execute(_delete_mark(mark))
-            connection.execute(insert(_marks).values(_values(mark)))
+            connection.execute(insert(_marks).values(asdict(mark)))
 
         await self._audited(write, principal, act)
 
@@ -44,7 +45,7 @@ class CaseBook(Writer):
         return found[0] if found else None
 
     async def add_note(self, note: SenderNote, principal: Principal, act: Act) -> None:
-        wanted = insert(_notes).values(_values(note))
+        wanted = insert(_notes).values(asdict(note))
         await self._audited(lambda connection, _now: connection.execute(wanted), principal, act)
 
     async def remove_note(self, note_id: str, principal: Principal, act: Act) -> None:
@@ -66,7 +67,3 @@ def _delete_mark(mark: AlarmMark) -> Any:
 
 def _load_notes(connection: Connection, wanted: Any) -> list[SenderNote]:
     return [SenderNote(**row._asdict()) for row in connection.execute(wanted)]
-
-
-def _values(record: AlarmMark | SenderNote) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__struct_fields__}

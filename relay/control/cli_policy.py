@@ -11,7 +11,8 @@ from relay.control.cli_options import as_json_option, ask_desk, dry_run_option, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.control.policy_views import PolicyChange, PolicyDone, VersionView
+    from relay.control.policy_views import PolicyDone, VersionView
+    from relay.policy.file import Change
     from relay.settings import Policy
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
@@ -98,16 +99,13 @@ def policy_validate(file: Path, as_json: bool) -> None:
 @click.pass_obj
 def policy_diff(context: Context, what: str, as_json: bool) -> None:
     """Say key by key what a file, or another version, would change in the policy in force."""
-    from dataclasses import asdict
-
     from relay.control import show
-    from relay.control.policy_views import PolicyChange
     from relay.policy.file import differences, read
 
     in_force = ask_desk(context, lambda desk: desk.policy())
     path = Path(what)
     new = _read(path) if path.exists() else read(ask_desk(context, lambda desk: desk.policy(what)).text, what)
-    changes = [PolicyChange(**asdict(change)) for change in differences(read(in_force.text), new)]
+    changes = differences(read(in_force.text), new)
     if as_json:
         show.as_json(changes)
     else:
@@ -163,7 +161,7 @@ def _tell(done: "PolicyDone", as_json: bool) -> None:
     tell(done, as_json, *lines, f"policy {done.version}{whose} {would} in force")
 
 
-def _print_changes(changes: "Sequence[PolicyChange]") -> None:
+def _print_changes(changes: "Sequence[Change]") -> None:
     from relay.control import show
     from relay.policy.file import plain
 

@@ -1,7 +1,8 @@
 """The command `sender`: where an end sender stands, and every decision about it that a person may make."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,7 +13,18 @@ from relay.control.cli_options import as_json_option, ask, dry_run_option, durat
 if TYPE_CHECKING:
     from relay.policy.decision import Effect
 
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
 # Modules that cost time (HTTP, tables, settings) are imported where they are used: `sender --help` needs none.
+
+
+def _reason(default: str) -> Callable[[_Command], _Command]:
+    return click.option("--reason", default=default, help="Shown wherever the decision is.")
+
+
+def _for(default: str) -> Callable[[_Command], _Command]:
+    text = "Ends by itself after, like 90m, 24h, 7d."
+    return click.option("--for", "length", default=default, show_default=True, help=text)
 
 
 @click.group()
@@ -41,7 +53,7 @@ def sender_show(context: Context, sender: str, as_json: bool) -> None:
 
 @sender.command("hold")
 @click.argument("sender")
-@click.option("--reason", default="held by hand", help="Shown wherever the decision is.")
+@_reason("held by hand")
 @click.option("--minutes", type=float, help="Ends by itself after; default: never.")
 @as_json_option
 @dry_run_option
@@ -83,8 +95,8 @@ def sender_release(context: Context, /, sender: str, **options: Any) -> None:
 
 @sender.command("watch")
 @click.argument("sender")
-@click.option("--reason", default="watched by hand", help="Shown wherever the decision is.")
-@click.option("--for", "length", default="24h", show_default=True, help="Ends by itself after, like 90m, 24h, 7d.")
+@_reason("watched by hand")
+@_for("24h")
 @as_json_option
 @dry_run_option
 @click.pass_obj
@@ -98,8 +110,8 @@ def sender_watch(context: Context, /, sender: str, **options: Any) -> None:
 @sender.command("throttle")
 @click.argument("sender")
 @click.option("--factor", type=click.FloatRange(0.01, 1), default=0.25, show_default=True, help="Of its limits.")
-@click.option("--reason", default="throttled by hand", help="Shown wherever the decision is.")
-@click.option("--for", "length", default="6h", show_default=True, help="Ends by itself after, like 90m, 24h, 7d.")
+@_reason("throttled by hand")
+@_for("6h")
 @as_json_option
 @dry_run_option
 @click.pass_obj
@@ -112,8 +124,8 @@ def sender_throttle(context: Context, /, sender: str, factor: float, **options: 
 
 @sender.command("block")
 @click.argument("sender")
-@click.option("--reason", default="blocked by hand", help="Shown wherever the decision is.")
-@click.option("--for", "length", default="60m", show_default=True, help="Ends by itself after, like 90m, 24h, 7d.")
+@_reason("blocked by hand")
+@_for("60m")
 @as_json_option
 @dry_run_option
 @click.pass_obj

@@ -62,5 +62,4 @@ class HeldCalls(ABC):
 
 
 def _fields(query: HeldQuery) -> dict[str, str]:
-    given = {name: getattr(query, name) for name in HeldQuery.__struct_fields__}
-    return {name: str(value) for name, value in given.items() if value not in ("", None)}
+    return {name: str(value) for name, value in query.given.items()}

@@ -60,6 +60,12 @@ class HeldQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     score_to: float | None = None
     older_seconds: float | None = None
 
+    @property
+    def given(self) -> dict[str, str | float]:
+        """What it selects by."""
+        every = ((name, getattr(self, name)) for name in HeldQuery.__struct_fields__)
+        return {name: value for name, value in every if value not in ("", None)}
+
 
 class ReleaseOrder(HeldQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of every release; /v1/held/release needs message ids or something that selects.
@@ -78,8 +84,7 @@ class ReleaseOrder(HeldQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def is_of_sender(self) -> bool:
         """Tell whether it names a sender and nothing else."""
-        narrower = (self.account, self.cluster, self.rule, self.score_from, self.score_to, self.older_seconds)
-        return bool(self.sender) and not self.message_ids and all(part in ("", None) for part in narrower)
+        return not self.message_ids and list(self.given) == ["sender"]
 
 
 class DropOrder(HeldQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

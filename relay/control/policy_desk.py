@@ -4,14 +4,12 @@ A new version is committed with its audit row first and judges from the next mes
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 
 from relay.control.access import require, require_whole_tree
 from relay.control.errors import Conflict, Invalid, NotFound
 from relay.control.policy_book import Origin, PolicyBook, PolicyVersion
 from relay.control.policy_views import (
-    PolicyChange,
     PolicyDone,
     PolicyKey,
     PolicyOrder,
@@ -57,7 +55,7 @@ class PolicyDesk:
                 PolicyKey(key=key, value=value, default=field.default, meaning=field.description or "")
                 for (key, value), field in zip(policy, Policy.model_fields.values(), strict=True)
             ],
-            overruled=_views(file.overruled(self._book.of_file, policy)) if is_over_file else [],
+            overruled=file.overruled(self._book.of_file, policy) if is_over_file else [],
         )
 
     async def apply(self, principal: Principal, order: PolicyOrder) -> PolicyDone:
@@ -101,7 +99,7 @@ class PolicyDesk:
         return PolicyDone(
             version=version_of(policy),
             origin=origin.value,
-            changes=_views(file.differences(self._read(before), policy)),
+            changes=file.differences(self._read(before), policy),
             doubts=file.doubts(policy),
             undo="" if is_same else f"mailweir policy rollback {before.version}",
             dry_run=order.dry_run,
@@ -148,7 +146,3 @@ def _check(principal: Principal, note: str) -> None:
     require_whole_tree(principal, "change its policy")
     if len(note) > _NOTE_LENGTH:
         raise Invalid(f"note: at most {_NOTE_LENGTH} characters")
-
-
-def _views(changes: Sequence[file.Change]) -> Sequence[PolicyChange]:
-    return [PolicyChange(**asdict(change)) for change in changes]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.policy.file import Value
+from relay.policy.file import Change, Value
 
 
 class PolicyKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,15 +14,6 @@ class PolicyKey(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: Value
     default: Value
-    meaning: str
-
-
-class PolicyChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A key in which two policies differ."""
-
-    key: str
-    old: Value
-    new: Value
     meaning: str
 
 
@@ -44,7 +35,7 @@ class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
     version: VersionView
     text: str
     keys: list[PolicyKey]
-    overruled: Sequence[PolicyChange] = ()
+    overruled: Sequence[Change] = ()
 
 
 class PolicyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +59,7 @@ class PolicyDone(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     origin: str
-    changes: Sequence[PolicyChange]
+    changes: Sequence[Change]
     doubts: list[str] = []
     undo: str = ""
     dry_run: bool = False

@@ -5,6 +5,7 @@ The secret stays in clear, because calls are signed with it: the state database 
 
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select
 
 from relay.control import schema
@@ -22,10 +23,8 @@ class WebhookBook(Writer):
         return await self._database.run(_load)
 
     async def add(self, key: WebhookKey, principal: Principal, act: Act) -> None:
-        values = {name: getattr(key, name) for name in WebhookKey.__struct_fields__}
-        await self._audited(
-            lambda connection, _now: connection.execute(insert(schema.webhook).values(values)), principal, act
-        )
+        wanted = insert(schema.webhook).values(asdict(key))
+        await self._audited(lambda connection, _now: connection.execute(wanted), principal, act)
 
     async def remove(self, webhook_id: str, principal: Principal, act: Act) -> None:
         wanted = delete(schema.webhook).where(schema.webhook.c.id == webhook_id)

@@ -20,7 +20,7 @@ from relay.control.webhook_views import (
     WebhookRemoved,
     WebhookView,
 )
-from relay.tree import Principal, Role
+from relay.tree import Principal, Role, Scope
 
 MOST, MOST_OF_ACCOUNT = 500, 10  # each is a row, a few pending calls and two connections of analytics
 
@@ -77,7 +77,7 @@ class WebhookDesk:
 
     def _is_seen(self, principal: Principal, account: str) -> bool:
         if not account:
-            return principal.scope == type(principal.scope)()
+            return principal.scope == Scope()
         return sees(principal, account, self._state.reseller_of(account))
 
 

@@ -16,13 +16,14 @@ from relay.control.state import State
 from relay.control.suppressed import Reason, Suppression
 from relay.events import Bounce, Suppressed
 from relay.evidence.rule import Evidence, row_after
+from relay.policy.decision import AUTOMATIC
 from relay.settings import Suppression as Settings
 from relay.spool.journal import Journal
 from relay.tree import Principal, Role
 
 _log = logging.getLogger("mailweir.suppression")
 
-_RELAY = Principal("relay", Role.ADMIN)
+_RELAY = Principal(AUTOMATIC, Role.ADMIN)
 _GATHER_SECONDS = 0.2
 _AT_ONCE = 500
 

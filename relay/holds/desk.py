@@ -40,6 +40,7 @@ from relay.tree import Principal, Role, is_group
 if TYPE_CHECKING:
     from relay.control.questions import Questions
 
+_EITHER = "give either `message_ids`, or what selects: sender, account, cluster, rule, score, age"
 _SHOWN_BYTES = 64 * 1024
 _NAMED = 20  # messages with an audit row of their own; more are one row with what was asked for
 
@@ -92,8 +93,8 @@ class HoldDesk:
     async def release(self, principal: Principal, order: ReleaseOrder) -> Freed:
         """Free messages by id, or all that fit; the standing of their senders stays."""
         require(principal, Role.ABUSE)
-        if bool(order.message_ids) == _selects(order):
-            raise Invalid("give either `message_ids`, or what selects: sender, account, cluster, rule, score, age")
+        if bool(order.message_ids) == bool(order.given):
+            raise Invalid(_EITHER)
         which = self._which(principal, order, order.message_ids)
         if order.content is False:
             which = self._harmless(which)
@@ -131,9 +132,9 @@ class HoldDesk:
     async def drop(self, principal: Principal, order: DropOrder) -> Removed:
         """Delete held messages for good."""
         require(principal, Role.ABUSE)
-        if order.message_ids and _selects(order):
-            raise Invalid("give either `message_ids`, or what selects: sender, account, cluster, rule, score, age")
-        if not order.message_ids and not _selects(order):
+        if order.message_ids and order.given:
+            raise Invalid(_EITHER)
+        if not order.message_ids and not order.given:
             return Removed(messages=0, recipients=0, dry_run=order.dry_run)
         which = self._which(principal, order, order.message_ids)
 
@@ -235,7 +236,7 @@ class HoldDesk:
                 act = Act(command, choice.account, choice.message_id, {"sender": choice.sender, "why": why})
                 await self._state.note(principal, act)
             return
-        asked = {name: value for name, value in _criteria(query).items() if value not in ("", None)}
+        asked = query.given
         target = ", ".join(f"{name} {value}" for name, value in asked.items()) or f"{len(message_ids)} named messages"
         accounts = sorted({choice.account for choice in chosen.messages})
         detail: AuditDetail = {
@@ -247,14 +248,6 @@ class HoldDesk:
         }
         account = query.sender.partition("|")[0] or query.account or (accounts[0] if len(accounts) == 1 else "")
         await self._state.note(principal, Act(command, account, target, detail))
-
-
-def _criteria(query: HeldQuery) -> dict[str, str | float | None]:
-    return {name: getattr(query, name) for name in HeldQuery.__struct_fields__}
-
-
-def _selects(query: HeldQuery) -> bool:
-    return any(value not in ("", None) for value in _criteria(query).values())
 
 
 def _cluster_number(name: str) -> int:

@@ -15,7 +15,7 @@ from relay.clock import Clock
 from relay.control.state import State
 from relay.holds.release import Releases
 from relay.notices import Expiring
-from relay.policy.decision import PARKED
+from relay.policy.decision import AUTOMATIC, PARKED
 from relay.settings import Policy
 from relay.spool.digests import DigestLine
 from relay.spool.held import SLICE, Choice, Which
@@ -23,7 +23,7 @@ from relay.spool.store import HeldMessage, Spool
 
 _log = logging.getLogger("mailweir.holds")
 
-AUTHOR, DAY_SECONDS = "relay", 86_400.0
+DAY_SECONDS = 86_400.0
 _LOOK_SECONDS = 60.0
 
 
@@ -79,7 +79,7 @@ class Expiry:
         which, reason = Which(since_before_unix=now_unix - days * DAY_SECONDS), f"expired: held for {days:g} days"
         dropped = 0
         while True:
-            count = await self._releases.expire(which, AUTHOR, reason, lambda message: self._lines(message, reason))
+            count = await self._releases.expire(which, AUTOMATIC, reason, lambda message: self._lines(message, reason))
             dropped += count
             if count < SLICE:
                 break

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from relay.policy.decision import Decision, Effect
+from relay.policy.decision import AUTOMATIC, Decision, Effect
 from relay.tree import is_group
 
 AUTHOR = "link:"  # of a release by link; the contact's address follows
 RELAPSE = timedelta(hours=24)
 RELAPSES_MAX = 3  # spec 2.5: then the link is off for this sender, until a person has released it
 
-_MACHINES = ("relay", "analytics")  # authors of decisions that nobody took by hand
+_MACHINES = (AUTOMATIC, "analytics")  # authors of decisions that nobody took by hand
 _STOPS = (Effect.HOLD, Effect.BLOCK, Effect.THROTTLE)
 _SEVERE = (*_STOPS, Effect.SUSPEND)
 

@@ -134,8 +134,12 @@ class Signals:
 
     def is_newcomer(self, sender: str, now_unix: float) -> bool:
         """Tell whether a sender was first seen less than 24 h ago, or never."""
+        return self.age_seconds(sender, now_unix) < NEWCOMER_SECONDS
+
+    def age_seconds(self, sender: str, now_unix: float) -> float:
+        """How long ago a sender was first seen; 0 for a stranger."""
         known = self._senders.find(sender)
-        return known is None or now_unix - known.first_seen_unix < NEWCOMER_SECONDS
+        return now_unix - known.first_seen_unix if known else 0.0
 
     def newcomers(self, account: str, now_unix: float) -> list[str]:
         """Name an account's new senders, those set apart too, but none that was forgiven since."""
@@ -207,7 +211,8 @@ class Signals:
         group = self._senders.find(name)
         if group is not None and group.trouble is not None:
             absolve(group, ids)
-            if not any(bad.minute > now_unix // 60 - MINUTE_SLOTS for bad in (known.trouble or group.trouble).latest):
+            last = now_unix // MINUTE_SECONDS - MINUTE_SLOTS
+            if not any(bad.minute > last for bad in (known.trouble or group.trouble).latest):
                 group.bad_senders.pop(sender, None)
             self._senders.changed(name)
 

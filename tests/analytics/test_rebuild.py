@@ -1,5 +1,6 @@
 """The warehouse can be made again from the archive, and is never lost by trying."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,8 @@ def test_each_kind_of_record_is_kept_once_and_there_again_after_a_rebuild(tmp_pa
     installation.write(1, "", model="none")
     settings = installation.settings
     records = [one_of(record, seq) for seq, record in enumerate(RECORDS, 1)]
-    write(settings.journal_dir, "relay-mw1-a-00000001", records)
-    write(settings.journal_dir, "relay-mw1-a-00000002", records)  # as after a crash
 
-    ingested = kept_seqs(settings, ingest=True)
+    ingested = kept_seqs(settings, [*records, *records])  # twice, as after a crash
     list(rebuild(settings))
 
     assert ingested == {record: [seq] for seq, record in enumerate(RECORDS, 1)}
@@ -91,12 +90,14 @@ def one_of(record: type[Record], seq: int) -> Record:
     return record(**(fields | {"seq": seq} | ({"message_id": f"mw1.{seq}"} if "message_id" in fields else {})))
 
 
-def kept_seqs(settings: Settings, *, ingest: bool = False) -> dict[type[Record], list[int]]:
-    """What the table of each record holds of it."""
+def kept_seqs(settings: Settings, records: Sequence[Record] = ()) -> dict[type[Record], list[int]]:
+    """What the table of each record holds of it, when `records` have been ingested, each in a batch of its own."""
     warehouse = Warehouse.open(settings.dir / "warehouse.duckdb", settings.journal_dir)
     try:
-        if ingest:
-            Ingest(warehouse, JournalFolder(settings.journal_dir), settings.policy).run()
+        ingest = Ingest(warehouse, JournalFolder(settings.journal_dir), settings.policy)
+        for number, record in enumerate(records, 1):
+            write(settings.journal_dir, f"relay-mw1-a-{number:08}", [record])
+            ingest.run()
         query = "SELECT seq FROM {} WHERE seq = $seq"
         return {
             record: warehouse.table(query.format(TABLE[record]), seq=seq).column("seq").to_pylist()

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analytics.listings.rounds import COSTS
 from analytics.reputation.counts import PRIOR_RATES, TRACKS, Counts, senders_and_accounts
 from analytics.reputation.run import compute
-from analytics.reputation.score import LISTED_POINTS, SIGNALS, Scores, assess
+from analytics.reputation.score import SIGNALS, Scores, assess
+from relay.dns_lists import Weight
 from relay.events import Complaint, Listing, Record
 from tests.analytics.conftest import Room
 from tests.analytics.records import START, Story
@@ -99,7 +101,9 @@ def test_score_lies_in_its_interval_and_comes_out_the_same_twice() -> None:
 
 
 def test_listed_address_is_bad_even_when_little_left_it() -> None:
-    scores: Scores = assess(entity(3), listing_points=np.array([LISTED_POINTS]))
+    points = -np.log(1 - COSTS[Weight.SOURCE])
+
+    scores: Scores = assess(entity(3), listing_points=np.array([points]))
 
     assert (scores.bands[0], round(float(scores.score[0]))) == ("bad", 20)
 

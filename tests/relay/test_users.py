@@ -17,10 +17,10 @@ PASSWORD = "correct horse battery"
 BOB = "acme|mailfrom|bob@acme.example"
 
 
-@pytest.fixture
-def relay(tmp_path: Path) -> Iterator[Installation]:
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with Sink() as sink:
-        installation = Installation(tmp_path)
+        installation = Installation(tmp_path_factory.mktemp("relay"))
         installation.write(sink.port, model="none")
         installation.add_account(Account("acme", reseller="north", domains=("acme.example",)), login="web")
         installation.add_account(Account("other", domains=("other.example",)), login="web2")
@@ -30,8 +30,11 @@ def relay(tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.fixture
 def admin(relay: Installation) -> Iterator[ControlClient]:
+    """The admin; users that a test has made are gone after it."""
     with ControlClient.of(relay.settings, "admin") as client:
         yield client
+        for known in client.users():
+            client.remove_user(known.name)
 
 
 @pytest.fixture
@@ -100,11 +103,11 @@ def test_guessing_is_stopped_and_the_right_password_does_not_help_then(
     admin.add_user(user())
     for _ in range(10):
         with pytest.raises(ControlError):
-            dashboard.sign_in(SignIn(name="dana", password="guess", client="192.0.2.1"))
+            dashboard.sign_in(SignIn(name="dana", password="guess", client="198.51.100.1"))
 
     with pytest.raises(ControlError, match="too many failed sign-ins"):
-        dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client="192.0.2.1"))
-    assert dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client="192.0.2.2")).token
+        dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client="198.51.100.1"))
+    assert dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client="198.51.100.2")).token
 
 
 def test_sign_out_disabling_and_a_new_password_end_sessions(
