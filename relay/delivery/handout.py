@@ -17,6 +17,7 @@ _log = logging.getLogger("mailweir.delivery")
 
 _MAX_FETCHED = 8  # large contents checked and waiting for a connection: each holds a file open
 _TURN_PARCELS = 5  # a connection sends so many before it makes room for a channel that has none
+_DISK_SECONDS = 0.005  # to look again when outcomes wait for the disk: about a commit
 _REST_SECONDS = 2.0  # a connection that must wait longer says goodbye; handshake.py lets it idle as long
 _DAMAGED = OwnReply(554, "5.3.0", "the message was damaged while it waited in our queue")
 _UNREADABLE = OwnReply(451, "4.3.0", "the message could not be read from our queue")
@@ -94,7 +95,7 @@ class Handout:
     def _may_send(self, link: Link) -> bool:
         """Count one more message of the link's source, or note when it may send the next one."""
         shop, source, now = self._shop, link.source.name, self._shop.clock.unix()
-        wait = shop.shaper.message_wait(self.name, source, now)
+        wait = _DISK_SECONDS if shop.spool.is_behind else shop.shaper.message_wait(self.name, source, now)
         if wait <= 0:
             wait = shop.egress.message_wait(source, self.name, now)
             if wait <= 0:

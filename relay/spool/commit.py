@@ -99,6 +99,7 @@ class Committer:
         self._clock_runs = clock.unix() - time.monotonic()
         self._queue: SimpleQueue[Storing | Call | Marks | None] = SimpleQueue()
         self._kept = Marks()
+        self.ended = 0  # recipients that left the spool; written by the thread alone
         self._lanes: dict[tuple[str, str], int] = {}
         self._is_journal_behind, self.failed_at = False, 0.0  # monotonic; 0: the last commit worked
         self._meta = {name: index.get_meta(connection, name) for name in ("journaled", "next_id", "fresh_from")}
@@ -177,6 +178,7 @@ class Committer:
             self._fail(batch, error)
             return
         self._checkpointer.note()
+        self.ended += batch.marks.ended
         if self.failed_at:
             _log.info("commits work again")
             self.failed_at = 0.0

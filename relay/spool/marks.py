@@ -24,6 +24,11 @@ class Marks:
     def __bool__(self) -> bool:
         return bool(self.alone or self.finished or self.deferred or self.lines or self.digest or self.late)
 
+    @property
+    def ended(self) -> int:
+        """How many recipients leave the spool."""
+        return len(self.alone) + len(self.finished)
+
     def add(self, other: "Marks") -> None:
         self.alone += other.alone
         self.finished += other.finished

@@ -93,6 +93,7 @@ _T = TypeVar("_T")
 
 # Outcomes wait this long for a store to ride with; then they get a commit of their own.
 _MARK_SECONDS = 0.05
+_MOST_UNWRITTEN = 100  # outcomes; what a kill sends twice is bounded by them
 
 
 class Spool(Answers):
@@ -133,6 +134,7 @@ class Spool(Answers):
         self.origins = Origins(self._reader, self._call)
         self.notices = NoticeRows(self._reader, self._call)
         self._marks = Marks()
+        self._ended = 0
         self._flush_scheduled = False
 
     def start(self) -> None:
@@ -245,7 +247,16 @@ class Spool(Answers):
         else:
             self._marks.finished.append((recipient.id, recipient.message.id))
         self._marks.lines.append(encode(record) + b"\n")
-        self._schedule_flush()
+        self._ended += 1
+        if self._marks.ended >= _MOST_UNWRITTEN // 2:
+            self._flush()
+        else:
+            self._schedule_flush()
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether so many outcomes are not on disk yet that none should be added: a kill would repeat them."""
+        return self._ended - self._committer.ended >= _MOST_UNWRITTEN
 
     def defer(self, recipient: SpooledRecipient, due_unix: float, record: Record | None) -> None:
         """Note the next try of a recipient. Without a record: only moved out of memory."""
@@ -324,10 +335,13 @@ class Spool(Answers):
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            self._loop.call_later(_MARK_SECONDS, self._flush)
+            self._loop.call_later(_MARK_SECONDS, self._flush_as_scheduled)
+
+    def _flush_as_scheduled(self) -> None:
+        self._flush_scheduled = False
+        self._flush()
 
     def _flush(self) -> None:
-        self._flush_scheduled = False
         if self._marks:
             self._committer.put(self._marks)
             self._marks = Marks()

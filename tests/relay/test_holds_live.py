@@ -150,9 +150,7 @@ def test_a_paced_release_outlives_a_restart_and_the_undo_parks_what_has_not_left
 
 
 @pytest.mark.parametrize("after", [1, 600, 1500])
-def test_a_kill_during_a_bulk_release_loses_nothing_and_sends_nothing_twice(
-    tmp_path: Path, sink: Sink, after: int
-) -> None:
+def test_a_kill_during_a_bulk_release_loses_nothing_and_sends_few_twice(tmp_path: Path, sink: Sink, after: int) -> None:
     """`after`: the relay is killed when so many of 2,000 messages have left their hold."""
     relay = site(tmp_path, sink)
     process = relay.start()
@@ -180,8 +178,9 @@ def test_a_kill_during_a_bulk_release_loses_nothing_and_sends_nothing_twice(
     delivered = records(relay, "Delivery")
     assert len(addresses) == 2000
     assert len(delivered) == 2000
-    # a kill between the receiver's 250 and the fsync of its record repeats that one: a connection's pipeline of them
-    assert sum(addresses.values()) - 2000 <= 40
+    # a kill between the receiver's 250 and the fsync of its record repeats that one: 100 of them, and what ten
+    # connections had in hand
+    assert sum(addresses.values()) - 2000 <= 120
     assert set(records(relay, "Released")) == set(delivered)
 
 

@@ -5,6 +5,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -282,6 +283,28 @@ def test_full_disk_refuses_and_recovers_without_restart(tmp_path: Path, monkeypa
             await put(spool, journal, b"\r\nafter\r\n")
 
             await until(lambda: spool.counts().messages == 1)
+
+    asyncio.run(story())
+
+
+def test_spool_is_behind_while_a_hundred_outcomes_wait_for_the_disk(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as (spool, journal):
+            many = await put(spool, journal, b"\r\nbody\r\n", to=tuple(f"x{n}@d.example" for n in range(100)))
+            is_free = threading.Event()
+            blocked = asyncio.ensure_future(spool._call(lambda *_: is_free.wait(10)))
+            for recipient in many[:99]:
+                spool.finish(recipient, delivered(journal, recipient))
+            assert not spool.is_behind
+            spool.finish(many[99], delivered(journal, many[99]))
+            assert spool.is_behind
+
+            is_free.set()
+            assert await blocked
+            await spool.settle()
+
+            assert not spool.is_behind
+            assert spool.counts().messages == 0
 
     asyncio.run(story())
 
