@@ -34,6 +34,7 @@ SUMMARIES = {
     "doctor": "Find what is wrong with this installation, and say the fix.",
     "account": "Customers of the relay: add, change, suspend, remove.",
     "cred": "Logins of accounts: add, rotate, revoke, list.",
+    "panel": "Put a server or panel behind this relay: snippet.",
     "allow": "Networks whose clients need no password: add, rm, ls.",
     "domain": "Customers' domains: their DKIM keys and DNS records.",
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",

@@ -6,9 +6,9 @@ from dashboard import data
 from dashboard.components import notices
 from dashboard.components.words import code
 from dashboard.setup import asked
-from relay import panels
 from relay.control.account_views import AccountView
-from relay.panels import Names, Panel
+from relay.panels import pages
+from relay.panels.pages import Names, Panel
 from relay.settings import Settings, split_listen
 
 _USUAL_PORT = 587
@@ -40,10 +40,10 @@ def show() -> None:
             f"`SECRET` is the password of {code(names.login)}. It was shown when it was made; a new one is made under "
             "Accounts."
         )
-    for number, block in enumerate(panels.blocks(panel, names), 1):
+    for number, block in enumerate(pages.blocks(panel, names), 1):
         st.markdown(f"**{number}.** {block.where}")
         st.code(block.text, language=None)
-    guide = panels.guide(panel, names)
+    guide = pages.guide(panel, names)
     with st.expander("The whole page: steps, checks, what users notice, the way back", icon=":material/menu_book:"):
         st.markdown(guide.replace("\n# ", "\n### ").removeprefix("# "))
     st.download_button(

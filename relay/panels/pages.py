@@ -6,13 +6,18 @@ The blocks of those pages are tried in real mail servers by tests/interop; here 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-_PLACES = (
-    Path(__file__).resolve().parent / "data" / "integrations",  # in the wheel
-    Path(__file__).resolve().parent.parent / "docs" / "integrations",  # in the source tree
-)
+from relay.panels.places import stored
+
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HOW_TO_FILL_IN = re.compile(r"\n`mailweir panel snippet .*?(?=\n\n)", re.DOTALL)
+_QUOTED = re.compile(r"`([^`]+)`")
+# What a relay on the server itself needs besides; the tests of tests/interop run with exactly these.
+_SAME_MACHINE = (
+    (r"^  route_list = .*$", "{0}\n  self = send"),
+    (r"^  ignore_target_hosts = 127\.0\.0\.0/8\n", ""),
+    (r"^relayhost = .*$", "{0}\nsmtp_host_lookup = dns, native"),
+)
 
 
 class Panel(StrEnum):
@@ -29,7 +34,8 @@ class Panel(StrEnum):
 class Names:
     """What stands in for the examples. `server` is the customer's server's own host name.
 
-    `password` "": the word SECRET stays, for whoever fills it in on the server.
+    `password` "": the word SECRET stays, for whoever fills it in on the server. `is_same_machine`: relay and server
+    share one machine.
     """
 
     host: str
@@ -38,6 +44,7 @@ class Names:
     login: str
     server: str
     password: str = ""
+    is_same_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +54,21 @@ class Block:
     where: str
     text: str
 
+    @property
+    def place(self) -> str:
+        """The file or section it belongs to: what stands first in backquotes."""
+        found = _QUOTED.search(self.where)
+        return found[1] if found else self.where
+
+    @property
+    def is_addition(self) -> bool:
+        """Whether the file has other lines, which stay."""
+        return "append" in self.where
+
 
 def guide(panel: Panel, names: Names) -> str:
     """Return the whole page, in Markdown: set-up, check, what users notice, the way back."""
-    return _filled(page(panel), names)
+    return _filled(_HOW_TO_FILL_IN.sub("", stored(f"{panel.value}.md").read_text(), count=1), names)
 
 
 def blocks(panel: Panel, names: Names) -> list[Block]:
@@ -63,12 +81,14 @@ def blocks(panel: Panel, names: Names) -> list[Block]:
     return found
 
 
-def page(panel: Panel) -> str:
-    """Return the page as it is in the documentation."""
-    path = next((place / f"{panel.value}.md" for place in _PLACES if (place / f"{panel.value}.md").is_file()), None)
-    if path is None:
-        raise FileNotFoundError(f"the page {panel.value}.md is in none of {', '.join(map(str, _PLACES))}")
-    return path.read_text()
+def sections(text: str) -> dict[str, str]:
+    """Return a page's parts by their headings: Check, What the customer's users notice, Undo, and so on.
+
+    >>> sections("# A\\nfirst\\n## Undo\\ntake it out\\n")
+    {'Undo': 'take it out'}
+    """
+    parts = re.split(r"^## (.*)\n", text, flags=re.MULTILINE)[1:]
+    return {heading: body.strip() for heading, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _filled(text: str, names: Names) -> str:
@@ -87,4 +107,6 @@ def _filled(text: str, names: Names) -> str:
         (r"\bSECRET\b", names.password or "SECRET"),
     ):
         text = re.sub(example, lambda _match, name=name: name, text)  # type: ignore[misc]
+    for pattern, changed in _SAME_MACHINE if names.is_same_machine else ():
+        text = re.sub(pattern, lambda found, changed=changed: changed.format(found[0]), text, flags=re.MULTILINE)  # type: ignore[misc]
     return text
