@@ -43,6 +43,7 @@ from relay.control.views import (
     ReloadOrder,
 )
 from relay.holds.routes import HoldRoutes
+from relay.saved.routes import SavedRoutes
 from relay.tree import Principal, Role
 
 _log = logging.getLogger("mailweir.control")
@@ -96,6 +97,7 @@ def build_app(
             *_guarded(CaseRoutes(commands.cases).table(), authenticated),
             *_guarded(HoldRoutes(commands).table(), authenticated),
             *_guarded(AuditRoutes(AuditDesk(state)).table(), authenticated),
+            *_guarded(SavedRoutes(commands.desk.saved).table(), authenticated),
             *_guarded(doors.table(), authenticated),
         ]
     )

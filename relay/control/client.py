@@ -36,6 +36,7 @@ from relay.control.views import (
 )
 from relay.control.webhook_calls import WebhookCalls
 from relay.evidence.calls import EvidenceCalls
+from relay.saved.calls import SavedCalls
 from relay.settings import Settings, split_listen
 
 _T = TypeVar("_T")
@@ -56,7 +57,15 @@ class ControlUnreachable(ControlError):
 
 
 class ControlClient(
-    EvidenceCalls, DestinationCalls, DeskCalls, QueueCalls, LabelCalls, HeldCalls, WebhookCalls, CaseCalls
+    EvidenceCalls,
+    DestinationCalls,
+    DeskCalls,
+    QueueCalls,
+    LabelCalls,
+    HeldCalls,
+    WebhookCalls,
+    CaseCalls,
+    SavedCalls,
 ):
     """Talks to one relay. Close it, or use it in a `with`."""
 

@@ -10,6 +10,7 @@ from relay.control.sources_desk import SourcesDesk
 from relay.control.state import State
 from relay.control.suppression_desk import SuppressionDesk
 from relay.delivery.egress.egress import Egress
+from relay.saved.desk import SavedDesk
 
 
 class Desk:
@@ -24,3 +25,4 @@ class Desk:
         self.sources, self.pools = SourcesDesk(state, clock, egress), PoolsDesk(state)
         self.bands = BandsDesk(state, clock, egress)
         self.warmup = WarmupDesk(state, clock, egress)
+        self.saved = SavedDesk(state, clock)

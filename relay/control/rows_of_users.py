@@ -9,7 +9,7 @@ from relay.control import schema
 from relay.tree import Role, Scope
 from relay.users.user import Session, User
 
-_users, _sessions = schema.user, schema.session
+_users, _sessions, _saved = schema.user, schema.session, schema.saved_question
 
 
 class UserRows(NamedTuple):
@@ -37,6 +37,7 @@ def update_user(connection: Connection, user: User) -> None:
 
 def delete_user(connection: Connection, name: str) -> None:
     delete_sessions(connection, name)
+    connection.execute(delete(_saved).where(_saved.c.owner == name))  # another of this name shall not find them
     connection.execute(delete(_users).where(_users.c.name == name))
 
 

@@ -286,6 +286,17 @@ sender_note = Table(
     Column("noted_at", Instant, nullable=False),
 )
 
+# Searches and free questions people keep, by the principal's id; `kind` is search or sql.
+saved_question = Table(
+    "saved_question",
+    metadata,
+    Column("owner", String(255), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("saved_at", Instant, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,
