@@ -3,6 +3,7 @@
 from relay.clock import Clock
 from relay.control.access import require, require_whole_tree
 from relay.control.audit import Act
+from relay.control.audit_views import AuditDetail
 from relay.control.errors import Invalid, NotFound
 from relay.control.state import State
 from relay.saved.views import SavedDone, SavedKind, SavedOrder, SavedQuestion, SavedRemoval
@@ -64,5 +65,5 @@ def _may_ask_freely(principal: Principal) -> bool:
 
 
 def _act(command: str, principal: Principal, saved: SavedQuestion) -> Act:
-    detail = {"kind": saved.kind, "name": saved.name, "text": saved.text}
+    detail: AuditDetail = {"kind": saved.kind, "name": saved.name, "text": saved.text}
     return Act(command, principal.scope.account or "", principal.id, detail)
