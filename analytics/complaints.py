@@ -65,6 +65,7 @@ class Complaints:
             recipient=new.recipient,
             provider=new.provider,
             feedback_type=new.feedback_type,
+            sandbox=bool(whose.get("sandbox")),
             reported_at=self._clock.now(),
         )
         self._journal.append(complaint)
@@ -74,7 +75,7 @@ class Complaints:
     def _whose(self, new: NewComplaint) -> dict[str, Any]:
         """The sender of a known message wins over what the complaint says."""
         if new.message_id:
-            query = "SELECT account, reseller, sender FROM message WHERE message_id = $message_id LIMIT 1"
+            query = "SELECT account, reseller, sender, sandbox FROM message WHERE message_id = $message_id LIMIT 1"
             rows = self._warehouse.table(query, message_id=new.message_id).to_pylist()
             if rows:
                 return dict(rows[0])

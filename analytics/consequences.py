@@ -52,7 +52,7 @@ LEFT JOIN (
     FROM message
     WHERE received_at BETWEEN $received_from AND $received_to
 ) s ON s.message_id = b.message_id AND {IS_FINAL}
-WHERE kind IN ('Reception', 'Rejection', 'Held') OR {IS_TRY}
+WHERE (kind IN ('Reception', 'Rejection', 'Held') OR {IS_TRY}) AND NOT coalesce(b.sandbox, false)
 GROUP BY ALL
 """  # noqa: S608
 
@@ -76,7 +76,8 @@ CREATE OR REPLACE TEMP TABLE attributed AS
 SELECT c.node, c.boot, c.seq, c.message_id, c.reported_at, m.account, m.reseller, m.sender
 FROM complaint c
 JOIN message m ON m.message_id = c.message_id
-WHERE c.sender = '' AND c.message_id IN (SELECT message_id FROM touched) AND m.received_at >= $touched_from
+WHERE c.sender = '' AND NOT coalesce(c.sandbox, false)
+  AND c.message_id IN (SELECT message_id FROM touched) AND m.received_at >= $touched_from
 """
 _ATTRIBUTE_COMPLAINTS = """
 UPDATE complaint
@@ -97,7 +98,7 @@ FROM (
     UNION ALL
     SELECT coalesce(message_id, ''), reported_at, account, coalesce(reseller, ''), sender
     FROM batch
-    WHERE kind = 'Complaint' AND sender <> ''
+    WHERE kind = 'Complaint' AND sender <> '' AND NOT coalesce(sandbox, false)
 ) c
 LEFT JOIN (
     SELECT message_id, min(source) AS source

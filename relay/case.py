@@ -49,6 +49,7 @@ class Arrival:
     lockdown: LockdownResult
     began: float
     checked: Checked = NOT_CHECKED
+    is_sandbox: bool = False  # all recipients are: nothing counts for or against anybody but limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any
         "policy_version": case.policy_version,
         "decision_id": in_force.id if in_force else "",
         "demo": demo,
+        "sandbox": arrival.is_sandbox,
         "inputs": packed(inputs, case.judged_at, case.hops),
     }
 

@@ -33,6 +33,7 @@ class Judged(Attributed, frozen=True, kw_only=True):
     """The verdict's whole input, and the verdict.
 
     `inputs` is the part of it that no other field has, as policy/recorded.py writes and reads it.
+    `sandbox`: all its recipients are of the sandbox (relay/sandbox/), so it says nothing of its sender.
     `fingerprint`: of the text shown, see content/fingerprint.py; `same_text_senders` sent nearly the same lately.
     """
 
@@ -69,6 +70,7 @@ class Judged(Attributed, frozen=True, kw_only=True):
     policy_version: str = ""
     decision_id: str = ""
     demo: bool = False
+    sandbox: bool = False
     inputs: msgspec.Raw = NOT_JUDGED
 
 
@@ -115,7 +117,7 @@ class Dropped(Attributed, frozen=True, kw_only=True, tag="Dropped"):
 
 
 class Attempt(Attributed, frozen=True, kw_only=True):
-    """One try to hand one recipient to a next hop."""
+    """One try to hand one recipient to a next hop; `sandbox`: to the one that is played here."""
 
     recipient_id: int
     recipient: str
@@ -129,6 +131,7 @@ class Attempt(Attributed, frozen=True, kw_only=True):
     code: int = 0
     enhanced: str = ""
     text: str = ""
+    sandbox: bool = False
 
 
 class Delivery(Attempt, frozen=True, kw_only=True, tag="Delivery"):

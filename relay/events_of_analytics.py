@@ -62,7 +62,7 @@ class CaseChanged(Record, frozen=True, kw_only=True, tag="CaseChanged"):
 
 class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
     """A recipient complained (feedback loop). Written by analytics. `proof`, `report_key` as in OutOfBandBounce, ""
-    when a person entered it.
+    when a person entered it. `sandbox`: made on purpose, and counts against nobody.
     """
 
     message_id: str
@@ -77,6 +77,7 @@ class Complaint(Record, frozen=True, kw_only=True, tag="Complaint"):
     proof: str = ""
     report_key: str = ""
     file: str = ""
+    sandbox: bool = False
 
 
 class Listing(Record, frozen=True, kw_only=True, tag="Listing"):

@@ -118,7 +118,7 @@ class Judging:
     def _weighed(self, arrival: Arrival, state: State, now: datetime) -> Weighed:
         result, sender, now_unix = arrival.result, arrival.identity.sender.key, now.timestamp()
         # what strangers send through forwarders is the same for good reasons
-        fingerprint = "" if arrival.identity.is_forwarded else result.fingerprint
+        fingerprint = "" if arrival.identity.is_forwarded or arrival.is_sandbox else result.fingerprint
         forgiven_at = state.reinstated_at if state.is_reinstated(now) else None
         # seldom are there hits; the rest need not be looked up
         is_new = bool(result.hits) and forgiven_at is None and self._signals.is_newcomer(sender, now_unix)
@@ -132,7 +132,7 @@ class Judging:
         policy, sender, result = self._policy, arrival.identity.sender.key, arrival.result
         # A client that retries what limit, standing or a domain's owner refuse must not gain a history by it, nor a
         # loop one spam by many
-        if result is UNREAD or is_loop or not arrival.lockdown.is_passed:
+        if result is UNREAD or is_loop or arrival.is_sandbox or not arrival.lockdown.is_passed:
             known = self._signals.state(sender, now_unix, policy)
             return known or SignalState(0.0, 0.0, 0.0, 0, now_unix)
         self._on_counted(arrival.submission.account, arrival.identity, now_unix)

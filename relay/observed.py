@@ -29,7 +29,9 @@ def outcome_counter(
     """Return what hears each outcome: metrics, alarms, signals, suppression, and the log where it is wanted."""
 
     def heard(recipient: SpooledRecipient, record: Record) -> None:
-        core.misconfigured.note(recipient, record, core.clock.unix())
+        is_sandbox = isinstance(record, Attempt) and record.sandbox
+        if not is_sandbox:
+            core.misconfigured.note(recipient, record, core.clock.unix())
         metrics.outcomes.labels(type(record).__name__.lower()).inc()
         if isinstance(record, Delivery | Deferral) and _messages.isEnabledFor(logging.INFO):
             kind = "delivered" if isinstance(record, Delivery) else "deferred"
@@ -37,6 +39,8 @@ def outcome_counter(
             _messages.info("%s message=%s account=%s recipient=%d destination=%s code=%d", *what)
         if isinstance(record, Bounce | Expiration):
             metrics.failures_told.labels(record.told).inc()
+        if is_sandbox:  # on purpose: it speaks of nobody
+            return
         if isinstance(record, Bounce):
             on_bounce(record)
         if isinstance(record, Delivery):

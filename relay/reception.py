@@ -44,6 +44,7 @@ from relay.policy.ledger import Taking
 from relay.policy.lockdown import NOT_ASKED, LockdownResult
 from relay.policy.signals import Signals
 from relay.reply import DISK_FULL, Reply, TransientError
+from relay.sandbox.addresses import lies_in
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Spool, SpooledRecipient, SpoolFull
@@ -129,7 +130,8 @@ class Receiver:
             raise
         # What follows changes the disk, and must go on without the client: mail that was stored but not handed to
         # the courier would lie until the next start, a decision without its hold would park nothing.
-        arrival = Arrival(submission, identity, number, message_id, content, taking, result, lockdown, began, checked)
+        found = taking, result, lockdown, began, checked, self._is_sandbox(submission)
+        arrival = Arrival(submission, identity, number, message_id, content, *found)
         concluding = asyncio.create_task(self._conclude(arrival))
         self._concluding.add(concluding)
         concluding.add_done_callback(self._concluding.discard)
@@ -144,8 +146,9 @@ class Receiver:
         # No await between here and the end of judge and the hand-over to the spool: a hold that another message of
         # the sender causes meanwhile either is seen here, or parks this one by its later commit.
         case = self._judging.judge(arrival, self._clock.now())
-        self._volume.note(arrival, self._clock.unix())
-        if self._settings.content.keep_words:
+        if not arrival.is_sandbox:
+            self._volume.note(arrival, self._clock.unix())
+        if self._settings.content.keep_words and not arrival.is_sandbox:
             self._words.note(arrival.message_id, arrival.began, arrival.result.learned)
         try:
             decision = await self._decide(case.verdict.proposals) if case.verdict.proposals else None
@@ -161,6 +164,10 @@ class Receiver:
         finally:
             _close_large(arrival.submission)  # whatever was not kept
         return self._refuse(case)
+
+    def _is_sandbox(self, submission: Submission) -> bool:
+        domain = self._settings.sandbox.domain
+        return bool(domain) and all(lies_in(address, domain) for address in submission.recipients)
 
     async def _assess(
         self, identity: Identity, submission: Submission, content: bytes, message_id: str, taking: Taking

@@ -27,7 +27,9 @@ from relay.wiring import Parts
 
 _log = logging.getLogger("mailweir.reload")
 
-_SECTIONS = frozenset({"policy", "limits", "identity", "lockdown", "headers", "log", "notices", "suppression"})
+_SECTIONS = frozenset(
+    {"policy", "limits", "identity", "lockdown", "headers", "log", "notices", "sandbox", "suppression"}
+)
 _KEYS = frozenset(
     {
         "node.abuse_contact",

@@ -24,6 +24,7 @@ from relay.settings_sections import (
     Imap,
     Inbox,
     Notices,
+    Sandbox,
     Section,
     Suppression,
     Verp,
@@ -41,6 +42,7 @@ __all__ = [
     "Imap",
     "Inbox",
     "Notices",
+    "Sandbox",
     "Suppression",
     "Verp",
     "Web",
@@ -276,6 +278,7 @@ class Settings(BaseSettings):
     verp: Verp = Verp()
     inbox: Inbox = Inbox()
     suppression: Suppression = Suppression()
+    sandbox: Sandbox = Sandbox()
     imap: Imap = Imap()
     headers: Headers = Headers()
     web: Web = Web()

@@ -69,6 +69,18 @@ class Suppression(Section):
     again_days: int = Field(180, ge=1, description="after another one, a day or more later")
 
 
+class Sandbox(Section):
+    """Addresses that behave on purpose, for programs under test (docs/applications.md); nothing of it leaves us."""
+
+    domain: str = Field(
+        "sandbox.test",
+        pattern=r"^([a-z0-9-]+\.)+[a-z0-9-]+$|^$",
+        description="bounce@, complaint@, slow@, defer@ of it do what they say; others take mail; empty: no sandbox",
+    )
+    slow_seconds: float = Field(20, ge=0, le=600, description="until slow@ takes mail")
+    complaint_seconds: float = Field(5, ge=0, le=600, description="until complaint@ complains of mail it has taken")
+
+
 class Headers(Section):
     """Header lines the relay adds beside its signature."""
 

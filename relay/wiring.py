@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,6 +53,8 @@ from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.release_links import ReleaseLinks
 from relay.reporting import Reporting
+from relay.sandbox.addresses import lies_in
+from relay.sandbox.complaint import Complaints
 from relay.self_release import SelfRelease
 from relay.unsubscribing import Unsubscribing
 
@@ -139,6 +142,7 @@ def wire(core: Core) -> Parts:
         audience=Audience(state, core.signals, clock).of,
         pauses=state.pauses,
         ways=Ways(core.shaper, core.egress, core.paths.of, core.tls),
+        complain=lambda *about: Complaints(core.settings, clock, returns.receive).complain(*about),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
     gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
@@ -180,7 +184,6 @@ def wire(core: Core) -> Parts:
     parts = Parts(core, clock.now(), courier, told, receiver, *way_in, *own, following, suppressing, evidence)
     show_gauges(parts)
     count(parts)
-    commands.policy_version = lambda: version_of(core.settings.policy)
     commands.shaping.on_changed = state.egress.on_changed = courier.look_again
     return parts
 
@@ -189,7 +192,13 @@ def _suppressing(core: Core) -> Suppressing:
     def is_outage(destination: str) -> bool:
         return core.signals.outages.is_out(destination, HARD, slot_of(core.clock.unix()))
 
-    return Suppressing(core.state, core.journal, core.clock, lambda: core.settings.suppression, is_outage)
+    return Suppressing(
+        core.state, core.journal, core.clock, lambda: core.settings.suppression, is_outage, _is_sandbox(core)
+    )
+
+
+def _is_sandbox(core: Core) -> Callable[[str], bool]:
+    return lambda address: lies_in(address, core.settings.sandbox.domain)
 
 
 def _commands(core: Core, courier: Courier, gate: Gate) -> Commands:
@@ -197,7 +206,7 @@ def _commands(core: Core, courier: Courier, gate: Gate) -> Commands:
         known = core.state.account_of_name(account)
         return gate.hourly(known, sender) if known else core.settings.limits.rcpts_per_hour
 
-    return Commands(
+    commands = Commands(
         state=core.state,
         spool=core.spool,
         courier=courier,
@@ -209,6 +218,9 @@ def _commands(core: Core, courier: Courier, gate: Gate) -> Commands:
         policy=lambda: core.settings.policy,
         egress=core.egress,
     )
+    commands.policy_version = lambda: version_of(core.settings.policy)
+    commands.is_sandbox = _is_sandbox(core)
+    return commands
 
 
 def _releases(core: Core, commands: Commands) -> SelfRelease:

@@ -36,7 +36,7 @@ def inbox_room(
     feeds: Feeds,
     relay: Callable[[], ControlClient],
 ) -> InboxRoom:
-    reading = InboxReading(settings.dir, warehouse, journal, clock, feeds, relay)
+    reading = InboxReading(settings.dir, warehouse, journal, clock, feeds, relay, settings.sandbox.domain)
     intake = Intake(settings.dir, warehouse, journal, clock)
 
     def sweep() -> str:

@@ -57,7 +57,10 @@ class InboxReading:
         clock: Clock,
         feeds: Feeds,
         relay: Callable[[], ControlClient],
+        sandbox: str = "",
     ) -> None:
+        """`sandbox`: its domain, whose complaints are marked."""
+        self._sandbox = sandbox
         self._folder, self._warehouse, self._journal, self._clock = folder, warehouse, journal, clock
         self._feeds, self._relay, self._attribution = feeds, relay, Attribution(warehouse, relay)
         self._woken = threading.Event()
@@ -127,7 +130,8 @@ class InboxReading:
         if one.news.failure is not None:
             self._journal.append(bounce_of(one.news.failure, one.traced, one.key, one.mail.unread.file, stamp, now))
         elif one.news.feedback is not None and one.news.is_counted:
-            self._journal.append(complaint_of(one.news.feedback, one.traced, one.key, one.mail.unread.file, stamp, now))
+            told = one.news.feedback, one.traced, one.key, one.mail.unread.file, stamp, now
+            self._journal.append(complaint_of(*told, sandbox=self._sandbox))
         _remember(self._written, one.key)
         self._owed.add(one.key)
 

@@ -9,6 +9,7 @@ from analytics.inbox.mails import Mail
 from analytics.reports.feedback import Feedback
 from analytics.reports.report import Failure
 from relay.events import Complaint, OutOfBandBounce, ReportRead
+from relay.sandbox.addresses import lies_in
 from relay.spool.journal import Stamp
 
 _NOBODY = Owner("", "", "", "")
@@ -40,9 +41,11 @@ def bounce_of(
 
 
 def complaint_of(
-    feedback: Feedback, traced: Traced | None, key: str, file: str, stamp: Stamp, now: datetime
+    feedback: Feedback, traced: Traced | None, key: str, file: str, stamp: Stamp, now: datetime, sandbox: str = ""
 ) -> Complaint:
+    """`sandbox`: its domain."""
     owner = traced.owner if traced else _NOBODY
+    recipient = owner.recipient or next(iter(feedback.original_rcpt_to), "")
     return Complaint(
         **stamp,
         message_id=owner.message_id,
@@ -50,7 +53,8 @@ def complaint_of(
         reseller=owner.reseller,
         sender=owner.sender,
         recipient_id=owner.recipient_id,
-        recipient=owner.recipient or next(iter(feedback.original_rcpt_to), ""),
+        recipient=recipient,
+        sandbox=lies_in(recipient, sandbox),
         provider=feedback.reporter[:100],
         feedback_type=feedback.type.value,
         reported_at=now,

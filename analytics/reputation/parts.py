@@ -57,19 +57,19 @@ judged AS (
            1 AS messages, (score IS NOT NULL)::BIGINT AS scored, coalesce({SPAM.format(score="score")}, 0) AS spam,
            {_NO_OUTCOME}
     FROM message
-    WHERE {_in_hours("received_at")}
+    WHERE {_in_hours("received_at")} AND NOT coalesce(sandbox, false)
     UNION ALL BY NAME
     SELECT {_bucket("logged_at")} AS bucket, account, reseller, '' AS pool, '' AS way,
            coalesce(f_from_domain, '') AS from_domain, coalesce(f_link_domains, []) AS links,
            1 AS messages, (score IS NOT NULL)::BIGINT AS scored, coalesce({SPAM.format(score="score")}, 0) AS spam,
            {_NO_OUTCOME}
     FROM rejection
-    WHERE {_in_hours("logged_at")} AND message_id <> ''
+    WHERE {_in_hours("logged_at")} AND message_id <> '' AND NOT coalesce(sandbox, false)
 ),
 told AS (
     SELECT message_id, reported_at, 0 AS hard_bounced, 0 AS blocked, 1 AS complaints
     FROM complaint
-    WHERE {_in_hours("reported_at")} AND message_id <> ''
+    WHERE {_in_hours("reported_at")} AND message_id <> '' AND NOT coalesce(sandbox, false)
     UNION ALL
     SELECT message_id, reported_at, is_hard::BIGINT, (NOT is_hard AND {IS_BLOCK})::BIGINT, 0
     FROM out_of_band
@@ -78,7 +78,7 @@ told AS (
 ended AS (
     SELECT r.*
     FROM recipient r
-    WHERE {_in_hours("r.finished_at")} AND r.outcome <> 'dropped'
+    WHERE {_in_hours("r.finished_at")} AND r.outcome <> 'dropped' AND NOT coalesce(r.sandbox, false)
 ),
 outcomes AS (
     SELECT {_bucket("r.finished_at")} AS bucket, r.account, r.reseller, coalesce(m.pool, '') AS pool,

@@ -97,6 +97,7 @@ _NAMED = (
     _m("recipients", Kind.NUMBER, "recipients_count", "how many recipients it has", "recipients:>50"),
     _m("pool", Kind.TEXT, "pool", "the egress pool it leaves through", "pool:shared"),
     _m("node", Kind.TEXT, "node", "the relay that took it", "node:mw1"),
+    _m("sandbox", Kind.FLAG, "coalesce(sandbox, false)", "to addresses of the sandbox only", "sandbox:Y"),
     _m("stopped", Kind.FLAG, "(action <> 'accept')", "held or refused when it came", "stopped:Y"),
     _m("released", Kind.FLAG, _within("held_event", "event = 'released'"), "freed after a hold", "released:Y"),
     _m("complained", Kind.FLAG, _within("complaint", "true"), "a recipient complained", "complained:Y"),

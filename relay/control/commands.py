@@ -89,6 +89,7 @@ class Commands:
             state, self.questions, clock, SignalDesk(signals, self.questions, clock, policy, hourly_of)
         )
         self.on_decided: Callable[[Decision], None] = lambda _decision: None  # after its commit
+        self.is_sandbox: Callable[[str], bool] = lambda _address: False  # what comes from it counts against nobody
         self.policy_version: Callable[[], str] = lambda: ""  # in force now, for who names none
 
     async def apply(self, proposals: Sequence[Proposal]) -> Decision:
@@ -181,6 +182,8 @@ class Commands:
         """Count what the world said of a sender's mail."""
         require(principal, Role.OPERATOR)
         self.questions.account_of(principal, outcome.sender)
+        if self.is_sandbox(outcome.recipient):
+            return
         self._signals.outcome(outcome.sender, outcome.kind, self._clock.unix(), outcome.destination)
         if outcome.kind == "complaint":
             self.desk.sources.complained(outcome.source, outcome.destination)

@@ -21,6 +21,7 @@ from relay.delivery.routing.sorting import Sorting
 from relay.delivery.workshop import Memory, Ways, Workshop, usual_ways
 from relay.events import Record
 from relay.reply import Reply
+from relay.sandbox.receiver import Complain, SandboxReceiver
 from relay.settings import Settings
 from relay.spool.journal import Journal
 from relay.spool.large import LARGE_BYTES
@@ -63,9 +64,10 @@ class Courier:
         audience: Callable[[SpooledMessage], Addressee],
         ways: Ways | None = None,
         pauses: Pauses | None = None,
+        complain: Complain | None = None,
     ) -> None:
         """submit_dsn(report, recipient, message it is about) returns when the report is stored; `audience` says who
-        hears of a message's failures.
+        hears of a message's failures; `complain` lets recipients of the sandbox complain.
 
         Raises SettingsError for a wrong smarthost or name server.
         """
@@ -94,6 +96,9 @@ class Courier:
         )
         self._books.on_left, self._books.on_deferred = self._pager.left, self._pager.note
         self._books.on_released = self._release_bytes
+        self._sandbox = SandboxReceiver(
+            settings.sandbox, spool=spool, clock=clock, books=self._books, complain=complain
+        )
         self._sites, self._sorting, self._shop = self._arranged(settings, ways or usual_ways(settings))
         self._pools: dict[str, Pool] = {}
         self._next_sweep = _MAX_POOLS
@@ -163,6 +168,7 @@ class Courier:
         self._books.take_up(settings)
         self._shop.take_up(settings.delivery)
         self._sites.take_up(self._shop.shaper.providers)
+        self._sandbox.take_up(settings.sandbox)
 
     def enqueue(self, recipients: Sequence[SpooledRecipient], content: bytes | None) -> None:
         """Deliver fresh recipients of one message. Ignored while stopping: the next start finds them in the spool."""
@@ -253,6 +259,8 @@ class Courier:
         return site.destination if site is not None else ""
 
     def _way_of(self, recipient: SpooledRecipient) -> object:
+        if self._sandbox.holds(recipient.destination):
+            return recipient.destination
         return self._sites.known(recipient.destination, recipient.message.account) or recipient.destination
 
     def _site_of(self, parcel: Parcel) -> Site | None:
@@ -266,6 +274,10 @@ class Courier:
         return channel.queue.waiting(parcel.message.sender) >= _MAX_PER_SENDER
 
     def _put(self, parcel: Parcel, site: Site | None) -> None:
+        if self._sandbox.holds(parcel.recipients[0].destination):
+            self._memory.parcels += 1
+            self._spawn(self._play(parcel))
+            return
         if site is None:
             self._memory.parcels += 1
             self._sorting.put(parcel)
@@ -279,6 +291,13 @@ class Courier:
             self._books.release(parcel)
         else:
             self._put(parcel, site)
+
+    async def _play(self, parcel: Parcel) -> None:
+        pool = self._pool(parcel.recipients[0].destination)
+        try:
+            await self._sandbox.serve(parcel, lambda parcel: pool.settlement.settle(parcel, None), self._spawn)
+        finally:
+            self._memory.parcels -= 1
 
     def _unsortable(self, parcel: Parcel, domain: str, reply: Reply) -> None:
         self._memory.parcels -= 1

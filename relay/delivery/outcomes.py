@@ -16,6 +16,7 @@ from relay.delivery.telling import Late, News, Teller
 from relay.dsn_options import SUCCESS, notify_of
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
 from relay.reply import Reply
+from relay.sandbox.addresses import lies_in
 from relay.settings import Settings
 from relay.spool.digests import DigestLine
 from relay.spool.journal import Journal
@@ -211,6 +212,7 @@ class Bookkeeper:
             "code": reply.code,
             "enhanced": reply.enhanced,
             "text": reply.text,
+            "sandbox": lies_in(recipient.destination, self._settings.sandbox.domain),
         }
 
     def _finish(self, recipient: SpooledRecipient, record: Record, line: DigestLine | None = None) -> None:

@@ -38,9 +38,11 @@ class Suppressing:
         clock: Clock,
         settings: Callable[[], Settings],
         is_outage: Callable[[str], bool],
+        is_spared: Callable[[str], bool] = lambda _address: False,
     ) -> None:
+        """`is_spared`: addresses that never come on a list by themselves."""
         self._state, self._journal, self._clock, self._settings = state, journal, clock, settings
-        self._is_outage = is_outage
+        self._is_outage, self._is_spared = is_outage, is_spared
         self._waiting: deque[Evidence] = deque()
         self._something = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +88,8 @@ class Suppressing:
         now, settings = self._clock.now(), self._settings()
         found: dict[tuple[str, str], tuple[Suppression, str]] = {}
         for one in evidence:
+            if self._is_spared(one.address):
+                continue
             known = self._state.suppression.own(one.account, one.address)
             row = row_after(one, known, settings, now) if self._state.has_known(one.account) else None
             key = one.account, one.address.lower()
