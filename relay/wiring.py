@@ -49,6 +49,7 @@ from relay.notices import Notices
 from relay.observed import count, outcome_counter, show_gauges
 from relay.policy.outages import HARD, slot_of
 from relay.policy.steps import version_of
+from relay.quota import quota_of
 from relay.reception import Receiver
 from relay.refusals import Refusals
 from relay.release_links import ReleaseLinks
@@ -336,5 +337,6 @@ def _doorway(core: Core, receiver: Receiver, gate: Gate, metrics: Metrics) -> Do
         on_auth_failure=on_auth_failure,
         admit=gate.admit,
         is_limited=gate.is_limited,
+        quota=lambda submission: quota_of(gate, submission),
         suppressed=state.suppression.find,
     )

@@ -11,6 +11,7 @@ from relay.control.suppressed import Blocked
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
 from relay.front.incoming import OpenLarge
+from relay.quota import Quota
 from relay.reply import PermanentError, Reply
 from relay.settings import Smtp
 
@@ -39,6 +40,7 @@ class Doorway:
     on_auth_failure: Callable[[str, bytes, str], None]
     admit: Callable[[Submission], Admission] | None = None  # None: no limits at RCPT
     is_limited: Callable[[], bool] = lambda: True  # False: `admit` would have nothing to say
+    quota: Callable[[Submission], Quota | None] | None = None  # what is left for a sender, for who asks by HTTP
     suppressed: Callable[[str, str], Blocked | None] | None = None  # account, recipient; None: nobody is
 
 

@@ -25,6 +25,7 @@ from relay.front.web_answers import WebRefusal, accepted, json_answer, problem
 from relay.front.web_draft import Draft, Envelope, draft_of_json, draft_of_message, envelope_of, largest_body
 from relay.front.web_intake import Intake
 from relay.front.web_login import Caller, authenticate
+from relay.quota import headers_of
 from relay.reply import RelayError, Reply, TransientError
 from relay.settings import Smtp, Web
 from relay.spool.idempotency import Answered
@@ -60,6 +61,9 @@ class Messages:
     async def post(self, request: Request) -> Response:
         """Answer a request."""
         response = await self._response(request)
+        submission: Submission | None = getattr(request.state, "submission", None)
+        if self._way.quota is not None and submission is not None and (left := self._way.quota(submission)):
+            response.headers.update(headers_of(left))
         self.on_answer(response.status_code)
         return response
 
@@ -109,6 +113,9 @@ class Messages:
             raise
         if self._way.suppressed:
             draft = draft.checked(lambda address: check_suppression(self._way, caller.account.name, address))
+        form.request.state.submission = replace(
+            self._of(caller), mail_from=draft.mail_from, content=_head(draft.content)
+        )
         body.clear()  # not kept in memory a second time until the message is stored
         bare = replace(self._of(caller), mail_from=draft.mail_from, recipients=draft.recipients)
         admission = self._way.admit(bare) if self._way.admit else None
@@ -183,7 +190,7 @@ class _Form:
     """In which form a request brings its message, and where the envelope is then. Raises RelayError."""
 
     def __init__(self, request: Request, settings: Smtp) -> None:
-        self._settings = settings
+        self.request, self._settings = request, settings
         self._envelope: Envelope | None = None
         content_type = request.headers.get("content-type", "")
         match content_type.partition(";")[0].strip().lower():
@@ -211,6 +218,11 @@ class _NobodyTaken(RelayError):
         replies = [reply for _, reply in draft.refused]
         super().__init__(next((reply for reply in replies if reply.is_transient), replies[0]))
         self.results = draft.results
+
+
+def _head(content: bytes) -> bytes:
+    """The header lines, which may name the end sender."""
+    return content[: content.find(b"\r\n\r\n") + 2]
 
 
 def _ignore(_block: bytes) -> None: ...

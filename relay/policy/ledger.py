@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from relay.envelope import Level
+from relay.envelope import Level, LimitSet
 from relay.policy import windows
 from relay.policy.limits import MULTIPLIED, Ask, Claim, LimitUse
 from relay.policy.usage import Usage
@@ -91,6 +91,16 @@ class Ledger:
             if at > now and (refused := self._refused(claim, name, ask, now, at)):
                 return refused
         return None
+
+    def room(self, claim: Claim, name: str, now_unix: float) -> tuple[int, float]:
+        """Return how many more recipients fit under rcpts_per_hour or rcpts_per_day, what is booked included, and the
+        seconds until all is free; with none left, until one fits."""
+        now, usage = self._advanced(now_unix), self._usage(claim.row)
+        limit = getattr(claim.limits, name) or 0
+        left = max(limit - usage.used(name, now) - usage.booked(now), 0)
+        if left:
+            return left, usage.all_free(name, now) - now
+        return 0, max(usage.earliest(LimitSet(**{name: limit}), Ask(1), now)[0] - now, 1.0)
 
     def give_back(self, taking: Taking, *, but: Container[Level] = ()) -> None:
         """Return what a message took that came to nothing, once; at the levels `but` it stays used.

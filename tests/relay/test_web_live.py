@@ -114,6 +114,39 @@ def test_one_limit_holds_for_both_doors(site: Site) -> None:
     assert "[RATE] sender acme|mailfrom|busy@acme.example over" in answer.json()["reply"]
 
 
+def test_an_answer_says_what_is_left_of_the_sender_s_limit_and_the_next_one_less(site: Site) -> None:
+    letter = LETTER | {"from": "quota@acme.example", "to": ["q1@d.example", "q2@d.example"]}
+
+    first = site.client.post("/v1/messages", json=letter)
+    second = site.client.post("/v1/messages", json=letter)
+    third = site.client.post("/v1/messages", json=letter | {"to": [f"q{n}@d.example" for n in range(20)]})
+
+    assert [answer.status_code for answer in (first, second, third)] == [202] * 3
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in (first, second, third)] == ["18", "16", "0"]
+    assert first.headers["RateLimit-Policy"] == '"sender";q=20;w=3600'
+    assert first.headers["RateLimit"].startswith('"sender";r=18;t=')
+    assert 3600 <= int(first.headers["X-RateLimit-Reset"]) <= 3720
+    assert third.json()["status"] == "delayed"
+
+
+def test_the_quota_of_a_shared_login_is_that_of_the_end_sender_its_message_names(site: Site) -> None:
+    bearer = {"Authorization": f"Bearer {bearer_of('srv2', 'secret')}"}
+
+    left = [
+        site.client.post("/v1/messages", json=LETTER | {"headers": {"X-AuthUser": who}}, headers=bearer).headers
+        for who in ("t1@app.example", "t1@app.example", "t2@app.example")
+    ]
+
+    assert [headers["X-RateLimit-Remaining"] for headers in left] == ["19", "18", "19"]
+
+
+def test_who_may_not_come_in_learns_no_quota(site: Site) -> None:
+    answer = site.client.post("/v1/messages", json=LETTER, headers={"Authorization": "Bearer mw1.c3J2MQ.wrong"})
+
+    assert answer.status_code == 401
+    assert not [name for name in answer.headers if "ratelimit" in name]
+
+
 def test_a_taken_port_is_named_at_start_and_none_is_opened_when_none_is_wanted(site: Site, tmp_path: Path) -> None:
     second = Installation(tmp_path, web=site.installation.web)
     second.write(site.sink.port, model="none")
