@@ -3,7 +3,16 @@
 from starlette.requests import Request
 
 from relay.cases.desk import CaseDesk
-from relay.cases.views import AlarmOrder, NewNote, NoteRemoval
+from relay.cases.views import (
+    AlarmMark,
+    AlarmMarked,
+    AlarmOrder,
+    NewNote,
+    NoteDone,
+    NoteRemoval,
+    SenderNote,
+    SignalsView,
+)
 from relay.control.requests import Routes, body
 from relay.tree import Principal
 
@@ -27,26 +36,26 @@ class CaseRoutes:
             ("POST", "/v1/notes/{id}/remove", self.remove_note, 200),
         ]
 
-    async def marks(self, principal: Principal, request: Request) -> object:
+    async def marks(self, principal: Principal, request: Request) -> list[AlarmMark]:
         return await self._alarms.marks(principal)
 
-    async def acknowledge(self, principal: Principal, request: Request) -> object:
+    async def acknowledge(self, principal: Principal, request: Request) -> AlarmMarked:
         return await self._alarms.acknowledge(principal, await body(request, AlarmOrder))
 
-    async def silence(self, principal: Principal, request: Request) -> object:
+    async def silence(self, principal: Principal, request: Request) -> AlarmMarked:
         return await self._alarms.silence(principal, await body(request, AlarmOrder))
 
-    async def clear(self, principal: Principal, request: Request) -> object:
+    async def clear(self, principal: Principal, request: Request) -> AlarmMarked:
         return await self._alarms.clear(principal, await body(request, AlarmOrder))
 
-    async def signals(self, principal: Principal, request: Request) -> object:
+    async def signals(self, principal: Principal, request: Request) -> SignalsView:
         return self._signals.show(principal, request.path_params["sender"])
 
-    async def notes(self, principal: Principal, request: Request) -> object:
+    async def notes(self, principal: Principal, request: Request) -> list[SenderNote]:
         return await self._notes.list(principal, request.path_params["sender"])
 
-    async def add_note(self, principal: Principal, request: Request) -> object:
+    async def add_note(self, principal: Principal, request: Request) -> NoteDone:
         return await self._notes.add(principal, request.path_params["sender"], await body(request, NewNote))
 
-    async def remove_note(self, principal: Principal, request: Request) -> object:
+    async def remove_note(self, principal: Principal, request: Request) -> NoteDone:
         return await self._notes.remove(principal, request.path_params["id"], await body(request, NoteRemoval))

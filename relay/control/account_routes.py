@@ -3,15 +3,23 @@
 from starlette.requests import Request
 
 from relay.control.account_views import (
+    AccountAdded,
     AccountChange,
+    AccountChanged,
+    AccountView,
+    CredentialView,
     LimitOrder,
+    LimitView,
+    NetworkView,
     NewAccount,
     NewCredential,
     NewNetwork,
     NewReseller,
     NoLimits,
     Order,
+    ResellerView,
     Rotation,
+    Secret,
 )
 from relay.control.desk import Desk
 from relay.control.requests import Routes, body
@@ -51,80 +59,80 @@ class AccountRoutes:
             ("POST", "/v1/resellers/{reseller}/resume", self.resume_reseller, 200),
         ]
 
-    async def accounts(self, principal: Principal, request: Request) -> object:
+    async def accounts(self, principal: Principal, request: Request) -> list[AccountView]:
         return self._desk.accounts.list(principal)
 
-    async def add_account(self, principal: Principal, request: Request) -> object:
+    async def add_account(self, principal: Principal, request: Request) -> AccountAdded:
         return await self._desk.accounts.add(principal, await body(request, NewAccount))
 
-    async def account(self, principal: Principal, request: Request) -> object:
+    async def account(self, principal: Principal, request: Request) -> AccountView:
         return self._desk.accounts.show(principal, request.path_params["account"])
 
-    async def change_account(self, principal: Principal, request: Request) -> object:
+    async def change_account(self, principal: Principal, request: Request) -> AccountChanged:
         change = await body(request, AccountChange)
         return await self._desk.accounts.change(principal, request.path_params["account"], change)
 
-    async def suspend_account(self, principal: Principal, request: Request) -> object:
+    async def suspend_account(self, principal: Principal, request: Request) -> AccountChanged:
         order = await body(request, Order)
         return await self._desk.accounts.suspend(principal, request.path_params["account"], order)
 
-    async def resume_account(self, principal: Principal, request: Request) -> object:
+    async def resume_account(self, principal: Principal, request: Request) -> AccountChanged:
         order = await body(request, Order)
         return await self._desk.accounts.resume(principal, request.path_params["account"], order)
 
-    async def remove_account(self, principal: Principal, request: Request) -> object:
+    async def remove_account(self, principal: Principal, request: Request) -> AccountChanged:
         order = await body(request, Order)
         return await self._desk.accounts.remove(principal, request.path_params["account"], order)
 
-    async def restore_account(self, principal: Principal, request: Request) -> object:
+    async def restore_account(self, principal: Principal, request: Request) -> AccountChanged:
         order = await body(request, Order)
         return await self._desk.accounts.restore(principal, request.path_params["account"], order)
 
-    async def add_credential(self, principal: Principal, request: Request) -> object:
+    async def add_credential(self, principal: Principal, request: Request) -> Secret:
         new = await body(request, NewCredential)
         return await self._desk.credentials.add(principal, request.path_params["account"], new)
 
-    async def allow(self, principal: Principal, request: Request) -> object:
+    async def allow(self, principal: Principal, request: Request) -> NetworkView:
         new = await body(request, NewNetwork)
         return await self._desk.networks.allow(principal, request.path_params["account"], new)
 
-    async def credentials(self, principal: Principal, request: Request) -> object:
+    async def credentials(self, principal: Principal, request: Request) -> list[CredentialView]:
         return self._desk.credentials.list(principal, _account(request))
 
-    async def rotate(self, principal: Principal, request: Request) -> object:
+    async def rotate(self, principal: Principal, request: Request) -> Secret:
         order = await body(request, Rotation)
         return await self._desk.credentials.rotate(principal, request.path_params["login"], order)
 
-    async def revoke(self, principal: Principal, request: Request) -> object:
+    async def revoke(self, principal: Principal, request: Request) -> Secret:
         order = await body(request, Order)
         return await self._desk.credentials.revoke(principal, request.path_params["login"], order)
 
-    async def networks(self, principal: Principal, request: Request) -> object:
+    async def networks(self, principal: Principal, request: Request) -> list[NetworkView]:
         return self._desk.networks.list(principal, _account(request))
 
-    async def disallow(self, principal: Principal, request: Request) -> object:
+    async def disallow(self, principal: Principal, request: Request) -> NetworkView:
         return await self._desk.networks.disallow(principal, await body(request, NewNetwork))
 
-    async def limits(self, principal: Principal, request: Request) -> object:
+    async def limits(self, principal: Principal, request: Request) -> list[LimitView]:
         return self._desk.limits.list(principal, _account(request))
 
-    async def set_limits(self, principal: Principal, request: Request) -> object:
+    async def set_limits(self, principal: Principal, request: Request) -> LimitView:
         return await self._desk.limits.set(principal, await body(request, LimitOrder))
 
-    async def remove_limits(self, principal: Principal, request: Request) -> object:
+    async def remove_limits(self, principal: Principal, request: Request) -> LimitView:
         return await self._desk.limits.remove(principal, await body(request, NoLimits))
 
-    async def resellers(self, principal: Principal, request: Request) -> object:
+    async def resellers(self, principal: Principal, request: Request) -> list[ResellerView]:
         return self._desk.resellers.list(principal)
 
-    async def add_reseller(self, principal: Principal, request: Request) -> object:
+    async def add_reseller(self, principal: Principal, request: Request) -> ResellerView:
         return await self._desk.resellers.add(principal, await body(request, NewReseller))
 
-    async def suspend_reseller(self, principal: Principal, request: Request) -> object:
+    async def suspend_reseller(self, principal: Principal, request: Request) -> ResellerView:
         order = await body(request, Order)
         return await self._desk.resellers.suspend(principal, request.path_params["reseller"], order)
 
-    async def resume_reseller(self, principal: Principal, request: Request) -> object:
+    async def resume_reseller(self, principal: Principal, request: Request) -> ResellerView:
         order = await body(request, Order)
         return await self._desk.resellers.resume(principal, request.path_params["reseller"], order)
 

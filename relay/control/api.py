@@ -25,6 +25,7 @@ from relay.control.commands import Commands
 from relay.control.desk import Desk
 from relay.control.egress_routes import EgressRoutes
 from relay.control.errors import Refusal, Unauthorized
+from relay.control.held_views import Freed, HeldView
 from relay.control.queue_routes import QueueRoutes
 from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
@@ -34,6 +35,7 @@ from relay.control.suppression_routes import SuppressionRoutes
 from relay.control.tokens import principal_of
 from relay.control.views import (
     ConfirmOrder,
+    DecisionView,
     HoldOrder,
     NewDecision,
     Outcome,
@@ -41,6 +43,8 @@ from relay.control.views import (
     ReleaseOrder,
     Reloaded,
     ReloadOrder,
+    SenderView,
+    Stopped,
 )
 from relay.holds.routes import HoldRoutes
 from relay.saved.routes import SavedRoutes
@@ -153,17 +157,17 @@ class _Doors:
             ("POST", "/v1/outcomes", self.outcome, 202),
         ]
 
-    async def status(self, principal: Principal, request: Request) -> object:
+    async def status(self, principal: Principal, request: Request) -> dict[str, Any]:
         require(principal, Role.VIEWER)
         return self._house.status()
 
-    async def reload(self, principal: Principal, request: Request) -> object:
+    async def reload(self, principal: Principal, request: Request) -> Reloaded:
         require(principal, Role.OPERATOR)
         require_whole_tree(principal, "change its settings")
         order = await body(request, ReloadOrder)
         return await self._house.reload(order.dry_run)
 
-    async def decisions(self, principal: Principal, request: Request) -> object:
+    async def decisions(self, principal: Principal, request: Request) -> list[DecisionView]:
         query = request.query_params
         return self._questions.decisions(
             principal,
@@ -173,37 +177,37 @@ class _Doors:
             limit=limit(request, 200),
         )
 
-    async def propose(self, principal: Principal, request: Request) -> object:
+    async def propose(self, principal: Principal, request: Request) -> Stopped:
         return await self._commands.propose(principal, await body(request, NewDecision))
 
-    async def decision(self, principal: Principal, request: Request) -> object:
+    async def decision(self, principal: Principal, request: Request) -> DecisionView:
         return self._questions.decision(principal, request.path_params["id"])
 
-    async def release_decision(self, principal: Principal, request: Request) -> object:
+    async def release_decision(self, principal: Principal, request: Request) -> Freed:
         order = await body(request, ReleaseOrder)
         return await self._commands.release_decision(principal, request.path_params["id"], order)
 
-    async def confirm(self, principal: Principal, request: Request) -> object:
+    async def confirm(self, principal: Principal, request: Request) -> DecisionView:
         order = await body(request, ConfirmOrder)
         return await self._commands.confirm(principal, request.path_params["id"], order)
 
-    async def hold(self, principal: Principal, request: Request) -> object:
+    async def hold(self, principal: Principal, request: Request) -> Stopped:
         return await self._commands.hold(principal, request.path_params["sender"], await body(request, HoldOrder))
 
-    async def release_sender(self, principal: Principal, request: Request) -> object:
+    async def release_sender(self, principal: Principal, request: Request) -> Freed:
         order = await body(request, ReleaseOrder)
         return await self._commands.release_sender(principal, request.path_params["sender"], order)
 
-    async def sender(self, principal: Principal, request: Request) -> object:
+    async def sender(self, principal: Principal, request: Request) -> SenderView:
         return self._questions.sender(principal, request.path_params["sender"])
 
-    async def message(self, principal: Principal, request: Request) -> object:
+    async def message(self, principal: Principal, request: Request) -> HeldView:
         return self._questions.message(principal, request.path_params["id"])
 
-    async def queue(self, principal: Principal, request: Request) -> object:
+    async def queue(self, principal: Principal, request: Request) -> dict[str, Any]:
         return self._questions.queue(principal)
 
-    async def outcome(self, principal: Principal, request: Request) -> object:
+    async def outcome(self, principal: Principal, request: Request) -> dict[str, str]:
         await self._commands.outcome(principal, await body(request, Outcome))
         return {"status": "counted"}
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from relay.control.audit_desk import AuditDesk
-from relay.control.audit_views import AuditHead
+from relay.control.audit_views import AuditEntry, AuditHead, ChainPart
 from relay.control.errors import Invalid
 from relay.control.requests import Routes, limit
 from relay.tree import Principal
@@ -22,13 +22,13 @@ class AuditRoutes:
             ("GET", "/v1/audit/chain", self.chain, 200),
         ]
 
-    async def newest(self, principal: Principal, request: Request) -> object:
+    async def newest(self, principal: Principal, request: Request) -> list[AuditEntry]:
         return await self._desk.newest(principal, limit(request, 200))
 
-    async def heads(self, principal: Principal, request: Request) -> object:
+    async def heads(self, principal: Principal, request: Request) -> list[AuditHead]:
         return await self._desk.heads(principal)
 
-    async def chain(self, principal: Principal, request: Request) -> object:
+    async def chain(self, principal: Principal, request: Request) -> ChainPart:
         query = request.query_params
         after = query.get("after", "0")
         if not after.isascii() or not after.isdigit():

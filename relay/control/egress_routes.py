@@ -4,7 +4,18 @@ from starlette.requests import Request
 
 from relay.control.account_views import Order
 from relay.control.desk import Desk
-from relay.control.egress_views import NewBands, NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
+from relay.control.egress_views import (
+    BandsView,
+    NewBands,
+    NewSource,
+    PoolOrder,
+    PoolView,
+    SourceChange,
+    SourceView,
+    StageOrder,
+    StandOrder,
+    WarmupView,
+)
 from relay.control.requests import Routes, body
 from relay.delivery.egress.sources import SourceState
 from relay.tree import Principal
@@ -39,70 +50,70 @@ class EgressRoutes:
             ("POST", "/v1/egress/warmup/{source}/stage", self.set_stage, 200),
         ]
 
-    async def sources(self, principal: Principal, request: Request) -> object:
+    async def sources(self, principal: Principal, request: Request) -> list[SourceView]:
         return self._desk.sources.list(principal)
 
-    async def add_source(self, principal: Principal, request: Request) -> object:
+    async def add_source(self, principal: Principal, request: Request) -> SourceView:
         return await self._desk.sources.add(principal, await body(request, NewSource))
 
-    async def source(self, principal: Principal, request: Request) -> object:
+    async def source(self, principal: Principal, request: Request) -> SourceView:
         return self._desk.sources.show(principal, request.path_params["source"])
 
-    async def change_source(self, principal: Principal, request: Request) -> object:
+    async def change_source(self, principal: Principal, request: Request) -> SourceView:
         change = await body(request, SourceChange)
         return await self._desk.sources.change(principal, request.path_params["source"], change)
 
-    async def activate(self, principal: Principal, request: Request) -> object:
+    async def activate(self, principal: Principal, request: Request) -> SourceView:
         return await self._stand(principal, request, SourceState.ACTIVE)
 
-    async def quarantine(self, principal: Principal, request: Request) -> object:
+    async def quarantine(self, principal: Principal, request: Request) -> SourceView:
         return await self._stand(principal, request, SourceState.QUARANTINED)
 
-    async def retire(self, principal: Principal, request: Request) -> object:
+    async def retire(self, principal: Principal, request: Request) -> SourceView:
         return await self._stand(principal, request, SourceState.RETIRED)
 
-    async def remove_source(self, principal: Principal, request: Request) -> object:
+    async def remove_source(self, principal: Principal, request: Request) -> SourceView:
         order = await body(request, Order)
         return await self._desk.sources.remove(principal, request.path_params["source"], order)
 
-    async def bands(self, principal: Principal, request: Request) -> object:
+    async def bands(self, principal: Principal, request: Request) -> BandsView:
         return self._desk.bands.show(principal)
 
-    async def set_bands(self, principal: Principal, request: Request) -> object:
+    async def set_bands(self, principal: Principal, request: Request) -> BandsView:
         return await self._desk.bands.set(principal, await body(request, NewBands))
 
-    async def pools(self, principal: Principal, request: Request) -> object:
+    async def pools(self, principal: Principal, request: Request) -> list[PoolView]:
         return self._desk.pools.list(principal)
 
-    async def pool(self, principal: Principal, request: Request) -> object:
+    async def pool(self, principal: Principal, request: Request) -> PoolView:
         return self._desk.pools.show(principal, request.path_params["pool"])
 
-    async def set_pool(self, principal: Principal, request: Request) -> object:
+    async def set_pool(self, principal: Principal, request: Request) -> PoolView:
         order = await body(request, PoolOrder)
         return await self._desk.pools.set(principal, request.path_params["pool"], order)
 
-    async def remove_pool(self, principal: Principal, request: Request) -> object:
+    async def remove_pool(self, principal: Principal, request: Request) -> PoolView:
         order = await body(request, Order)
         return await self._desk.pools.remove(principal, request.path_params["pool"], order)
 
-    async def warmups(self, principal: Principal, request: Request) -> object:
+    async def warmups(self, principal: Principal, request: Request) -> list[WarmupView]:
         return self._desk.warmup.list(principal)
 
-    async def warmup(self, principal: Principal, request: Request) -> object:
+    async def warmup(self, principal: Principal, request: Request) -> WarmupView:
         return self._desk.warmup.show(principal, request.path_params["source"])
 
-    async def start_warmup(self, principal: Principal, request: Request) -> object:
+    async def start_warmup(self, principal: Principal, request: Request) -> WarmupView:
         order = await body(request, Order)
         return await self._desk.warmup.switch(principal, request.path_params["source"], order, on=True)
 
-    async def stop_warmup(self, principal: Principal, request: Request) -> object:
+    async def stop_warmup(self, principal: Principal, request: Request) -> WarmupView:
         order = await body(request, Order)
         return await self._desk.warmup.switch(principal, request.path_params["source"], order, on=False)
 
-    async def set_stage(self, principal: Principal, request: Request) -> object:
+    async def set_stage(self, principal: Principal, request: Request) -> WarmupView:
         order = await body(request, StageOrder)
         return await self._desk.warmup.set_stage(principal, request.path_params["source"], order)
 
-    async def _stand(self, principal: Principal, request: Request, state: SourceState) -> object:
+    async def _stand(self, principal: Principal, request: Request, state: SourceState) -> SourceView:
         order = await body(request, StandOrder)
         return await self._desk.sources.stand(principal, request.path_params["source"], state, order)

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from relay.control.label_views import LabelOrder, ModelOrder
+from relay.control.label_views import LabelDone, LabelOrder, ModelCard, ModelOrder, ModelView
 from relay.control.labels import LabelDesk
 from relay.control.models import ModelDesk
 from relay.control.requests import Routes, body
@@ -24,17 +24,17 @@ class LabelRoutes:
             ("POST", "/v1/model/rollback", self.rollback, 200),
         ]
 
-    async def label(self, principal: Principal, request: Request) -> object:
+    async def label(self, principal: Principal, request: Request) -> LabelDone:
         return await self._labels.label(principal, await body(request, LabelOrder))
 
-    async def model(self, principal: Principal, request: Request) -> object:
+    async def model(self, principal: Principal, request: Request) -> ModelView:
         return self._models.show(principal)
 
-    async def models(self, principal: Principal, request: Request) -> object:
+    async def models(self, principal: Principal, request: Request) -> list[ModelCard]:
         return await self._models.cards(principal)
 
-    async def promote(self, principal: Principal, request: Request) -> object:
+    async def promote(self, principal: Principal, request: Request) -> ModelView:
         return await self._models.promote(principal, await body(request, ModelOrder))
 
-    async def rollback(self, principal: Principal, request: Request) -> object:
+    async def rollback(self, principal: Principal, request: Request) -> ModelView:
         return await self._models.rollback(principal, await body(request, ModelOrder))

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from relay.control.policy_desk import PolicyDesk
-from relay.control.policy_views import PolicyOrder, RollbackOrder
+from relay.control.policy_views import PolicyDone, PolicyOrder, PolicyView, RollbackOrder, VersionView
 from relay.control.requests import Routes, body
 from relay.tree import Principal
 
@@ -23,14 +23,14 @@ class PolicyRoutes:
             ("POST", "/v1/policy/rollback", self.rollback, 200),
         ]
 
-    async def show(self, principal: Principal, request: Request) -> object:
+    async def show(self, principal: Principal, request: Request) -> PolicyView:
         return self._desk.show(principal, request.path_params.get("version", ""))
 
-    async def versions(self, principal: Principal, request: Request) -> object:
+    async def versions(self, principal: Principal, request: Request) -> list[VersionView]:
         return self._desk.list(principal)
 
-    async def apply(self, principal: Principal, request: Request) -> object:
+    async def apply(self, principal: Principal, request: Request) -> PolicyDone:
         return await self._desk.apply(principal, await body(request, PolicyOrder))
 
-    async def rollback(self, principal: Principal, request: Request) -> object:
+    async def rollback(self, principal: Principal, request: Request) -> PolicyDone:
         return await self._desk.rollback(principal, await body(request, RollbackOrder))

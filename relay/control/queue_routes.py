@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from relay.control.queue_desk import QueueDesk
-from relay.control.queue_views import PauseOrder, QueueOrder
+from relay.control.queue_views import PauseDone, PauseOrder, QueueDone, QueueOrder, QueueView
 from relay.control.requests import Routes, body, limit
 from relay.tree import Principal
 
@@ -24,7 +24,7 @@ class QueueRoutes:
             ("POST", "/v1/queue/resume", self.resume, 200),
         ]
 
-    async def recipients(self, principal: Principal, request: Request) -> object:
+    async def recipients(self, principal: Principal, request: Request) -> QueueView:
         query = request.query_params
         order = QueueOrder(
             destination=query.get("destination", ""),
@@ -34,17 +34,17 @@ class QueueRoutes:
         )
         return await self._desk.list(principal, order, limit(request, 200))
 
-    async def message(self, principal: Principal, request: Request) -> object:
+    async def message(self, principal: Principal, request: Request) -> QueueView:
         return await self._desk.show(principal, request.path_params["id"])
 
-    async def retry(self, principal: Principal, request: Request) -> object:
+    async def retry(self, principal: Principal, request: Request) -> QueueDone:
         return await self._desk.retry(principal, await body(request, QueueOrder))
 
-    async def bounce(self, principal: Principal, request: Request) -> object:
+    async def bounce(self, principal: Principal, request: Request) -> QueueDone:
         return await self._desk.bounce(principal, await body(request, QueueOrder))
 
-    async def pause(self, principal: Principal, request: Request) -> object:
+    async def pause(self, principal: Principal, request: Request) -> PauseDone:
         return await self._desk.pause(principal, await body(request, PauseOrder))
 
-    async def resume(self, principal: Principal, request: Request) -> object:
+    async def resume(self, principal: Principal, request: Request) -> PauseDone:
         return await self._desk.resume(principal, await body(request, PauseOrder))

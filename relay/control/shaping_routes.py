@@ -4,7 +4,14 @@ from starlette.requests import Request
 
 from relay.control.requests import Routes, body
 from relay.control.shaping_calls import ShapingDesk
-from relay.control.shaping_views import OverrideOrder, ResumeOrder, SuspendOrder
+from relay.control.shaping_views import (
+    DestinationChanged,
+    DestinationView,
+    OverrideOrder,
+    ResumeOrder,
+    RulesView,
+    SuspendOrder,
+)
 from relay.tree import Principal
 
 
@@ -24,23 +31,23 @@ class ShapingRoutes:
             ("GET", "/v1/shaping/rules", self.rules, 200),
         ]
 
-    async def destinations(self, principal: Principal, request: Request) -> object:
+    async def destinations(self, principal: Principal, request: Request) -> list[DestinationView]:
         return self._desk.list(principal)
 
-    async def destination(self, principal: Principal, request: Request) -> object:
+    async def destination(self, principal: Principal, request: Request) -> DestinationView:
         return self._desk.show(principal, request.path_params["destination"])
 
-    async def suspend(self, principal: Principal, request: Request) -> object:
+    async def suspend(self, principal: Principal, request: Request) -> DestinationChanged:
         order = await body(request, SuspendOrder)
         return await self._desk.suspend(principal, request.path_params["destination"], order)
 
-    async def resume(self, principal: Principal, request: Request) -> object:
+    async def resume(self, principal: Principal, request: Request) -> DestinationChanged:
         order = await body(request, ResumeOrder)
         return await self._desk.resume(principal, request.path_params["destination"], order)
 
-    async def override(self, principal: Principal, request: Request) -> object:
+    async def override(self, principal: Principal, request: Request) -> DestinationChanged:
         order = await body(request, OverrideOrder)
         return await self._desk.override(principal, request.path_params["destination"], order)
 
-    async def rules(self, principal: Principal, request: Request) -> object:
+    async def rules(self, principal: Principal, request: Request) -> RulesView:
         return self._desk.rules(principal)

@@ -1,5 +1,7 @@
 """The routes of the control API for the suppression list."""
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
 from relay.control.desk import Desk
@@ -7,7 +9,7 @@ from relay.control.errors import Invalid
 from relay.control.requests import Routes, body, limit
 from relay.control.rows_of_suppression import Wanted
 from relay.control.suppressed import Reason
-from relay.control.suppression_views import SuppressionOrder, SuppressionRemoval
+from relay.control.suppression_views import SuppressionChanged, SuppressionOrder, SuppressionRemoval, SuppressionView
 from relay.tree import Principal
 
 
@@ -24,7 +26,7 @@ class SuppressionRoutes:
             ("POST", "/v1/suppressions/remove", self.remove, 200),
         ]
 
-    async def list(self, principal: Principal, request: Request) -> object:
+    async def list(self, principal: Principal, request: Request) -> Sequence[SuppressionView]:
         """`account`, `address`, `reason` choose; `global=1`: rows that hold for all. `after` is `account|address` of
         the last row that was seen."""
         query = request.query_params
@@ -42,8 +44,8 @@ class SuppressionRoutes:
         )
         return await self._desk.list(principal, wanted)
 
-    async def add(self, principal: Principal, request: Request) -> object:
+    async def add(self, principal: Principal, request: Request) -> SuppressionChanged:
         return await self._desk.add(principal, await body(request, SuppressionOrder))
 
-    async def remove(self, principal: Principal, request: Request) -> object:
+    async def remove(self, principal: Principal, request: Request) -> SuppressionChanged:
         return await self._desk.remove(principal, await body(request, SuppressionRemoval))

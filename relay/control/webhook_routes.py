@@ -1,13 +1,21 @@
 """The routes of the control API for webhooks, and for the link that a customer releases a sender by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 
 from relay.control.access import require
 from relay.control.questions import Questions
 from relay.control.requests import Routes, body
-from relay.control.webhook_views import NewWebhook, ReleaseLink, WebhookRemoval
+from relay.control.webhook_views import (
+    NewWebhook,
+    ReleaseLink,
+    WebhookAdded,
+    WebhookKey,
+    WebhookRemoval,
+    WebhookRemoved,
+    WebhookView,
+)
 from relay.control.webhooks import WebhookDesk
 from relay.policy.decision import Decision
 from relay.tree import Principal, Role
@@ -28,18 +36,18 @@ class WebhookRoutes:
             ("GET", "/v1/decisions/{id}/link", self.link, 200),
         ]
 
-    async def list(self, principal: Principal, request: Request) -> object:
+    async def list(self, principal: Principal, request: Request) -> Sequence[WebhookView]:
         return await self._desk.list(principal)
 
-    async def add(self, principal: Principal, request: Request) -> object:
+    async def add(self, principal: Principal, request: Request) -> WebhookAdded:
         return await self._desk.add(principal, await body(request, NewWebhook))
 
-    async def keys(self, principal: Principal, request: Request) -> object:
+    async def keys(self, principal: Principal, request: Request) -> Sequence[WebhookKey]:
         return await self._desk.keys(principal)
 
-    async def remove(self, principal: Principal, request: Request) -> object:
+    async def remove(self, principal: Principal, request: Request) -> WebhookRemoved:
         return await self._desk.remove(principal, request.path_params["id"], await body(request, WebhookRemoval))
 
-    async def link(self, principal: Principal, request: Request) -> object:
+    async def link(self, principal: Principal, request: Request) -> ReleaseLink:
         require(principal, Role.ABUSE)
         return self._link(self._questions.find(principal, request.path_params["id"]))

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from relay.control.domain_views import DomainOrder, NewDomain
+from relay.control.domain_views import CheckReport, DomainOrder, DomainView, NewDomain
 from relay.control.requests import Routes, body
 from relay.domains.desk import DomainDesk
 from relay.tree import Principal
@@ -25,23 +25,23 @@ class DomainRoutes:
             ("POST", "/v1/domains/{domain}/check", self.check, 200),
         ]
 
-    async def domains(self, principal: Principal, request: Request) -> object:
+    async def domains(self, principal: Principal, request: Request) -> list[DomainView]:
         return self._desk.list(principal, request.query_params.get("account") or None)
 
-    async def add(self, principal: Principal, request: Request) -> object:
+    async def add(self, principal: Principal, request: Request) -> DomainView:
         return await self._desk.add(principal, await body(request, NewDomain))
 
-    async def domain(self, principal: Principal, request: Request) -> object:
+    async def domain(self, principal: Principal, request: Request) -> DomainView:
         return self._desk.show(principal, request.path_params["domain"], request.query_params.get("account", ""))
 
-    async def remove(self, principal: Principal, request: Request) -> object:
+    async def remove(self, principal: Principal, request: Request) -> DomainView:
         return await self._desk.remove(principal, request.path_params["domain"], await body(request, DomainOrder))
 
-    async def rotate(self, principal: Principal, request: Request) -> object:
+    async def rotate(self, principal: Principal, request: Request) -> DomainView:
         return await self._desk.rotate(principal, request.path_params["domain"], await body(request, DomainOrder))
 
-    async def end_key(self, principal: Principal, request: Request) -> object:
+    async def end_key(self, principal: Principal, request: Request) -> DomainView:
         return await self._desk.end_key(principal, request.path_params["domain"], await body(request, DomainOrder))
 
-    async def check(self, principal: Principal, request: Request) -> object:
+    async def check(self, principal: Principal, request: Request) -> CheckReport:
         return await self._desk.check(principal, request.path_params["domain"], await body(request, DomainOrder))

@@ -7,7 +7,16 @@ from starlette.requests import Request
 
 from relay.control.commands import Commands
 from relay.control.errors import Invalid
-from relay.control.held_views import DropOrder, HeldQuery, ReleaseOrder
+from relay.control.held_views import (
+    DropOrder,
+    Freed,
+    HeldContent,
+    HeldGroupView,
+    HeldQuery,
+    HeldView,
+    ReleaseOrder,
+    Removed,
+)
 from relay.control.requests import Routes, body, limit
 from relay.spool.held import By
 from relay.tree import Principal
@@ -28,25 +37,25 @@ class HoldRoutes:
             ("POST", "/v1/held/drop", self.drop, 200),
         ]
 
-    async def held(self, principal: Principal, request: Request) -> object:
+    async def held(self, principal: Principal, request: Request) -> list[HeldView]:
         before = request.query_params.get("before", "")
         return await self._desk.page(principal, _query(request), limit(request, 500), before)
 
-    async def groups(self, principal: Principal, request: Request) -> object:
+    async def groups(self, principal: Principal, request: Request) -> list[HeldGroupView]:
         by = request.query_params.get("by", "sender")
         for known in get_args(By):
             if by == known:
                 return await self._desk.groups(principal, _query(request), known, limit(request, 100))
         raise Invalid(f"by = {by!r}: give sender, cluster or rule")
 
-    async def message(self, principal: Principal, request: Request) -> object:
+    async def message(self, principal: Principal, request: Request) -> HeldContent:
         with_text = request.query_params.get("text", "") not in ("", "0", "false")
         return await self._desk.show(principal, request.path_params["id"], with_text=with_text)
 
-    async def release(self, principal: Principal, request: Request) -> object:
+    async def release(self, principal: Principal, request: Request) -> Freed:
         return await self._commands.release_held(principal, await body(request, ReleaseOrder))
 
-    async def drop(self, principal: Principal, request: Request) -> object:
+    async def drop(self, principal: Principal, request: Request) -> Removed:
         return await self._desk.drop(principal, await body(request, DropOrder))
 
 

@@ -1,10 +1,12 @@
 """The routes of the control API for saved questions."""
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
 from relay.control.requests import Routes, body
 from relay.saved.desk import SavedDesk
-from relay.saved.views import SavedOrder, SavedRemoval
+from relay.saved.views import SavedDone, SavedOrder, SavedQuestion, SavedRemoval
 from relay.tree import Principal
 
 
@@ -21,11 +23,11 @@ class SavedRoutes:
             ("POST", "/v1/saved/remove", self.remove, 200),
         ]
 
-    async def list(self, principal: Principal, request: Request) -> object:
+    async def list(self, principal: Principal, request: Request) -> Sequence[SavedQuestion]:
         return await self._desk.list(principal)
 
-    async def put(self, principal: Principal, request: Request) -> object:
+    async def put(self, principal: Principal, request: Request) -> SavedDone:
         return await self._desk.put(principal, await body(request, SavedOrder))
 
-    async def remove(self, principal: Principal, request: Request) -> object:
+    async def remove(self, principal: Principal, request: Request) -> SavedDone:
         return await self._desk.remove(principal, await body(request, SavedRemoval))

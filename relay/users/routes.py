@@ -5,7 +5,7 @@ from starlette.requests import Request
 from relay.control.requests import Routes, body
 from relay.tree import Principal
 from relay.users.desk import UserDesk, whoami
-from relay.users.views import NewUser, SignIn, UserChange
+from relay.users.views import NewUser, SignIn, UserChange, UsersKnown, UserView, Whoami
 
 
 class UserRoutes:
@@ -26,28 +26,28 @@ class UserRoutes:
             ("DELETE", "/v1/users/{name}", self.remove, 200),
         ]
 
-    async def whoami(self, principal: Principal, request: Request) -> object:
+    async def whoami(self, principal: Principal, request: Request) -> Whoami:
         return whoami(principal)
 
-    async def known(self, principal: Principal, request: Request) -> object:
+    async def known(self, principal: Principal, request: Request) -> UsersKnown:
         return self._desk.must_sign_in()
 
-    async def sign_in(self, principal: Principal, request: Request) -> object:
+    async def sign_in(self, principal: Principal, request: Request) -> Whoami:
         return await self._desk.sign_in(principal, await body(request, SignIn))
 
-    async def sign_out(self, principal: Principal, request: Request) -> object:
+    async def sign_out(self, principal: Principal, request: Request) -> Whoami:
         return await self._desk.sign_out(principal, bearer(request))
 
-    async def users(self, principal: Principal, request: Request) -> object:
+    async def users(self, principal: Principal, request: Request) -> list[UserView]:
         return self._desk.list(principal)
 
-    async def add(self, principal: Principal, request: Request) -> object:
+    async def add(self, principal: Principal, request: Request) -> UserView:
         return await self._desk.add(principal, await body(request, NewUser))
 
-    async def change(self, principal: Principal, request: Request) -> object:
+    async def change(self, principal: Principal, request: Request) -> UserView:
         return await self._desk.change(principal, request.path_params["name"], await body(request, UserChange))
 
-    async def remove(self, principal: Principal, request: Request) -> object:
+    async def remove(self, principal: Principal, request: Request) -> UserView:
         dry_run = request.query_params.get("dry_run", "") == "1"
         return await self._desk.remove(principal, request.path_params["name"], dry_run=dry_run)
 
