@@ -35,5 +35,6 @@ def name_of(block: Block) -> str:
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    path.chmod(0o600)  # a password comes to stand in some of them
+    # A password comes to stand there; the other files are read by mail servers that are root no more
+    path.chmod(0o600 if "SECRET" in text else 0o644)
     return path

@@ -85,7 +85,7 @@ def test_no_password_of_an_account_is_ever_printed(panel: Panel, say: Say) -> No
     assert "SECRET" in said
 
 
-def test_a_kit_holds_page_blocks_and_plugin_for_nobody_else_to_read(say: Say, folder: Path) -> None:
+def test_a_kit_holds_page_and_blocks_and_hides_what_will_hold_the_password(say: Say, folder: Path) -> None:
     say("account add web7 --shared-host")
 
     say("panel snippet postfix --server web-7.host.test --out kit")
@@ -97,7 +97,9 @@ def test_a_kit_holds_page_blocks_and_plugin_for_nobody_else_to_read(say: Say, fo
         "etc/postfix/mailweir_login",
         "etc/postfix/mailweir_identity",
     }
-    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
+    assert modes["etc/postfix/mailweir_login"] == 0o600
+    assert modes["etc/postfix/mailweir_identity"] == 0o644
 
 
 @pytest.mark.parametrize(
