@@ -22,6 +22,7 @@ from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, Unkn
 from analytics.complaints import Complaints, NewComplaint
 from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
+from analytics.openapi import described
 from analytics.reports.feeds import Feed, Feeds
 from analytics.running import Running
 from analytics.search.door import SearchDoor
@@ -78,21 +79,25 @@ class QueryApi:
 
     def app(self) -> Starlette:
         """Make the ASGI application."""
+        table = [*self.table(), *self._search.table(), *self._more]
         return Starlette(
             routes=[
                 Route("/healthz", self._healthz),
-                Route("/q/{name}", self._guarded(self._named), methods=["POST"]),
-                Route("/sql", self._guarded(self._free), methods=["POST"]),
-                Route("/v1/search", self._guarded(self._search.find), methods=["POST"]),
-                Route("/v1/stream", self._guarded(self._search.stream), methods=["POST"]),
-                Route("/v1/stop/{id}", self._guarded(self._search.stop), methods=["POST"]),
-                Route("/v1/complaints", self._guarded(self._complain), methods=["POST"]),
-                Route("/v1/feeds/{kind}", self._guarded(self._feed), methods=["POST"]),
-                Route("/v1/jobs/{name}/run", self._guarded(self._job), methods=["POST"]),
-                *(Route(path, self._guarded(answer), methods=[method]) for method, path, answer in self._more),
+                Route("/openapi.json", described(table)),
+                *(Route(path, self._guarded(answer), methods=[method]) for method, path, answer in table),
             ],
             exception_handlers={404: _missing, 405: _missing},
         )
+
+    def table(self) -> Sequence[tuple[str, str, Answer]]:
+        """Method, path and answer of this module's own doors."""
+        return [
+            ("POST", "/q/{name}", self._named),
+            ("POST", "/sql", self._free),
+            ("POST", "/v1/complaints", self._complain),
+            ("POST", "/v1/feeds/{kind}", self._feed),
+            ("POST", "/v1/jobs/{name}/run", self._job),
+        ]
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -40,6 +40,7 @@ SUMMARIES = {
     "limit": "Limits by level, from one end sender to a reseller: set, ls, rm.",
     "ip": "Addresses mail leaves from: add, check, quarantine, retire.",
     "webhook": "Endpoints that are called when senders are stopped: add, ls, rm, test, log.",
+    "openapi": "Print the OpenAPI 3.1 document of an API, as JSON.",
     "label": "Say what messages are, for the model to learn from.",
     "policy": "The lines of the verdict, in versions: show, apply, roll back, replay.",
     "pool": "Pools of sources, by the reputation of whose mail leaves there: ls, set, rm.",

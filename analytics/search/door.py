@@ -1,6 +1,6 @@
 """The doors of the query API for searches: answer one, stream the whole of one or of a table, give one up."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -39,6 +39,14 @@ class SearchDoor:
 
     def __init__(self, warehouse: Warehouse, clock: Clock, running: Running, answer: Answering) -> None:
         self._warehouse, self._clock, self._running, self._answer = warehouse, clock, running, answer
+
+    def table(self) -> Sequence[tuple[str, str, Callable[[Principal, Request], Awaitable[Response]]]]:
+        """Method, path, answer."""
+        return [
+            ("POST", "/v1/search", self.find),
+            ("POST", "/v1/stream", self.stream),
+            ("POST", "/v1/stop/{id}", self.stop),
+        ]
 
     async def find(self, principal: Principal, request: Request) -> Response:
         """One answer; the schema's metadata says how far it came."""

@@ -3,6 +3,7 @@
 Role and scope are checked below, in the commands; here only the token becomes a Principal.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,30 +88,41 @@ def build_app(
     async def prometheus(_request: Request) -> Response:
         return Response(house.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    doors, accounts = _Doors(commands, house), AccountRoutes(commands.desk)
-    return _app(
-        [
-            Route("/healthz", healthz),
-            Route("/metrics", prometheus),
-            *_guarded(accounts.table(), authenticated),
-            *_guarded(ShapingRoutes(commands.shaping).table(), authenticated),
-            *_guarded(more, authenticated),
-            *_guarded(EgressRoutes(commands.desk).table(), authenticated),
-            *_guarded(QueueRoutes(commands.queue).table(), authenticated),
-            *_guarded(SuppressionRoutes(commands.desk).table(), authenticated),
-            *_guarded(CaseRoutes(commands.cases).table(), authenticated),
-            *_guarded(HoldRoutes(commands).table(), authenticated),
-            *_guarded(AuditRoutes(AuditDesk(state)).table(), authenticated),
-            *_guarded(SavedRoutes(commands.desk.saved).table(), authenticated),
-            *_guarded(doors.table(), authenticated),
-        ]
-    )
+    tables = [
+        AccountRoutes(commands.desk).table(),
+        ShapingRoutes(commands.shaping).table(),
+        more,
+        EgressRoutes(commands.desk).table(),
+        QueueRoutes(commands.queue).table(),
+        SuppressionRoutes(commands.desk).table(),
+        CaseRoutes(commands.cases).table(),
+        HoldRoutes(commands).table(),
+        AuditRoutes(AuditDesk(state)).table(),
+        SavedRoutes(commands.desk.saved).table(),
+        RelayRoutes(commands, house).table(),
+    ]
+    plain = [Route("/healthz", healthz), Route("/metrics", prometheus), Route("/openapi.json", _described(tables))]
+    return _app([*plain, *(route for table in tables for route in _guarded(table, authenticated))])
 
 
 def build_desk(desk: Desk, principal: Principal, more: Routes = ()) -> Starlette:
     """Make the part of it that needs the state only, for one principal who has come in already."""
     table = [*AccountRoutes(desk).table(), *EgressRoutes(desk).table(), *SuppressionRoutes(desk).table(), *more]
     return _app(_guarded(table, lambda request: principal))
+
+
+def _described(tables: Sequence[Routes]) -> Callable[[Request], Awaitable[Response]]:
+    """What answers with the document of all these routes; it is made when somebody asks, and kept."""
+    kept: list[dict[str, Any]] = []
+
+    async def openapi(_request: Request) -> Response:
+        if not kept:
+            from relay.openapi.control import control_document  # seldom asked for, and some 30 ms to load
+
+            kept.append(await asyncio.to_thread(control_document, tables))
+        return _json(kept[0])
+
+    return openapi
 
 
 def _app(routes: Sequence[Route]) -> Starlette:
@@ -133,7 +145,7 @@ def _guarded(table: Routes, who: Callable[[Request], Principal]) -> list[Route]:
     return [Route(path, endpoint(answer, code), methods=[method]) for method, path, answer, code in table]
 
 
-class _Doors:
+class RelayRoutes:
     """One method per route: request in, typed answer out."""
 
     def __init__(self, commands: Commands, house: House) -> None:

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -44,7 +45,7 @@ class PublicWeb:
         self._serving = contextlib.AsyncExitStack()
         self.is_closing = False
         self._app = Starlette(
-            routes=[Route("/healthz", _healthz), *routes],
+            routes=[Route("/healthz", _healthz), Route("/openapi.json", _openapi), *routes],
             middleware=[Middleware(_Gate, web=self)],
             exception_handlers={HTTPException: _http_error},
         )
@@ -87,6 +88,12 @@ class _Gate:
 
 async def _healthz(_request: Request) -> Response:
     return json_answer(b'{"status":"ok"}')
+
+
+async def _openapi(_request: Request) -> Response:
+    from relay.openapi.submission import submission_document  # seldom asked for
+
+    return json_answer(msgspec.json.encode(submission_document()))
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
