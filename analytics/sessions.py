@@ -16,7 +16,7 @@ from relay.tree import Principal, Scope
 
 _log = logging.getLogger("mailweir.query")
 
-CACHED_SECONDS = 20.0
+CACHED_SECONDS = 5.0
 KEPT_SECONDS = 600.0
 _SESSIONS = 2_000
 

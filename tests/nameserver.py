@@ -1,12 +1,28 @@
 """A real name server on loopback for tests. Names with `servfail` fail; what is not in the zone does not exist."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, Self
 
 from dnslib import QTYPE, RCODE, RR, DNSRecord
-from dnslib.server import DNSServer
+from dnslib.server import DNSLogger, DNSServer
+
+
+@contextmanager
+def answering(resolver: Any) -> Iterator[int]:
+    """Ask `resolver` for every answer, in a thread, until the block ends; gives the port."""
+    server = DNSServer(resolver, address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None)).server
+    # not the library's own thread: that one takes half a second to end
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
 
 class NameServer:
@@ -25,14 +41,12 @@ class NameServer:
         self.records = list(RR.fromZone(zone))
 
     def __enter__(self) -> Self:
-        self._server = DNSServer(self, address="127.0.0.1", port=0)
-        self.port = self._server.server.server_address[1]  # type: ignore[attr-defined]
-        self._server.start_thread()
+        self._thread: AbstractContextManager[int] = answering(self)
+        self.port = self._thread.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop()
-        self._server.server.server_close()
+        self._thread.__exit__(None, None, None)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:

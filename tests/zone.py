@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dnslib import AAAA, CNAME, MX, PTR, QTYPE, RCODE, RR, TXT, A, DNSRecord
-from dnslib.server import DNSLogger, DNSServer
+
+from tests.nameserver import answering
 
 _MADE = {
     "A": A,
@@ -45,11 +46,5 @@ class Zone:
 
 @contextmanager
 def serving(zone: Zone) -> Iterator[Zone]:
-    server = DNSServer(zone, address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None))
-    zone.port = server.server.server_address[1]
-    server.start_thread()
-    try:
+    with answering(zone) as zone.port:
         yield zone
-    finally:
-        server.stop()
-        server.server.server_close()

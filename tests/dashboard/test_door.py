@@ -46,19 +46,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             assert process.wait(20) == 0
 
 
-@pytest.fixture
-def dana(site: Site) -> Iterator[str]:
-    site.admin.add_user(NewUser(name="dana", role=Role.ABUSE, password=PASSWORD))
+@pytest.fixture(scope="module")
+def dana(site: Site) -> str:
+    _add(site, "dana")
     until(lambda: _status(site, "/") == 303, 15)
-    yield "dana"
-    site.admin.remove_user("dana")
-    until(lambda: _status(site, "/") == 200, 15)
+    return "dana"
 
 
-def test_without_users_everybody_comes_in(site: Site) -> None:
+def test_without_users_everybody_comes_in(site: Site, dana: str) -> None:
+    site.admin.remove_user(dana)
     until(lambda: _status(site, "/") == 200, 15)
     with site.browser() as browser:
         assert browser.get("/signin").headers["location"] == "/"
+    _add(site, dana)
+    until(lambda: _status(site, "/") == 303, 15)
 
 
 def test_a_user_signs_in_comes_back_to_his_page_and_signs_out(site: Site, dana: str) -> None:
@@ -115,12 +116,18 @@ def test_a_wrong_password_and_a_form_of_another_site_are_refused(site: Site, dan
         assert foreign.status_code == 403
 
 
-def test_a_disabled_user_is_out_within_the_cache_s_time(site: Site, dana: str) -> None:
+@pytest.mark.usefixtures("dana")  # with nobody left to sign in, everybody comes in
+def test_a_disabled_user_is_out_within_the_cache_s_time(site: Site) -> None:
+    _add(site, "eve")
     with site.browser() as browser:
-        browser.post("/signin", data={"name": dana, "password": PASSWORD})
+        browser.post("/signin", data={"name": "eve", "password": PASSWORD})
         assert browser.get("/").status_code == 200
-        site.admin.change_user(dana, UserChange(is_disabled=True))
+        site.admin.change_user("eve", UserChange(is_disabled=True))
         until(lambda: browser.get("/").status_code == 303, 30)
+
+
+def _add(site: Site, name: str) -> None:
+    site.admin.add_user(NewUser(name=name, role=Role.ABUSE, password=PASSWORD))
 
 
 def _status(site: Site, path: str) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from dnslib import QTYPE, RCODE, RR, DNSRecord
-from dnslib.server import DNSServer
 
 from relay.cli import run
 from relay.control.account_views import AccountChange, NewAccount, Order
@@ -17,6 +16,7 @@ from relay.control.egress_views import NewSource, PoolOrder, SourceChange, Stage
 from relay.control.views import Outcome
 from relay.delivery.replies import Category
 from relay.reply import Reply
+from tests.nameserver import answering
 from tests.relay.test_cli import folder as folder
 from tests.relay.test_cli_accounts import Say
 from tests.relay.test_cli_accounts import say as say
@@ -301,13 +301,10 @@ class _Zone:
 
 @pytest.fixture
 def name_server(folder: Path) -> Iterator[None]:
-    server = DNSServer(_Zone(), address="127.0.0.1", port=0)
-    server.start_thread()
-    with (folder / "mailweir.toml").open("a") as file:
-        file.write(f'[delivery]\nnameservers = ["127.0.0.1:{server.server.server_address[1]}"]\n')
-    yield
-    server.stop()
-    server.server.server_close()
+    with answering(_Zone()) as port:
+        with (folder / "mailweir.toml").open("a") as file:
+            file.write(f'[delivery]\nnameservers = ["127.0.0.1:{port}"]\n')
+        yield
 
 
 @pytest.mark.usefixtures("name_server")

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from dnslib import QTYPE, RCODE, RR, TXT, DNSRecord
-from dnslib.server import DNSLogger, DNSServer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from relay.policy.verdict import judge
 from relay.settings import Delivery, Settings
 from relay.settings import Lockdown as LockdownSettings
 from tests.delivering import story
+from tests.nameserver import answering
 from tests.relay.test_policy_verdict import NOW, POLICY, USUAL
 
 BOB = "web1|x-authuser|bob@site.example"
@@ -67,12 +67,8 @@ class _Zone:
 @pytest.fixture(scope="module")
 def name_server() -> Iterator[_Zone]:
     zone = _Zone()
-    server = DNSServer(zone, address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None))
-    zone.port = server.server.server_address[1]  # type: ignore[attr-defined]
-    server.start_thread()
-    yield zone
-    server.stop()
-    server.server.server_close()
+    with answering(zone) as zone.port:
+        yield zone
 
 
 @pytest.fixture
