@@ -4,6 +4,7 @@ import signal
 import smtplib
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -94,11 +95,11 @@ def _prepare(folder: Path, sink: Sink) -> Installation:
     return installation
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+@contextmanager
+def _running(folder: Path) -> Iterator[House]:
     """Half an hour of traffic, then a sender is held and three of its mails are parked, one with a hostile subject."""
     with Sink() as sink:
-        installation = _prepare(tmp_path, sink)
+        installation = _prepare(folder, sink)
         with installation.running():
             analytics = installation.start("analytics")
             built = House(installation, sink, analytics)
@@ -113,6 +114,20 @@ def house(tmp_path: Path) -> Iterator[House]:
             finally:
                 if analytics.poll() is None:
                     built.stop_analytics()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """An installation that the test may change as it likes."""
+    with _running(tmp_path) as built:
+        yield built
+
+
+@pytest.fixture(scope="session")
+def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The same one for many tests, which look at it or add to it: nobody is stopped, released or confirmed there."""
+    with _running(tmp_path_factory.mktemp("house")) as built:
+        yield built
 
 
 @pytest.fixture

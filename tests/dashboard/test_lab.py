@@ -54,12 +54,12 @@ def _told(start: datetime) -> Iterator[Record]:
     )
 
 
-def test_the_lab_tells_the_model_its_labels_and_its_mistakes(house: House, open_page: Open) -> None:
+def test_the_lab_tells_the_model_its_labels_and_its_mistakes(shared_house: House, open_page: Open) -> None:
     start = datetime.now(UTC) - timedelta(minutes=20)
-    write(house.installation.data / "journal", "relay-mw9-z-00000001", _told(start))
+    write(shared_house.installation.data / "journal", "relay-mw9-z-00000001", _told(start))
 
     def model() -> AppTest:
-        return open_page(house.installation, "lab")
+        return open_page(shared_house.installation, "lab")
 
     until(lambda: "learnt-1" in shown(model()), 60)
     app = model()
@@ -69,7 +69,7 @@ def test_the_lab_tells_the_model_its_labels_and_its_mistakes(house: House, open_
     assert gains == [["+0.0310 (+0.0120 to +0.0500)"]]
     assert "better" in next(frame.value for frame in app.dataframe if "verdict" in frame.value)["verdict"].tolist()
 
-    labels = open_page(house.installation, "lab", part="Labels")
+    labels = open_page(shared_house.installation, "lab", part="Labels")
     assert_calm(labels)
     assert "6 spam and 6 good messages" in shown(labels)
     mistakes = next(frame.value for frame in labels.dataframe if "said_at" in frame.value)
@@ -77,12 +77,12 @@ def test_the_lab_tells_the_model_its_labels_and_its_mistakes(house: House, open_
 
 
 def test_the_policy_and_its_difference_are_told_in_words_and_not_offered_to_the_abuse_desk(
-    house: House, open_page: Open
+    shared_house: House, open_page: Open
 ) -> None:
-    with house.installation.client() as relay:
+    with shared_house.installation.client() as relay:
         relay.apply_policy(PolicyOrder(text="[policy]\nhold_score = 0.77\n", note="a trial"))
 
-    app = open_page(house.installation, "lab", part="Policy")
+    app = open_page(shared_house.installation, "lab", part="Policy")
 
     assert_calm(app)
     assert "a trial" in shown(app)

@@ -101,15 +101,15 @@ def test_confirm_takes_the_case_off_the_list_and_keeps_the_sender_held(house: Ho
         assert relay.sender(SENDER).standing == Standing.HELD
 
 
-def test_the_text_of_a_sample_is_shown_when_asked_for_and_audited_once(house: House, open_page: Open) -> None:
-    app = open_page(house.installation, "decisions", decision="mw1-d1")
+def test_the_text_of_a_sample_is_shown_when_asked_for_and_audited_once(shared_house: House, open_page: Open) -> None:
+    app = open_page(shared_house.installation, "decisions", decision="mw1-d1")
 
     app.toggle[0].set_value(True).run()
     app.run()
 
     assert_calm(app)
     assert any("Hello" in code.value for code in app.code)
-    with house.installation.client() as relay:
+    with shared_house.installation.client() as relay:
         looked = [row for row in relay.audit() if row.principal == "dashboard" and "show" in row.command]
     assert len(looked) == 1
 
@@ -129,9 +129,9 @@ def test_an_alarm_stands_on_now_until_somebody_answers_it(house: House, open_pag
     assert not any(button.label == "Answer" for button in app.button)
 
 
-def test_filters_of_the_decisions_stand_in_the_address(house: House, open_page: Open) -> None:
-    found = open_page(house.installation, "decisions", of_account="acme", sure="at least 99 %")
-    missed = open_page(house.installation, "decisions", sure="at least 99.9 %")
+def test_filters_of_the_decisions_stand_in_the_address(shared_house: House, open_page: Open) -> None:
+    found = open_page(shared_house.installation, "decisions", of_account="acme", sure="at least 99 %")
+    missed = open_page(shared_house.installation, "decisions", sure="at least 99.9 %")
 
     assert REASON in shown(found)
     assert REASON not in shown(missed)
@@ -180,8 +180,8 @@ def test_a_link_to_nothing_says_so(page: str, empty: Installation, open_page: Op
     assert_calm(app)
 
 
-def test_a_hostile_subject_is_shown_as_text(house: House, open_page: Open) -> None:
-    app = open_page(house.installation, "decisions")
+def test_a_hostile_subject_is_shown_as_text(shared_house: House, open_page: Open) -> None:
+    app = open_page(shared_house.installation, "decisions")
 
     assert_calm(app)
     subjects = [subject for frame in app.dataframe if "subject" in frame.value for subject in frame.value["subject"]]

@@ -13,8 +13,8 @@ from tests.dashboard.test_setup import browser as browser
 Open = Callable[..., AppTest]
 
 
-def test_who_is_no_administrator_is_told_and_gets_no_box(house: House, open_page: Open) -> None:
-    page = open_page(house.installation, "data_room")
+def test_who_is_no_administrator_is_told_and_gets_no_box(shared_house: House, open_page: Open) -> None:
+    page = open_page(shared_house.installation, "data_room")
 
     assert_calm(page)
     assert "an administrator's" in shown(page)

@@ -22,16 +22,16 @@ def frames(app: AppTest) -> str:
     return "\n".join(frame.value.to_string() for frame in app.dataframe)
 
 
-def test_a_destination_shows_what_is_in_force_and_who_set_it(house: House, open_page: Open) -> None:
-    with house.installation.client() as relay:
+def test_a_destination_shows_what_is_in_force_and_who_set_it(shared_house: House, open_page: Open) -> None:
+    with shared_house.installation.client() as relay:
         relay.override_destination("post.example", OverrideOrder(connections=1, reason="agreed", minutes=60))
 
-    every = open_page(house.installation, "destinations", window="24h")
+    every = open_page(shared_house.installation, "destinations", window="24h")
     assert_calm(every)
     assert "1 slowed: post.example" in shown(every)
     assert "1 connection" in frames(every)
 
-    one = open_page(house.installation, "destinations", window="24h", destination="post.example")
+    one = open_page(shared_house.installation, "destinations", window="24h", destination="post.example")
     assert_calm(one)
     assert "Slowed" in shown(one)
     assert "agreed" in shown(one)
@@ -39,39 +39,39 @@ def test_a_destination_shows_what_is_in_force_and_who_set_it(house: House, open_
     assert not [button for button in one.button if button.label == "Stop"]  # the dashboard's own role is abuse
     assert "mailweir dest suspend" in shown(one)
 
-    quiet = open_page(house.installation, "destinations", window="24h", destination="yahoo")
+    quiet = open_page(shared_house.installation, "destinations", window="24h", destination="yahoo")
     assert_calm(quiet)
     assert "messages per connection" in frames(quiet)  # nothing went there, and its limits are shown
 
 
-def test_an_address_shows_its_warm_up_and_where_it_can_be_taken_out(house: House, open_page: Open) -> None:
-    with house.installation.client() as relay:
+def test_an_address_shows_its_warm_up_and_where_it_can_be_taken_out(shared_house: House, open_page: Open) -> None:
+    with shared_house.installation.client() as relay:
         egress = EgressCalls(relay)
         egress.add_source(NewSource(name="out1", address="127.0.0.1", is_warming=True))
         egress.set_pool("good", PoolOrder(members={"out1": 2}))
 
-    every = open_page(house.installation, "ips")
+    every = open_page(shared_house.installation, "ips")
     assert_calm(every)
     assert "Warming up" in frames(every)
     assert "out1 × 2" in frames(every)
     assert "No list answers" in shown(every)
 
-    one = open_page(house.installation, "ips", source="out1")
+    one = open_page(shared_house.installation, "ips", source="out1")
     assert_calm(one)
     assert "nothing sent yet: as today" in frames(one)
     assert "mailweir ip quarantine out1" in shown(one)
 
 
-def test_a_suppressed_recipient_is_found_with_its_reason(house: House, open_page: Open) -> None:
+def test_a_suppressed_recipient_is_found_with_its_reason(shared_house: House, open_page: Open) -> None:
     row = SuppressionRow(address="gone@post.example", reason=Reason.HARD_BOUNCE, evidence="550 no such user")
-    with house.installation.client() as relay:
+    with shared_house.installation.client() as relay:
         relay.suppress(SuppressionOrder(rows=[row], account="acme"))
 
-    found = open_page(house.installation, "bounces", window="24h", recipient="gone@post.example")
+    found = open_page(shared_house.installation, "bounces", window="24h", recipient="gone@post.example")
     assert_calm(found)
     assert "550 no such user" in frames(found)
     assert "Address does not exist" in shown(found)
-    nobody = open_page(house.installation, "bounces", window="24h", recipient="here@post.example")
+    nobody = open_page(shared_house.installation, "bounces", window="24h", recipient="here@post.example")
     assert "mail may go there" in shown(nobody)
 
 
@@ -87,9 +87,9 @@ def test_the_pages_open_on_a_house_and_again_when_analytics_is_down(house: House
         assert "Analytics does not answer" in shown(down)
 
 
-def test_every_outside_view_says_what_to_do_when_it_has_nothing(house: House, open_page: Open) -> None:
+def test_every_outside_view_says_what_to_do_when_it_has_nothing(shared_house: House, open_page: Open) -> None:
     for view, command in (("DMARC", "dmarc"), ("TLS", "tlsrpt"), ("Microsoft", "snds"), ("Google", "gpt")):
-        app = open_page(house.installation, "complaints", view=view)
+        app = open_page(shared_house.installation, "complaints", view=view)
 
         assert_calm(app)
         assert f"mailweir ingest {command} FILE" in [block.value for block in app.code]

@@ -21,12 +21,12 @@ PASSWORD = "correct horse 7"
 
 
 def test_a_reader_without_the_role_sees_the_tree_and_no_buttons_that_would_be_refused(
-    house: House, open_page: Open
+    shared_house: House, open_page: Open
 ) -> None:
-    with house.installation.client() as relay:
+    with shared_house.installation.client() as relay:
         relay.add_credential("acme", NewCredential(login="acme-web"))
 
-    app = open_page(house.installation, "customers", account="acme")
+    app = open_page(shared_house.installation, "customers", account="acme")
 
     assert_calm(app)
     assert app.dataframe[0].value["name"].tolist() == ["acme"]
@@ -34,21 +34,21 @@ def test_a_reader_without_the_role_sees_the_tree_and_no_buttons_that_would_be_re
     assert [button.label for button in app.button if button.label != "CSV"] == []
 
 
-def test_every_part_opens_and_tells_what_is_there(house: House, open_page: Open) -> None:
-    with house.installation.client() as relay:
+def test_every_part_opens_and_tells_what_is_there(shared_house: House, open_page: Open) -> None:
+    with shared_house.installation.client() as relay:
         relay.add_domain(NewDomain(account="acme", domain="acme.example"))
 
-    domains = open_page(house.installation, "customers", part="Domains", domain="acme acme.example")
+    domains = open_page(shared_house.installation, "customers", part="Domains", domain="acme acme.example")
     assert_calm(domains)
     assert "Waits for its record" in shown(domains)
     assert any("v=DKIM1" in block.value for block in domains.code)
 
-    servers = open_page(house.installation, "customers", part="Servers", panel="Postfix")
+    servers = open_page(shared_house.installation, "customers", part="Servers", panel="Postfix")
     assert_calm(servers)
     assert any("relayhost = [relay.example]" in block.value for block in servers.code)
 
     for part, words in (("Webhooks", "No webhook yet"), ("Users", "")):
-        app = open_page(house.installation, "customers", part=part)
+        app = open_page(shared_house.installation, "customers", part=part)
         assert_calm(app)
         assert words in shown(app)
 

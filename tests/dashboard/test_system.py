@@ -11,8 +11,8 @@ from tests.dashboard.test_pages import assert_calm, shown
 Open = Callable[..., AppTest]
 
 
-def test_the_log_is_listed_and_its_chain_is_found_whole(house: House, open_page: Open) -> None:
-    app = open_page(house.installation, "system")
+def test_the_log_is_listed_and_its_chain_is_found_whole(shared_house: House, open_page: Open) -> None:
+    app = open_page(shared_house.installation, "system")
     assert_calm(app)
     log = next(frame.value for frame in app.dataframe if "did" in frame.value)
     assert "acme" in log["account"].tolist()

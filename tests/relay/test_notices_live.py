@@ -115,8 +115,6 @@ def site(relay: tuple[Installation, Sink]) -> Iterator[Site]:
         site = Site(installation, sink, f"acme{number}", web)
         contact = f"The owner <{site.contact}>"
         new = NewAccount(name=site.account, contact=contact, login=site.account, password="secret")
-            name=site.account, contact=f"The owner <{site.contact}>", login=site.account, password="secret"
-        )
         with installation.client() as client:
             client.add_account(new)
         yield site
