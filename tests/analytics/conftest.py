@@ -1,6 +1,7 @@
 """A warehouse in a folder of its own, and what reads journals into it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,16 @@ class Room:
         return value
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    folder = JournalFolder(tmp_path / "journal")
-    warehouse = Warehouse.open(tmp_path / "warehouse.duckdb", folder.path)
+@contextmanager
+def opened_room(path: Path) -> Iterator[Room]:
+    """An empty one, below a folder."""
+    folder = JournalFolder(path / "journal")
+    warehouse = Warehouse.open(path / "warehouse.duckdb", folder.path)
     yield Room(warehouse, folder, Ingest(warehouse, folder, Policy()))
     warehouse.close()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with opened_room(tmp_path) as room:
+        yield room

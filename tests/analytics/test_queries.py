@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from statistics import quantiles
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 
 from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
 from analytics.queries import QUERIES
-from relay.events import Action, Complaint, DecisionLogged, Deferral, Held
+from relay.events import Action, Complaint, DecisionLogged, Deferral, Held, Record
 from relay.tree import Scope
-from tests.analytics.conftest import Room
+from tests.analytics.conftest import Room, opened_room
 from tests.analytics.records import START, Story
 
 NOW = START + timedelta(hours=1)
@@ -56,11 +57,23 @@ def needed(name: str) -> dict[str, Any]:
     return named | DESTINATION.get(name, {})
 
 
-@pytest.fixture
-def told(room: Room) -> Room:
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    with opened_room(tmp_path_factory.mktemp("empty")) as room:
+        yield room
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """An hour: acme had one message delivered, one bounced, one parked and one refused; beta one delivered late."""
+    with opened_room(tmp_path_factory.mktemp("told")) as room:
+        room.bring(*_hour())
+        yield room
+
+
+def _hour() -> list[Record]:
     story = Story()
-    room.bring(
+    return [
         story.reception(1, 0, rcpts=2, script="/var/www/form.php"),
         story.delivery(1, 0, 2),
         story.bounce(1, 0, 3, 1),
@@ -96,8 +109,7 @@ def told(room: Room) -> Room:
             starts_at=START + timedelta(minutes=33),
             supersedes="mw1-d1",
         ),
-    )
-    return room
+    ]
 
 
 def rows(room: Room, name: str, scope: Scope | None = None, **params: Any) -> list[dict[str, Any]]:
@@ -107,8 +119,8 @@ def rows(room: Room, name: str, scope: Scope | None = None, **params: Any) -> li
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_question_is_answered_by_an_empty_warehouse(room: Room, name: str) -> None:
-    table = ask(room.warehouse, name, {"since": START.isoformat()} | needed(name), Scope(), NOW)
+def test_every_question_is_answered_by_an_empty_warehouse(empty: Room, name: str) -> None:
+    table = ask(empty.warehouse, name, {"since": START.isoformat()} | needed(name), Scope(), NOW)
 
     assert set(COLUMNS.get(name, "").split()) - set(table.column_names) == set()
 
@@ -245,14 +257,14 @@ def test_account_narrows_within_the_scope_and_never_widens_it(told: Room) -> Non
         ("flow", {"since": "2020-01-01T00:00:00Z", "bucket_seconds": 60}, "buckets"),
     ],
 )
-def test_wrong_question_is_refused_in_words(room: Room, name: str, params: dict[str, Any], words: str) -> None:
+def test_wrong_question_is_refused_in_words(empty: Room, name: str, params: dict[str, Any], words: str) -> None:
     with pytest.raises(Unanswerable, match=words):
-        ask(room.warehouse, name, params, Scope(), NOW)
+        ask(empty.warehouse, name, params, Scope(), NOW)
 
 
-def test_unknown_question_is_told_apart(room: Room) -> None:
+def test_unknown_question_is_told_apart(empty: Room) -> None:
     with pytest.raises(UnknownQuery):
-        ask(room.warehouse, "nothing", {}, Scope(), NOW)
+        ask(empty.warehouse, "nothing", {}, Scope(), NOW)
 
 
 @pytest.mark.parametrize(
