@@ -205,6 +205,12 @@ def _window(given: Mapping[str, Any], now: datetime, days: int) -> dict[str, dat
     return {"now": now, "since": since, "before": since - (now - since)}
 
 
+def span_seconds(name: str, given: Mapping[str, Any], now: datetime) -> float:
+    """How much time a question is about. Raises Unanswerable."""
+    query = QUERIES.get(name)
+    return (now - _window(given, now, query.days if query else 1)["since"]).total_seconds()
+
+
 def _instant(value: object) -> datetime:
     try:
         instant = datetime.fromisoformat(str(value))

@@ -5,7 +5,7 @@ QueryError           analytics refused or could not answer; the text says why
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -76,12 +76,14 @@ class QueryClient:
 
     def table(self, name: str, **params: object) -> pa.Table:
         """Answer the question `name` (analytics/queries.py). Instants may be given as datetime."""
-        plain = {key: _plain(value) for key, value in params.items() if value is not None}
-        return _table(self._ask("POST", f"/q/{name}", plain))
+        return self._named(name, params)[0]
 
     def frame(self, name: str, **params: object) -> pd.DataFrame:
-        """The same as a frame; instants are aware UTC."""
-        return _frame(self.table(name, **params))
+        """The same as a frame; instants are aware UTC. `.attrs["age_seconds"]`: a dear answer is given again."""
+        table, age_seconds = self._named(name, params)
+        frame = _frame(table)
+        frame.attrs["age_seconds"] = age_seconds
+        return frame
 
     def sql(self, text: str, *, id: str = "") -> pd.DataFrame:
         """Answer one free SELECT; needs the token of the notebook or the admin. `.attrs["truncated"]`: rows kept.
@@ -147,7 +149,15 @@ class QueryClient:
         order = {"status": status, "why": why, "dry_run": dry_run}
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/cases/{quoted(case_id)}", order)))
 
+    def _named(self, name: str, params: Mapping[str, object]) -> tuple[pa.Table, int]:
+        plain = {key: _plain(value) for key, value in params.items() if value is not None}
+        response = self._respond("POST", f"/q/{name}", plain)
+        return _table(response.content), int(response.headers.get("age", "0"))
+
     def _ask(self, method: str, path: str, body: object = None) -> bytes:
+        return self._respond(method, path, body).content
+
+    def _respond(self, method: str, path: str, body: object = None) -> httpx2.Response:
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         try:
             response = self._http.request(method, path, content=content, headers=self._headers())
@@ -157,7 +167,7 @@ class QueryClient:
             raise AnalyticsDown(503, f"analytics at {self._url} broke off: {error!r}") from None
         if not response.is_success:
             raise _error(response.status_code, response.content)
-        return response.content
+        return response
 
     def _down(self) -> AnalyticsDown:
         return AnalyticsDown(

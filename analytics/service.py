@@ -1,13 +1,13 @@
 """The query API: questions in, Arrow streams out, and the door for complaints. Errors are RFC 9457 problem documents.
 
 Questions run in a few threads, each with a cursor of its own, so that one heavy question does not stop the others and
-nothing stops the ingestion. One whose asker goes away is interrupted, or never begun.
+nothing stops the ingestion. One whose asker goes away is interrupted, or never begun. The same named question of many
+askers is asked once (remembered.py); the header Age says how old an answer is, in whole seconds.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from analytics.answers import Refused, arrow, body, content, json, problem
-from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.answers import ARROW, Refused, arrow, arrow_stream, body, content, json, problem
+from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely, span_seconds
 from analytics.complaints import Complaints, NewComplaint
 from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
 from analytics.openapi import described
+from analytics.remembered import Asked, Remembered
 from analytics.reports.feeds import Feed, Feeds
 from analytics.running import Running
 from analytics.search.door import SearchDoor
+from analytics.threads import QueryThreads
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
@@ -34,7 +36,6 @@ from relay.tree import Principal, Role, Scope
 
 _log = logging.getLogger("mailweir.query")
 
-_THREADS = 4
 _STOP_AGAIN_SECONDS = 0.2
 _MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
@@ -73,7 +74,8 @@ class QueryApi:
         self._warehouse, self._tokens, self._clock, self._behind = warehouse, tokens, clock, behind
         self._complaints, self._feeds, self._run_job = doors.complaints, doors.feeds, doors.run_job
         self._session, self._more = doors.session, doors.more
-        self._threads = ThreadPoolExecutor(_THREADS, "query")
+        self._threads = QueryThreads()
+        self._remembered = Remembered(self._threads.begin)
         self._running = Running()
         self._search = SearchDoor(warehouse, clock, self._running, self._answer)
 
@@ -100,7 +102,7 @@ class QueryApi:
         ]
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     async def _healthz(self, _request: Request) -> Response:
         query = "SELECT max(ingested_at) AS last_at FROM ingested_file"
@@ -110,12 +112,15 @@ class QueryApi:
 
     async def _named(self, principal: Principal, request: Request) -> Response:
         params = await body(request, dict[str, Any])
-        name, now, behind = request.path_params["name"], self._clock.now(), self._behind()
-        return arrow(
-            await self._answer(
-                request, lambda stop: ask(self._warehouse, name, params, principal.scope, now, behind, stop)
-            )
-        )
+        name, now, behind, scope = request.path_params["name"], self._clock.now(), self._behind(), principal.scope
+
+        def question(stop: Stop) -> bytes:
+            return b"".join(arrow_stream(iter([ask(self._warehouse, name, params, scope, now, behind, stop)])))
+
+        key = name, repr(sorted(params.items())), scope.reseller, scope.account
+        asked = Asked(name, key, span_seconds(name, params, now), question)
+        found, age = await self._remembered.answer(asked, request.receive)
+        return Response(found, media_type=ARROW, headers={"Age": str(int(age))})
 
     async def _free(self, principal: Principal, request: Request) -> Response:
         if principal.id != "notebook" and not principal.role.includes(Role.ADMIN):
@@ -163,10 +168,10 @@ class QueryApi:
     async def _answer(
         self, request: Request, question: Callable[[Stop], pa.Table], stop: Stop | None = None
     ) -> pa.Table:
-        """Answer in a thread while the asker waits. Raises GivenUp when he went away: his body is read, so the next
-        thing that can come from him is that."""
+        """Answer a search or a SELECT in a thread while the asker waits. Raises GivenUp when he went away: his body
+        is read, so the next thing that can come from him is that."""
         stop = stop or Stop()
-        working = self._threads.submit(question, stop)
+        working = self._threads.begin(question, stop, is_dear=True)
         answer, gone = asyncio.wrap_future(working), asyncio.ensure_future(request.receive())
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +185,7 @@ class QueryApi:
         return answer.result()
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.wrap_future(self._threads.begin(lambda _stop: work(), Stop(), is_dear=False))
 
     def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
+from analytics.priority import give_way
+
 _log = logging.getLogger("mailweir.warehouse")
 _T = TypeVar("_T")
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
@@ -50,7 +52,8 @@ class Warehouse:
         Raises WarehouseBusy, WarehouseError.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = _connect(path)
+        with ThreadPoolExecutor(1, initializer=give_way) as pool:  # DuckDB's own threads are as nice as who makes them
+            connection = pool.submit(_connect, path).result()
         try:
             _configure(connection, path, readable)
             migrate(connection)

@@ -150,7 +150,8 @@ class Memory:
 
     def _ask(self, service: str, key: Hashable, ask: Callable[[], T], known: Reading[T]) -> Reading[T]:
         try:
-            answer = Reading(ask(), datetime.now(UTC))
+            value = ask()
+            answer = Reading(value, datetime.now(UTC) - _age(value))
         except (AnalyticsDown, ControlUnreachable, OSError) as error:
             self._failed[service] = (time.monotonic(), str(error))
             return replace(known, trouble=str(error) or type(error).__name__, is_down=True)
@@ -170,6 +171,11 @@ class Memory:
             for key, (_, reading) in self._known.items():
                 if isinstance(key, tuple) and key[0] == service:
                     self._known[key] = (float("-inf"), reading)
+
+
+def _age(value: object) -> timedelta:
+    """How old an answer was when it came: analytics gives dear ones again for a while."""
+    return timedelta(seconds=value.attrs.get("age_seconds", 0)) if isinstance(value, pd.DataFrame) else timedelta()
 
 
 @st.cache_resource(show_spinner=False)

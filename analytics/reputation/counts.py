@@ -4,7 +4,7 @@ Half-lives and priors are those of spec 2.7: spam 1 h, 6 h and 7 d (the worst on
 complaint 7 d, block by a destination 24 h.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +57,8 @@ _ON_IP = {"spam": "sent_spam", "scored": "sent_scored"}
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Entities of one kind. `bad` and `seen` have a row per entity and a column per track, float64; `n` are the
-    messages behind it (recipients for an address), decayed by a week; `prior` the parents' rates."""
+    messages behind it (recipients for an address), decayed by a week; `prior` the parents' rates; `latest`: the minute
+    of each one's newest event, of end senders only."""
 
     kind: str
     entities: list[str]
@@ -67,6 +68,25 @@ class Counts:
     seen: Floats
     n: Floats
     prior: Floats
+    latest: list[datetime] = field(default_factory=list)
+
+    def only(self, rows: npt.NDArray[np.intp]) -> "Counts":
+        """The entities of these rows, ascending."""
+        entities, accounts, resellers = (
+            [column[row] for row in rows] for column in (self.entities, self.accounts, self.resellers)
+        )
+        latest = [self.latest[row] for row in rows] if self.latest else []
+        return replace(
+            self,
+            entities=entities,
+            accounts=accounts,
+            resellers=resellers,
+            bad=self.bad[rows],
+            seen=self.seen[rows],
+            n=self.n[rows],
+            prior=self.prior[rows],
+            latest=latest,
+        )
 
 
 PARTS = ("from_domain", "url_domain", "pool", "ip_provider")
@@ -91,7 +111,9 @@ def senders_and_accounts(warehouse: Warehouse, now: datetime) -> tuple[Counts, C
         n=_summed(n[:, None], nested.index, len(nested.names))[:, 0],
         prior=nested.prior,
     )
-    senders = Counts("sender", rows["sender"], rows["account"], rows["reseller"], bad, seen, n, nested.prior_of_parts())
+    names, accounts, resellers = rows["sender"], rows["account"], rows["reseller"]
+    prior = nested.prior_of_parts()
+    senders = Counts("sender", names, accounts, resellers, bad, seen, n, prior, rows["latest"])
     return senders, of_accounts
 
 
@@ -155,7 +177,7 @@ def _rows(
     ]
     weights = [f"pow(0.5, age / {seconds}) AS w{seconds}" for seconds in sorted(decays)]
     query = f"""
-SELECT {keys}, {", ".join(sums)}, sum(({events}) * w{_WEEK}) AS n
+SELECT {keys}, {", ".join(sums)}, sum(({events}) * w{_WEEK}) AS n, max({instant}) AS latest
 FROM (
     SELECT *, {", ".join(weights)}
     FROM (

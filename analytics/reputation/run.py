@@ -1,6 +1,11 @@
-"""The job: count, score, keep. The history gets a row when something moved, else one an hour."""
+"""The job: count, score, keep. The history gets a row when something moved, else one an hour.
 
-from datetime import datetime
+Counts of all senders take two seconds, scores of 22,000 took eleven, each minute: those that nothing happened to only
+fade, by one percent a minute at most, and take turns.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -44,12 +49,24 @@ WHERE h.entity IS NULL
 """
 
 
+_CLEAR = """
+DELETE FROM reputation_now
+WHERE entity_kind IN (SELECT unnest($kinds))
+  AND NOT (entity_kind = 'sender' AND entity IN (SELECT unnest($waiting::VARCHAR[])))
+"""
+
+_IDLE_AT_ONCE = 2_000  # 0.7 s of one core; 22,000 have had their turn in eleven minutes
+_UNSETTLED = timedelta(minutes=5)  # what happened so shortly before may have come in after
+
 _LISTED_AS = {"ip": "ip", "from_domain": "domain", "url_domain": "domain"}
 
 
 def compute(warehouse: Warehouse, now: datetime) -> int:
     """Bring reputation_now and the history of senders, accounts and addresses up to date; return how many there are."""
-    return _publish(warehouse, [*senders_and_accounts(warehouse, now), addresses(warehouse, now)], now)
+    senders, accounts = senders_and_accounts(warehouse, now)
+    due = _due(warehouse, senders)
+    waiting = sorted(set(senders.entities).difference(due.entities))
+    return len(waiting) + _publish(warehouse, [due, accounts, addresses(warehouse, now)], now, waiting)
 
 
 def compute_parts(warehouse: Warehouse, now: datetime) -> int:
@@ -57,7 +74,23 @@ def compute_parts(warehouse: Warehouse, now: datetime) -> int:
     return _publish(warehouse, [parts(warehouse, kind, now) for kind in PARTS], now)
 
 
-def _publish(warehouse: Warehouse, counts: list[Counts], now: datetime) -> int:
+def _due(warehouse: Warehouse, senders: Counts) -> Counts:
+    """Those that are new, that something came in for since they were scored, and of the others the longest waiting."""
+    table = warehouse.table("SELECT entity, computed_at FROM reputation_now WHERE entity_kind = 'sender'")
+    scored_at = dict(zip(*(table.column(name).to_pylist() for name in ("entity", "computed_at")), strict=True))
+    due, idle = [], []
+    for row, (name, latest) in enumerate(zip(senders.entities, senders.latest, strict=True)):
+        before = scored_at.get(name)
+        if before is None or latest >= before - _UNSETTLED:
+            due.append(row)
+        else:
+            idle.append((before, row))
+    due += [row for _, row in sorted(idle)[:_IDLE_AT_ONCE]]
+    return senders.only(np.array(sorted(due), dtype=np.intp))
+
+
+def _publish(warehouse: Warehouse, counts: list[Counts], now: datetime, waiting: Sequence[str] = ()) -> int:
+    """Write the scores of all of these kinds; senders that are `waiting` keep theirs."""
     rows = pa.concat_tables([_table(one, _listing_points(warehouse, one, now), now) for one in counts])
     kinds = [one.kind for one in counts]
 
@@ -66,7 +99,7 @@ def _publish(warehouse: Warehouse, counts: list[Counts], now: datetime) -> int:
         try:
             with transaction(connection):
                 connection.execute("CREATE OR REPLACE TEMP TABLE computed AS FROM computed_rows")
-                connection.execute("DELETE FROM reputation_now WHERE entity_kind IN (SELECT unnest(?))", [kinds])
+                connection.execute(_CLEAR, {"kinds": kinds, "waiting": list(waiting)})
                 connection.execute("INSERT INTO reputation_now BY NAME FROM computed")
                 connection.execute(_MOVED, {"now": now})
         finally:

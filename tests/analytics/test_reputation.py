@@ -1,6 +1,7 @@
 """Reputation: additive points that explain themselves, honest about what is not known (spec 2.7, its sanity run)."""
 
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -230,3 +231,41 @@ def test_history_has_a_row_when_something_moved_else_one_an_hour(room: Room) -> 
 def test_empty_warehouse_has_no_reputations(room: Room) -> None:
     assert compute(room.warehouse, NOW) == 0
     assert senders_and_accounts(room.warehouse, NOW)[0].entities == []
+
+
+def test_senders_that_rest_take_turns_and_those_that_send_are_scored_each_time(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics.reputation.run._IDLE_AT_ONCE", 2)
+    story, later = Story(), NOW + timedelta(hours=1)
+    names = [f"acme|mailfrom|{name}@acme.example" for name in ("0", "1", "2", "3", "4", "new")]
+    old = [mail(story, name, 60, timedelta(hours=2), 0.01, place * 100) for place, name in enumerate(names[:5])]
+    room.bring(*chain.from_iterable(old))
+    compute(room.warehouse, NOW)
+    ago = -timedelta(minutes=59)
+    room.bring(
+        *mail(story, names[4], 60, ago, 0.99, 900), *mail(story, names[5], 60, ago, 0.01, 1000), name="relay-mw1-a-2"
+    )
+
+    assert compute(room.warehouse, later) == 8  # 6 senders, their account, an address
+
+    def scored_since(then: datetime) -> list[str]:
+        query = "SELECT entity FROM reputation_now WHERE entity_kind = 'sender' AND computed_at >= $then ORDER BY 1"
+        return [str(entity).split("|")[2].split("@")[0] for (entity,) in room.rows(query, then=then)]
+
+    assert scored_since(later) == ["0", "1", "4", "new"]
+    assert standing(room, "sender", "acme|mailfrom|4@acme.example")["score"] < 30
+    compute(room.warehouse, later + timedelta(hours=1))
+    assert scored_since(later + timedelta(hours=1)) == ["2", "3", "4", "new"]  # what came shortly before may come late
+    compute(room.warehouse, later + timedelta(hours=2))
+    assert len(scored_since(later + timedelta(hours=2))) == 2
+    assert scored_since(NOW) == ["0", "1", "2", "3", "4", "new"]
+
+
+def test_a_sender_whose_mail_is_forgotten_has_no_reputation_any_more(room: Room) -> None:
+    story = Story()
+    room.bring(*mail(story, "acme|mailfrom|a@acme.example", 60, timedelta(hours=2), 0.01, 100))
+    compute(room.warehouse, NOW)
+
+    assert compute(room.warehouse, NOW + timedelta(days=50)) == 0
+    assert room.rows("SELECT entity FROM reputation_now") == []

@@ -1,5 +1,7 @@
 """The memory of last good answers, with a service that is told what to do."""
 
+import pandas as pd
+
 from analytics.client import AnalyticsDown, QueryError
 from dashboard.data import Memory
 
@@ -71,3 +73,15 @@ def test_after_a_change_the_next_reading_asks_again() -> None:
 
     assert memory.read("s", ("s", 1), service, 0, fresh_seconds=60).value == 2
     assert memory.read("o", ("o", 1), other, 0, fresh_seconds=60).value == 1
+
+
+def test_an_answer_that_is_given_again_is_as_old_as_analytics_says() -> None:
+    frame = pd.DataFrame({"n": [1]})
+    frame.attrs["age_seconds"] = 20
+
+    reading = Memory().read("analytics", ("analytics", "old"), lambda: frame, pd.DataFrame())
+    fresh = Memory().read("analytics", ("analytics", "new"), lambda: pd.DataFrame({"n": [1]}), pd.DataFrame())
+
+    assert reading.as_of is not None
+    assert fresh.as_of is not None
+    assert 19 < (fresh.as_of - reading.as_of).total_seconds() < 25

@@ -1,0 +1,123 @@
+"""The same question of many askers: asked once, given again while it stands, ended when nobody waits any more."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from analytics.ask import GivenUp, Stop
+from analytics.remembered import Asked, Remembered, kept_seconds
+
+
+class Room:
+    """A question that waits until it is let go, counted; time that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now, self.begun, self.took = 0.0, 0, 0.0
+        self.go, self.stops = threading.Event(), [Stop()]
+        self.dear: list[bool] = []
+        self._pool = ThreadPoolExecutor(4)
+        self.remembered = Remembered(self._begin, lambda: self.now)
+
+    def asked(self, scope: str = "", span: float = 86_400.0) -> Asked:
+        return Asked("tiles", ("tiles", scope), span, self._question)
+
+    def _begin(self, question: Callable[[Stop], bytes], stop: Stop, is_dear: bool) -> "Future[bytes]":
+        self.dear.append(is_dear)
+        return self._pool.submit(question, stop)
+
+    def _question(self, stop: Stop) -> bytes:
+        self.begun += 1
+        number = self.begun
+        while not self.go.wait(0.01):
+            if stop.is_set:
+                raise GivenUp("given up")
+        threading.Event().wait(self.took)
+        return str(number).encode()
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+def run(work: Callable[[Room], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(Room()), 30))
+
+
+def test_many_who_ask_at_once_share_one_answer_and_other_scopes_have_their_own() -> None:
+    async def work(room: Room) -> None:
+        tasks = [asyncio.ensure_future(room.remembered.answer(room.asked(), never)) for _ in range(10)]
+        other = asyncio.ensure_future(room.remembered.answer(room.asked("acme"), never))
+        await asyncio.sleep(0.05)
+        room.go.set()
+
+        assert {content for content, _ in await asyncio.gather(*tasks)} == {(await tasks[0])[0]}
+        assert (await other)[0] != (await tasks[0])[0]
+        assert room.begun == 2
+
+    run(work)
+
+
+def test_what_took_long_is_given_again_with_its_age_until_it_is_old() -> None:
+    async def work(room: Room) -> None:
+        room.go.set()
+        room.took = 0.3
+        await room.remembered.answer(room.asked("another"), never)  # a first time says nothing
+        await asyncio.sleep(0.01)
+        assert await room.remembered.answer(room.asked(), never) == (b"2", 0.0)
+        await asyncio.sleep(0.01)
+        room.now = 2.0
+        assert await room.remembered.answer(room.asked(), never) == (b"2", 2.0)
+        room.now = 31.0
+        assert (await room.remembered.answer(room.asked(), never))[0] == b"3"
+        assert room.dear == [False, False, True]  # its like is known to be dear now
+
+    run(work)
+
+
+def test_what_is_quick_and_what_failed_is_asked_anew_each_time() -> None:
+    async def work(room: Room) -> None:
+        room.go.set()
+        for number in (b"1", b"2"):
+            assert (await room.remembered.answer(room.asked(), never))[0] == number
+            await asyncio.sleep(0.01)
+
+        def broken(_stop: Stop) -> bytes:
+            raise ValueError("no")
+
+        for _ in range(2):
+            with pytest.raises(ValueError, match="no"):
+                await room.remembered.answer(Asked("x", "x", 1, broken), never)
+
+    run(work)
+
+
+def test_a_question_goes_on_while_one_waits_and_ends_when_the_last_has_gone() -> None:
+    async def work(room: Room) -> None:
+        leaving = asyncio.Event()
+        patient = asyncio.ensure_future(room.remembered.answer(room.asked(), leaving.wait))
+        hasty = room.remembered.answer(room.asked(), lambda: asyncio.sleep(0.05))
+
+        with pytest.raises(GivenUp):
+            await hasty
+        assert not patient.done()
+        leaving.set()
+        with pytest.raises(GivenUp):
+            await patient
+
+        room.go.set()
+        assert (await room.remembered.answer(room.asked(), never))[0] == b"2"  # begun anew
+
+    run(work)
+
+
+@pytest.mark.parametrize("span", [60.0, 3_600.0, 86_400.0, 30 * 86_400.0])
+def test_an_answer_stands_the_longer_the_more_it_took_and_never_over_half_a_minute(span: float) -> None:
+    kept = [kept_seconds(took, span) for took in (0.01, 0.1, 0.5, 2.0, 10.0, 60.0)]
+
+    assert kept == sorted(kept)
+    assert kept[0] == 0
+    assert kept[-1] <= 30
