@@ -16,7 +16,7 @@ _QUOTED = re.compile(r"`([^`]+)`")
 _SAME_MACHINE = (
     (r"^  route_list = .*$", "{0}\n  self = send"),
     (r"^  ignore_target_hosts = 127\.0\.0\.0/8\n", ""),
-    (r"^relayhost = .*$", "{0}\nsmtp_host_lookup = dns, native"),
+    (r"^relayhost = .*$", "{0}\nsmtp_host_lookup = native"),
 )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from relay.panels.pages import Panel
 from tests.interop.exim import AUTHENTICATOR, Exim, running
-from tests.interop.pages import adapted, blocks
-from tests.interop.servers import HOSTNAME, PASSWORD
+from tests.interop.pages import adapted, snippet
+from tests.interop.servers import HOSTNAME
 
 ALIASES = {"forwarder": "away@dest.example, away@elsewhere.example"}
 
@@ -61,20 +62,15 @@ def _configure(server: Exim, root: Path, relay_port: int, certificate: Path) -> 
 
 
 def _follow_page(etc: Path, relay_port: int, certificate: Path) -> None:
-    """Write the page's files; the relay is on this machine, on another port, with a certificate of its own."""
-    page, name = blocks("exim.md"), {"relay.example.net": "localhost"}
+    """Write the snippet's files; the relay has a certificate of its own, and nobody waits for minutes."""
     changes = {
-        "passwd.client": name | {"SECRET": PASSWORD},
-        "conf.d/router/180_mailweir": {
-            "relay.example.net::2587 byname": f"localhost::{relay_port} byname\n  self = send"
-        },
-        "conf.d/transport/30_mailweir": {
+        "/etc/exim4/conf.d/transport/30_mailweir": {
             "tls_verify_certificates = system": f"tls_verify_certificates = {certificate}"
         },
-        "conf.d/retry/20_mailweir": name | {"F,1d,5m": "F,1d,1s", "F,2h,2m; F,5d,10m": "F,1d,1s"},
+        "/etc/exim4/conf.d/retry/20_mailweir": {"F,1d,5m": "F,1d,1s", "F,2h,2m; F,5d,10m": "F,1d,1s"},
     }
-    for file, change in changes.items():
-        (etc / file).write_text(adapted(page[f"/etc/exim4/{file}"], change))
+    for place, text in snippet(Panel.EXIM, relay_port).items():
+        (etc / place.removeprefix("/etc/exim4/")).write_text(adapted(text, changes.get(place, {})))
     shutil.chown(etc / "passwd.client", "root", "Debian-exim")
     (etc / "passwd.client").chmod(0o640)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from relay.panels.pages import Panel
 from tests.interop.exim import AUTHENTICATOR, Exim, running
-from tests.interop.pages import adapted, blocks
-from tests.interop.servers import HOSTNAME, PASSWORD
+from tests.interop.pages import adapted, snippet
+from tests.interop.servers import HOSTNAME
 
 DKIM_DOMAIN = "site.example"
 
@@ -70,17 +71,11 @@ def cpanel(relay_port: int, certificate: Path) -> Iterator[Exim]:
 
     def configure(server: Exim, _: Path) -> None:
         etc = server.folder / "etc"
-        page = blocks("cpanel.md")
+        pasted = snippet(Panel.CPANEL, relay_port)
         keys = {"/var/cpanel/domain_keys/private": str(etc / "private")}
-        filled = adapted(
-            _CPANEL,
-            {
-                "@POSTMAILCOUNT@": adapted(page["POSTMAILCOUNT"], _router(relay_port)),
-                "@TRANSPORTSTART@": adapted(page["TRANSPORTSTART"], _transport(server, certificate) | keys),
-                "@RETRYSTART@": adapted(page["RETRYSTART"], {"relay.example.net": "localhost"}),
-                "@AUTH@": adapted(page["AUTH"], _login()),
-            },
-        )
+        pasted["TRANSPORTSTART"] = adapted(pasted["TRANSPORTSTART"], _trust(server, certificate) | keys)
+        pasted["RETRYSTART"] = adapted(pasted["RETRYSTART"], {"F,1d,5m": "F,1d,1s"})
+        filled = adapted(_CPANEL, {f"@{section}@": text for section, text in pasted.items()})
         _make_key(etc / "private" / DKIM_DOMAIN)
         _write(server, filled)
 
@@ -94,14 +89,10 @@ def directadmin(relay_port: int, certificate: Path) -> Iterator[Exim]:
 
     def configure(server: Exim, _: Path) -> None:
         etc = server.folder / "etc"
-        page = blocks("directadmin.md")
-        changes = {
-            "authenticators.post": _login(),
-            "routers.pre": _router(relay_port),
-            "transports.pre": _transport(server, certificate) | {"/etc/virtual": str(etc / "virtual")},
-        }
-        for name, change in changes.items():
-            (etc / f"exim.{name}.conf").write_text(adapted(page[f"/etc/exim.{name}.conf"], change))
+        keys = {"/etc/virtual": str(etc / "virtual")}
+        changes = {"/etc/exim.transports.pre.conf": _trust(server, certificate) | keys}
+        for place, text in snippet(Panel.DIRECTADMIN, relay_port).items():
+            (etc / Path(place).name).write_text(adapted(text, changes.get(place, {})))
         _make_key(etc / "virtual" / DKIM_DOMAIN / "dkim.private.key")
         _write(server, _DIRECTADMIN.format(folder=server.folder))
 
@@ -109,21 +100,10 @@ def directadmin(relay_port: int, certificate: Path) -> Iterator[Exim]:
         yield server
 
 
-def _router(relay_port: int) -> dict[str, str]:
-    return {
-        "relay.example.net::2587 byname": f"localhost::{relay_port} byname\n  self = send",
-        "  ignore_target_hosts = 127.0.0.0/8\n": "",
-    }
-
-
-def _transport(server: Exim, certificate: Path) -> dict[str, str]:
+def _trust(server: Exim, certificate: Path) -> dict[str, str]:
     copy = server.folder / "ca.pem"  # read by Exim when it is no longer root
     shutil.copyfile(certificate, copy)
-    return {"relay.example.net": "localhost", "certificates = system": f"certificates = {copy}"}
-
-
-def _login() -> dict[str, str]:
-    return {"relay.example.net": "localhost", "SECRET": PASSWORD}
+    return {"certificates = system": f"certificates = {copy}"}
 
 
 def _make_key(path: Path) -> None:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from relay.panels.pages import Panel
 from tests.builders import free_port, until
 from tests.interop.dovecot import dovecot
-from tests.interop.pages import adapted, blocks
+from tests.interop.pages import adapted, snippet
 from tests.interop.servers import HOSTNAME, end
 
 _UNIX_USER = 1001
 
-# What a fresh server has before the page's block comes; `native` because the test's relay is known to /etc/hosts only.
+# what a fresh server has before the page's block comes
 _MAIN = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -34,7 +35,6 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
 alias_database =
-smtp_host_lookup = native
 minimal_backoff_time = 1s
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
@@ -191,16 +191,14 @@ def _lay_out(folder: Path, commands: Path) -> None:
 
 
 def _configure(server: Postfix, relay_port: int, certificate: Path, auth_port: int, main: dict[str, str]) -> None:
-    config, page = server.folder / "config", blocks("postfix.md")
-    relay = {"[relay.example.net]:2587": f"[localhost]:{relay_port}"}
+    config, page = server.folder / "config", snippet(Panel.POSTFIX, relay_port)
     files = {"/etc/postfix/mailweir": f"{config}/mailweir"}
     trusted = {"/etc/ssl/certs/ca-certificates.crt": str(config / "ca.pem")}
     base = _MAIN.format(folder=server.folder, hostname=HOSTNAME, auth_port=auth_port)
     shutil.copyfile(certificate, config / "ca.pem")
-    block = adapted(page["/etc/postfix/main.cf"], relay | files | trusted)
+    block = adapted(page["/etc/postfix/main.cf"], files | trusted)
     (config / "main.cf").write_text(base + adapted(block, main))
-    login = adapted(page["/etc/postfix/mailweir_login"], relay | {"SECRET": "secret"})
-    (config / "mailweir_login").write_text(login)
+    (config / "mailweir_login").write_text(page["/etc/postfix/mailweir_login"])
     (config / "mailweir_login").chmod(0o600)
     (config / "mailweir_identity").write_text(page["/etc/postfix/mailweir_identity"])
     write_services(server, f"127.0.0.1:{server.port} inet n - y - - smtpd\n")
