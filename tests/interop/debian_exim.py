@@ -44,35 +44,41 @@ disable_ipv6 = true
 @contextmanager
 def debian_exim(relay_port: int, certificate: Path) -> Iterator[Exim]:
     """Run Debian's Exim whose smarthost is a relay on this machine."""
-    with running(lambda server, root: _configure(server, root, relay_port, certificate)) as server:
+
+    def configure(server: Exim, root: Path) -> None:
+        shutil.copyfile(certificate, server.folder / "ca.pem")
+        lay_out(server, root, _adapted(snippet(Panel.EXIM, relay_port), server.folder / "ca.pem"))
+
+    with running(configure) as server:
         yield server
 
 
-def _configure(server: Exim, root: Path, relay_port: int, certificate: Path) -> None:
+def lay_out(server: Exim, root: Path, pasted: dict[str, str]) -> None:
+    """Write Debian's configuration with what is pasted, by file, in it."""
     etc = server.folder / "etc"
     shutil.copytree(root / "etc/exim4/conf.d", etc / "conf.d")
-    shutil.copyfile(certificate, server.folder / "ca.pem")
     (etc / "update-exim4.conf.conf").write_text(_DEBCONF)
     (etc / "aliases").write_text("".join(f"{name}: {target}\n" for name, target in ALIASES.items()))
     (etc / "email-addresses").write_text("")
     (etc / "conf.d/main/00_test").write_text(_MACROS.format(folder=server.folder, hostname=HOSTNAME))
+    (etc / "conf.d/main/89_log").write_text("MAIN_LOG_SELECTOR == MAIN_LOG_SELECTOR +arguments\n")
     (etc / "conf.d/auth/99_test").write_text(AUTHENTICATOR)
-    _follow_page(etc, relay_port, server.folder / "ca.pem")
+    for place, text in pasted.items():
+        (etc / place.removeprefix("/etc/exim4/")).write_text(text)
+    shutil.chown(etc / "passwd.client", "root", "Debian-exim")
+    (etc / "passwd.client").chmod(0o640)
     _generate(server, root / "usr/sbin/update-exim4.conf")
 
 
-def _follow_page(etc: Path, relay_port: int, certificate: Path) -> None:
-    """Write the snippet's files; the relay has a certificate of its own, and nobody waits for minutes."""
+def _adapted(pasted: dict[str, str], certificate: Path) -> dict[str, str]:
+    """The relay has a certificate of its own, and nobody waits for minutes."""
     changes = {
         "/etc/exim4/conf.d/transport/30_mailweir": {
             "tls_verify_certificates = system": f"tls_verify_certificates = {certificate}"
         },
         "/etc/exim4/conf.d/retry/20_mailweir": {"F,1d,5m": "F,1d,1s", "F,2h,2m; F,5d,10m": "F,1d,1s"},
     }
-    for place, text in snippet(Panel.EXIM, relay_port).items():
-        (etc / place.removeprefix("/etc/exim4/")).write_text(adapted(text, changes.get(place, {})))
-    shutil.chown(etc / "passwd.client", "root", "Debian-exim")
-    (etc / "passwd.client").chmod(0o640)
+    return {place: adapted(text, changes.get(place, {})) for place, text in pasted.items()}
 
 
 def _generate(server: Exim, script: Path) -> None:

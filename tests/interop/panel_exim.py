@@ -24,6 +24,7 @@ exim_user = Debian-exim
 exim_group = Debian-exim
 never_users =
 trusted_users = root
+untrusted_set_sender = *
 disable_ipv6 = true
 tls_advertise_hosts =
 keep_environment =
@@ -69,35 +70,43 @@ begin authenticators
 def cpanel(relay_port: int, certificate: Path) -> Iterator[Exim]:
     """Run an Exim with the sections of cPanel's Advanced Editor."""
 
-    def configure(server: Exim, _: Path) -> None:
-        etc = server.folder / "etc"
-        pasted = snippet(Panel.CPANEL, relay_port)
-        keys = {"/var/cpanel/domain_keys/private": str(etc / "private")}
-        pasted["TRANSPORTSTART"] = adapted(pasted["TRANSPORTSTART"], _trust(server, certificate) | keys)
+    def configure(server: Exim, root: Path) -> None:
+        pasted, keys = snippet(Panel.CPANEL, relay_port), server.folder / "etc/private"
+        change = _trust(server, certificate) | {"/var/cpanel/domain_keys/private": str(keys)}
+        pasted["TRANSPORTSTART"] = adapted(pasted["TRANSPORTSTART"], change)
         pasted["RETRYSTART"] = adapted(pasted["RETRYSTART"], {"F,1d,5m": "F,1d,1s"})
-        filled = adapted(_CPANEL, {f"@{section}@": text for section, text in pasted.items()})
-        _make_key(etc / "private" / DKIM_DOMAIN)
-        _write(server, filled)
+        _make_key(keys / DKIM_DOMAIN)
+        lay_out_cpanel(server, root, pasted)
 
     with running(configure) as server:
         yield server
+
+
+def lay_out_cpanel(server: Exim, _root: Path, pasted: dict[str, str]) -> None:
+    """Write a configuration with what is pasted, by section, where WHM puts it."""
+    _write(server, adapted(_CPANEL, {f"@{section}@": text for section, text in pasted.items()}))
 
 
 @contextmanager
 def directadmin(relay_port: int, certificate: Path) -> Iterator[Exim]:
     """Run an Exim that includes DirectAdmin's files for additions."""
 
-    def configure(server: Exim, _: Path) -> None:
-        etc = server.folder / "etc"
-        keys = {"/etc/virtual": str(etc / "virtual")}
-        changes = {"/etc/exim.transports.pre.conf": _trust(server, certificate) | keys}
-        for place, text in snippet(Panel.DIRECTADMIN, relay_port).items():
-            (etc / Path(place).name).write_text(adapted(text, changes.get(place, {})))
-        _make_key(etc / "virtual" / DKIM_DOMAIN / "dkim.private.key")
-        _write(server, _DIRECTADMIN.format(folder=server.folder))
+    def configure(server: Exim, root: Path) -> None:
+        pasted, keys = snippet(Panel.DIRECTADMIN, relay_port), server.folder / "etc/virtual"
+        transport = "/etc/exim.transports.pre.conf"
+        pasted[transport] = adapted(pasted[transport], _trust(server, certificate) | {"/etc/virtual": str(keys)})
+        _make_key(keys / DKIM_DOMAIN / "dkim.private.key")
+        lay_out_directadmin(server, root, pasted)
 
     with running(configure) as server:
         yield server
+
+
+def lay_out_directadmin(server: Exim, _root: Path, pasted: dict[str, str]) -> None:
+    """Write a configuration that includes what is pasted, by file."""
+    for place, text in pasted.items():
+        (server.folder / "etc" / Path(place).name).write_text(text)
+    _write(server, _DIRECTADMIN.format(folder=server.folder))
 
 
 def _trust(server: Exim, certificate: Path) -> dict[str, str]:

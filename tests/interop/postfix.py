@@ -1,6 +1,7 @@
 """A real Postfix with configuration, queue and log of its own, set up as docs/integrations/postfix.md says."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,27 @@ class Postfix:
             extra_groups=[],
             cwd="/",
         )
+
+    @property
+    def sendmail(self) -> str:
+        return self._command("sendmail")
+
+    def run_as(self, user: str, *command: str, given: bytes = b"") -> None:
+        """Run a command as a user of the machine, to whom this Postfix's configuration is the one."""
+        subprocess.run(
+            command,
+            input=given,
+            env=self._environment,
+            check=True,
+            timeout=60,
+            user=user,
+            group=user,
+            extra_groups=[],
+            cwd="/",
+        )
+
+    def name_of(self, user: str) -> str:
+        return f"uid{pwd.getpwnam(user).pw_uid}@{HOSTNAME}"
 
     def flush(self) -> None:
         self._run("postqueue", "-f")

@@ -16,8 +16,21 @@ class MailServer(Protocol):
     port: int
     unix_sender: str  # how it names its Unix user to the relay
 
+    @property
+    def sendmail(self) -> str:
+        """The path of its sendmail, for `run_as`."""
+        ...
+
     def send(self, message: bytes, sender: str, *recipients: str) -> None:
         """Hand a message to its sendmail, as a Unix user."""
+        ...
+
+    def run_as(self, user: str, *command: str, given: bytes = b"") -> None:
+        """Run a command as one of the machine's users, who has this server's sendmail."""
+        ...
+
+    def name_of(self, user: str) -> str:
+        """How it names a user of the machine to the relay."""
         ...
 
     def flush(self) -> None:

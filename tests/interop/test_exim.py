@@ -10,6 +10,7 @@ import pytest
 from tests.interop.conftest import Start
 from tests.interop.debian_exim import debian_exim
 from tests.interop.exim import Exim
+from tests.interop.scripts import cron_mail_names_the_user
 from tests.interop.servers import HOSTNAME, submit
 from tests.interop.smarthost import ACCOUNT, Smarthost, sender_key
 
@@ -59,6 +60,12 @@ def test_a_bounce_made_by_the_server_is_of_the_server(server: Exim, relay: Smart
 
     relay.arrival("bob@home.example", explain=server.log)
     assert sender_key(f"bounce@{HOSTNAME}") == relay.record("bob@home.example")["sender"]
+
+
+def test_the_folder_a_script_ran_in_is_in_the_log(server: Exim, relay: Smarthost) -> None:
+    cron_mail_names_the_user(server, relay)
+
+    assert "cwd=/var/tmp" in server.log()
 
 
 @contextmanager

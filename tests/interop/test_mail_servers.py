@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.builders import until
 from tests.interop.corpus import body, real_mail
+from tests.interop.scripts import cron_mail_names_the_user, php_mail_names_the_user_and_the_script
 from tests.interop.servers import MailServer, submit
 from tests.interop.smarthost import Smarthost, sender_key
 from tests.sink import Received
@@ -34,6 +35,14 @@ def test_a_unix_user_is_named_and_comes_over_verified_tls_with_a_login(server: M
     assert record["tls"].startswith("TLSv1.3")
     assert record["credential"] == "srv1"
     assert b"x-authuser" not in message.content.lower()
+
+
+def test_a_php_script_is_named_by_its_user_not_by_what_it_says(server: MailServer, relay: Smarthost) -> None:
+    php_mail_names_the_user_and_the_script(server, relay)
+
+
+def test_mail_of_cron_is_of_the_user_whose_job_it_is(server: MailServer, relay: Smarthost) -> None:
+    cron_mail_names_the_user(server, relay)
 
 
 def test_a_login_at_the_server_is_named(server: MailServer, relay: Smarthost) -> None:

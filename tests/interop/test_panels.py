@@ -15,6 +15,22 @@ from tests.interop.panel_exim import DKIM_DOMAIN, cpanel, directadmin
 from tests.interop.servers import HOSTNAME, submit
 from tests.interop.smarthost import Smarthost, sender_key
 
+# these hold with the panels' layouts too
+from tests.interop.test_mail_servers import (
+    test_a_deferred_message_waits_alone_and_goes_through_once_there_is_room as test_451,
+)
+from tests.interop.test_mail_servers import (
+    test_a_php_script_is_named_by_its_user_not_by_what_it_says as test_php,
+)
+from tests.interop.test_mail_servers import (
+    test_a_refused_message_comes_back_to_its_author_with_our_words as test_550,
+)
+from tests.interop.test_mail_servers import (
+    test_mail_of_cron_is_of_the_user_whose_job_it_is as test_cron,
+)
+
+__all__ = ["test_451", "test_550", "test_cron", "test_php"]
+
 _AUTHOR = f"author@{DKIM_DOMAIN}"
 _MAIL = f"From: {_AUTHOR}\nTo: x@dest.example\nSubject: hello\nX-AuthUser: ceo@site.example\n\nHello\n".encode()
 
