@@ -130,6 +130,10 @@ class QueryClient:
         """Have a job run now and wait for its end: job, error ("" when it went well), detail."""
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/jobs/{quoted(name)}/run")))
 
+    def backup(self, step: str) -> dict[str, Any]:
+        """Have the warehouse stand still (`begin`), or go on (`end`: held, whether it stood still until now)."""
+        return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/backup/{step}")))
+
     def feed(self, kind: str, raw: bytes, *, name: str = "", dry_run: bool = False) -> dict[str, Any]:
         """Bring a file of reports; the answer is feeds.Taken: status new, known or refused, reason, fresh, says."""
         asked = urlencode({"name": name[:255], "dry_run": "true" if dry_run else "false"})

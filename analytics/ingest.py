@@ -7,6 +7,7 @@ all that is known by then.
 """
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ class Ingest:
 
     def __init__(self, warehouse: Warehouse, folder: JournalFolder, policy: Policy) -> None:
         self._warehouse, self._folder, self._policy = warehouse, folder, policy
+        self.turn = threading.Lock()  # held while files move
 
     def take_up(self, policy: Policy) -> bool:
         """Count by another policy from the next batch on; tell whether it is another."""
@@ -46,6 +48,10 @@ class Ingest:
 
     def run(self) -> Ingested:
         """Ingest all closed files that wait; what is broken is set aside, everything else goes on."""
+        with self.turn:
+            return self._run()
+
+    def _run(self) -> Ingested:
         total = Ingested()
         for group in batches(self._folder.closed()):
             known = self._names("ingested_file", "ingested_at", group)

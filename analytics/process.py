@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from analytics import rollups
+from analytics.backup.doors import BackupDoors
+from analytics.backup.standstill import Standstill
 from analytics.complaints import Complaints
 from analytics.inbox.jobs import inbox_room
 from analytics.ingest import Ingest
@@ -26,6 +28,7 @@ from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
 from analytics.warehouse import Warehouse
 from analytics.webhooks.caller import Caller
+from relay.backup.mark import refuse_half
 from relay.clock import Clock, SystemClock
 from relay.control import tokens
 from relay.control.client import ControlClient, base_url
@@ -70,6 +73,7 @@ def run(settings: Settings) -> int:
 @contextlib.contextmanager
 def started(settings: Settings, clock: Clock) -> Iterator[Running]:
     """Open everything, run the jobs, and close it all at the end, whatever happened."""
+    refuse_half(settings.dir)
     tokens.ensure_tokens(settings.dir)
     folder = JournalFolder(settings.journal_dir)
     with contextlib.ExitStack() as stack:
@@ -79,6 +83,8 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         journal.start()
         stack.callback(journal.close)
         ingest = Ingest(warehouse, folder, settings.policy)
+        standstill = Standstill(warehouse, ingest.turn)
+        stack.callback(standstill.close)
         complaints = Complaints(warehouse, journal, clock, lambda: _relay(settings))
 
         def behind() -> int:
@@ -104,7 +110,9 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         work += listing_jobs(settings.dnsbl, warehouse, journal, clock, raise_alarm, lambda: _relay(settings))
         work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
         jobs = Jobs(warehouse, clock, work, raise_alarm)
-        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings), inbox.doors)
+        doors = Doors(
+            complaints, feeds, jobs.run_now, _sessions(settings), [*inbox.doors, *BackupDoors(standstill).table()]
+        )
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)
         jobs.start()

@@ -68,6 +68,8 @@ SUMMARIES = {
     "case": "What people wrote about abuse: list, show, close, reopen.",
     "ingest": "Bring reports from outside: DMARC, TLS, complaints, SNDS, Google, Yahoo.",
     "warehouse": "The warehouse: ingest, rebuild, show.",
+    "backup": "Back up the whole node to a folder, while it runs or not.",
+    "restore": "Restore a backup into an empty data folder.",
     "notebook": "Copy notebooks to a folder of yours and open them in Jupyter: NAME, or all; `ls` lists them.",
     "model": "The spam model: train, score, show.",
     "relay": "Run the relay alone.",

@@ -10,6 +10,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from relay.backup.mark import HalfRestored, refuse_half
+from relay.backup.routes import BackupRoutes
+from relay.backup.taking import is_taken
 from relay.clock import Clock, SystemClock
 from relay.content.workers import ModelError
 from relay.control import tokens
@@ -31,6 +34,7 @@ from relay.front.tls import CertificateWatch
 from relay.log import show_messages
 from relay.reload import Reloader
 from relay.settings import Settings, SettingsError, split_listen
+from relay.spool.cut import clear
 from relay.users.desk import UserDesk
 from relay.users.routes import UserRoutes
 from relay.wiring import Parts, wire
@@ -43,11 +47,12 @@ _CERTIFICATE_SECONDS = 5.0  # a new certificate is looked for
 def run(settings: Settings) -> int:
     """Run one relay until SIGTERM or SIGINT; return the exit status."""
     try:
+        refuse_half(settings.dir)
         _prepare(settings)
         _allow_many_files()
         with acquire(settings.dir):
             asyncio.run(_run(settings))
-    except (StartFailure, SettingsError, AlreadyRunning, ModelError) as error:
+    except (StartFailure, SettingsError, AlreadyRunning, ModelError, HalfRestored) as error:
         print(f"mailweir relay: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # whatever is in its way in the data folder
@@ -171,6 +176,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
             *_webhooks(parts).table(),
             *EvidenceRoutes(parts.evidence).table(),
+            *BackupRoutes(parts.core.spool.cuts, parts.core.state, parts.core.clock).table(),
         ],
     )
     try:
@@ -220,6 +226,8 @@ def _prepare(settings: Settings) -> None:
         probe.write_bytes(b"x" * 4096)
         probe.unlink()
         tokens.ensure_tokens(settings.dir)
+        if not is_taken(settings.dir):
+            clear(settings.dir / "spool", settings.journal_dir)  # what a backup that was cut off left
     except OSError as error:
         raise StartFailure(
             f"dir = {str(settings.dir)!r}: cannot write there ({error.strerror}); give a folder with room to write"

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import msgspec
 
+from relay.backup.calls import BackupCalls
 from relay.cases.calls import CaseCalls
 from relay.control.account_calls import quoted
 from relay.control.desk_calls import DeskCalls
@@ -57,6 +58,7 @@ class ControlUnreachable(ControlError):
 
 
 class ControlClient(
+    BackupCalls,
     EvidenceCalls,
     DestinationCalls,
     DeskCalls,

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from relay.clock import Clock
 from relay.events import Record, encode
 from relay.spool.segments import sync_folder
 
 _log = logging.getLogger("mailweir.journal")
+_T = TypeVar("_T")
 
 MAX_BYTES = 16 * 1024 * 1024
 CLOSE_SECONDS = 1.0
@@ -107,6 +108,17 @@ class Journal:
             if self._file is not None:
                 os.fdatasync(self._file)
         self._something.set()  # so that the thread closes the file in time
+
+    def still(self, action: Callable[[Path], _T]) -> _T:
+        """Have all that was appended on disk, and return what `action` says of the folder before more is written.
+
+        Raises OSError, also that of `action`.
+        """
+        with self._lock:
+            self._write_waiting()
+            if self._file is not None:
+                os.fdatasync(self._file)
+            return action(self._folder)
 
     def _run(self) -> None:
         # The thread sleeps until a record comes, lets others gather so that many share a write, and closes the file

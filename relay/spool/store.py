@@ -43,6 +43,7 @@ from relay.spool.backlog import Backlog
 from relay.spool.checkpoint import Checkpointer
 from relay.spool.commit import Call, Committer, Storing
 from relay.spool.contents import Contents
+from relay.spool.cut import Cuts
 from relay.spool.digests import DigestLine, Due, Gathered
 from relay.spool.entry import (
     RECIPIENT_COLUMNS,
@@ -132,6 +133,7 @@ class Spool(Answers):
         self.backlog = Backlog(path, node, self._call)
         self.parked = Held(path, node, self._call, self._hand_over)
         self.origins = Origins(self._reader, self._call)
+        self.cuts = Cuts(folder, journal, self._call)
         self.notices = NoticeRows(self._reader, self._call)
         self._marks = Marks()
         self._ended = 0

@@ -124,6 +124,9 @@ POST /v1/alarms/silence a - - -
 GET /v1/audit a a a a
 GET /v1/audit/chain a - - -
 GET /v1/audit/heads a - - -
+POST /v1/backup/begin d - - - query
+POST /v1/backup/cut d - - -
+POST /v1/backup/end d - - - query
 POST /v1/complaints a - - - query
 GET /v1/credentials v v v v
 DELETE /v1/credentials/{login} d d d -
