@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from relay.backup.routes import BackupRoutes
 from relay.cases.routes import CaseRoutes
 from relay.control.account_routes import AccountRoutes
 from relay.control.api import RelayRoutes
@@ -28,6 +29,7 @@ _ROOMS: tuple[Any, ...] = (
     DomainRoutes,
     EgressRoutes,
     EvidenceRoutes,
+    BackupRoutes,
     HoldRoutes,
     LabelRoutes,
     PolicyRoutes,
