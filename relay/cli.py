@@ -49,7 +49,7 @@ SUMMARIES = {
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, show, release, drop.",
     "queue": "Mail that waits: look, try now, give up, pause.",
-    "user": "People who sign in to the dashboard: add, ls, set, passwd, rm.",
+    "user": "People who sign in to the dashboard: add, ls, set, passwd, token, rm.",
     "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",
     "sender": "One end sender: show, watch, throttle, limit, hold, block, suspend, exempt, release, note.",
     "dest": "Destinations: ls, show, suspend, resume, override.",

@@ -97,13 +97,15 @@ class Users(Writer):
             undos,
         )
 
-    async def begin_session(self, user: User, lasts: timedelta, client: str) -> tuple[str, Session]:
-        """Sign somebody in whose identity is proven; return the token, which is shown this once."""
+    async def begin_session(
+        self, user: User, lasts: timedelta, client: str, by: Principal | None = None
+    ) -> tuple[str, Session]:
+        """Sign somebody in whose identity is proven, or for whom `by` answers; return the token, shown this once."""
         token, now = secrets.token_urlsafe(32), self._clock.now()
         session = Session(_digest(token), user.name, now, now + lasts)
         await self._audited(
             lambda connection, _now: rows.insert_session(connection, session),
-            user.principal,
+            by or user.principal,
             Act("session.begin", user.scope.account or "", user.name, {"client": client}),
             put(self._sessions, session.digest, session),
         )

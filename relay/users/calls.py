@@ -3,7 +3,7 @@
 import msgspec
 
 from relay.control.account_calls import AccountCalls, quoted
-from relay.users.views import NewUser, SignIn, UserChange, UsersKnown, UserView, Whoami
+from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserToken, UserView, Whoami
 
 
 class UserCalls(AccountCalls):
@@ -30,6 +30,9 @@ class UserCalls(AccountCalls):
 
     def change_user(self, name: str, change: UserChange) -> UserView:
         return self._ask("PATCH", f"/v1/users/{quoted(name)}", UserView, body=msgspec.json.encode(change))
+
+    def make_token(self, name: str, order: TokenOrder) -> UserToken:
+        return self._post(f"/v1/users/{quoted(name)}/token", order, UserToken)
 
     def remove_user(self, name: str, *, dry_run: bool = False) -> UserView:
         query = {"dry_run": "1"} if dry_run else {}

@@ -3,14 +3,22 @@
 import click
 
 from relay.cli import Context
-from relay.control.cli_options import as_json_option, ask_desk, dry_run_option, password_option, read_password, tell
+from relay.control.cli_options import (
+    as_json_option,
+    ask_desk,
+    dry_run_option,
+    duration,
+    password_option,
+    read_password,
+    tell,
+)
 
 _ROLES = click.Choice(["viewer", "abuse", "operator", "admin"])  # tree.Role
 
 
 @click.group()
 def user() -> None:
-    """People who sign in to the dashboard: add, ls, set, passwd, rm.
+    """People who sign in to the dashboard: add, ls, set, passwd, token, rm.
 
     viewer looks; abuse holds and releases; operator changes limits, queues and models; admin manages accounts and
     users. With --reseller or --account a user sees and does that for this part only. Works before the first start too.
@@ -22,7 +30,13 @@ def user() -> None:
 @click.option("--role", type=_ROLES, default="viewer", show_default=True)
 @click.option("--reseller", default="", help="Sees only this reseller's accounts.")
 @click.option("--account", default="", help="Sees only this account.")
-@click.option("--oidc", "by_provider", is_flag=True, help="No password: signs in through the identity provider.")
+@click.option(
+    "--oidc",
+    "--no-password",
+    "by_provider",
+    is_flag=True,
+    help="Signs in through the identity provider, or is a program.",
+)
 @password_option
 @as_json_option
 @dry_run_option
@@ -130,6 +144,27 @@ def user_passwd(context: Context, name: str, password_stdin: bool, as_json: bool
     view = ask_desk(context, lambda desk: desk.change_user(name, change))
     shown = f"password: {view.password}    (shown this once; not stored in clear)" if view.password else "changed"
     tell(view, as_json, shown)
+
+
+@user.command("token")
+@click.argument("name")
+@click.option("--for", "seconds", type=duration, default="365d", show_default=True, metavar="DURATION")
+@as_json_option
+@dry_run_option
+@click.pass_obj
+def user_token(context: Context, name: str, seconds: float, as_json: bool, dry_run: bool) -> None:
+    """Make a token for a program that acts as this user on the control API.
+
+    What ends the user's sessions ends it too: another password, --disable, rm.
+    """
+    from relay.control import show
+    from relay.users.views import TokenOrder
+
+    made = ask_desk(context, lambda desk: desk.make_token(name, TokenOrder(seconds=seconds, dry_run=dry_run)))
+    if dry_run:
+        tell(made, as_json, f"would make a token of {name}")
+        return
+    tell(made, as_json, f"token: {made.token}    (shown this once)", f"good until {show.clean(made.expires_at)} UTC")
 
 
 @user.command("rm")

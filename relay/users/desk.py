@@ -16,9 +16,10 @@ from relay.front.lockout import Lockout
 from relay.settings import Settings
 from relay.tree import Principal, Role, Scope
 from relay.users.user import User
-from relay.users.views import NewUser, SignIn, UserChange, UsersKnown, UserView, Whoami
+from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserToken, UserView, Whoami
 
 LEAST_PASSWORD = 10  # characters
+_LONGEST_TOKEN = timedelta(days=3650)
 
 _DOORKEEPERS = ("dashboard", "admin", "cli")  # who may hand in what somebody typed
 _RESERVED = ("relay", "admin", "analytics", "dashboard", "notebook", "cli", "link")  # authors that are no people
@@ -77,10 +78,26 @@ class UserDesk:
             await self._state.users.remove(name, principal)
         return _view(user, dry_run=dry_run)
 
+    async def token(self, principal: Principal, name: str, order: TokenOrder) -> UserToken:
+        """Begin a session for a program that acts as this user; what ends the user's sessions ends it too."""
+        user = self._found(principal, name)
+        if not 0 < order.seconds <= _LONGEST_TOKEN.total_seconds():
+            raise Invalid(f"a token is good for more than 0 and at most {_LONGEST_TOKEN.days} days")
+        if user.is_disabled:
+            raise Invalid(f"user {name!r} is disabled; mailweir user set {name} --enable")
+        undo = shell("user", "set", name, "--disable")
+        if order.dry_run:
+            return UserToken(name=name, token="", expires_at=None, undo=undo, dry_run=True)
+        lasts = timedelta(seconds=order.seconds)
+        token, session = await self._state.users.begin_session(user, lasts, "token", principal)
+        return UserToken(name=name, token=token, expires_at=session.expires_at, undo=undo)
+
     def must_sign_in(self) -> UsersKnown:
         """Tell the dashboard whether its readers have to sign in."""
         how = self._settings().dashboard.sign_in
-        return UsersKnown(must_sign_in=how in ("local", "oidc") or (how == "auto" and bool(self._state.users.users)))
+        # who has no password is a program, or signs in through a provider that "auto" does not ask
+        people = any(user.password_hash for user in self._state.users.users.values())
+        return UsersKnown(must_sign_in=how in ("local", "oidc") or (how == "auto" and people))
 
     async def sign_in(self, principal: Principal, order: SignIn) -> Whoami:
         """Begin a session for somebody who has proven who he is. Raises Unauthorized, in the same words always."""

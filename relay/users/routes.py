@@ -5,7 +5,7 @@ from starlette.requests import Request
 from relay.control.requests import Routes, body
 from relay.tree import Principal
 from relay.users.desk import UserDesk, whoami
-from relay.users.views import NewUser, SignIn, UserChange, UsersKnown, UserView, Whoami
+from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserView, Whoami
 
 
 class UserRoutes:
@@ -23,6 +23,7 @@ class UserRoutes:
             ("GET", "/v1/users", self.users, 200),
             ("POST", "/v1/users", self.add, 201),
             ("PATCH", "/v1/users/{name}", self.change, 200),
+            ("POST", "/v1/users/{name}/token", self.token, 201),
             ("DELETE", "/v1/users/{name}", self.remove, 200),
         ]
 
@@ -46,6 +47,9 @@ class UserRoutes:
 
     async def change(self, principal: Principal, request: Request) -> UserView:
         return await self._desk.change(principal, request.path_params["name"], await body(request, UserChange))
+
+    async def token(self, principal: Principal, request: Request) -> object:
+        return await self._desk.token(principal, request.path_params["name"], await body(request, TokenOrder))
 
     async def remove(self, principal: Principal, request: Request) -> UserView:
         dry_run = request.query_params.get("dry_run", "") == "1"

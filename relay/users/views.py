@@ -46,6 +46,23 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
+class TokenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/users/{name}/token: a session for a program, of this length; at most ten years."""
+
+    seconds: float
+    dry_run: bool = False
+
+
+class UserToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a TokenOrder. `token` is shown this once."""
+
+    name: str
+    token: str
+    expires_at: datetime | None
+    undo: str = ""
+    dry_run: bool = False
+
+
 class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /v1/sessions, from the dashboard: who wants in, from where. `by_provider`: the identity provider has
     proven it, and there is no password."""

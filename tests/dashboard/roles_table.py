@@ -75,6 +75,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/domains/{domain}/end-key"): {"selector": "none", **_DRY},
     ("POST", "/v1/webhooks"): {"url": "https://hooks.example.org/x", "account": "acme", **_DRY},
     ("POST", "/v1/users"): {"name": "newcomer", "role": "viewer", "account": "acme", "by_provider": True, **_DRY},
+    ("POST", "/v1/users/{name}/token"): {"seconds": 60, **_DRY},
     ("POST", "/v1/suppressions"): {"account": "acme", "rows": [], **_DRY},
     ("POST", "/v1/suppressions/remove"): {"account": "acme", "addresses": ["a@b.example"], **_DRY},
     ("POST", "/v1/labels"): {"message_ids": ["mw1.1"], "label": "ham", **_DRY},
@@ -224,6 +225,7 @@ POST /v1/suppressions/remove a a a -
 GET /v1/users d d d d
 POST /v1/users d d d -
 DELETE /v1/users/{name} d d d -
+POST /v1/users/{name}/token d d d -
 PATCH /v1/users/{name} d d d -
 GET /v1/webhooks a a a a
 POST /v1/webhooks o o o -

@@ -9,7 +9,7 @@ from relay.control.client import ControlClient, ControlError
 from relay.control.views import HoldOrder
 from relay.envelope import Account
 from relay.tree import Role
-from relay.users.views import NewUser, SignIn, UserChange
+from relay.users.views import NewUser, SignIn, TokenOrder, UserChange
 from tests.builders import Installation
 from tests.sink import Sink
 
@@ -200,3 +200,37 @@ def _is_out(client: ControlClient) -> bool:
     except ControlError as error:
         return error.status == 401
     return False
+
+
+def test_a_token_acts_as_its_user_until_the_user_is_disabled(relay: Installation, admin: ControlClient) -> None:
+    admin.add_user(NewUser(name="panel", role=Role.VIEWER, account="acme", by_provider=True))
+
+    made = admin.make_token("panel", TokenOrder(seconds=3600))
+
+    with ControlClient(f"http://{relay.settings.control.listen}", made.token) as panel:
+        assert (panel.whoami().name, panel.whoami().account) == ("panel", "acme")
+        assert [account.name for account in panel.accounts()] == ["acme"]
+        with pytest.raises(ControlError) as refused:
+            panel.hold_sender(BOB, HoldOrder(reason="x"))
+        assert refused.value.status == 403
+        admin.change_user("panel", UserChange(is_disabled=True))
+        with pytest.raises(ControlError) as over:
+            panel.whoami()
+    assert over.value.status == 401
+    assert admin.audit(limit=3)[1].principal == "admin"
+
+
+def test_a_program_makes_nobody_sign_in(admin: ControlClient, dashboard: ControlClient) -> None:
+    admin.add_user(NewUser(name="panel", role=Role.VIEWER, account="acme", by_provider=True))
+
+    assert not dashboard.must_sign_in()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 3651 * 86_400])
+def test_a_token_has_an_end(admin: ControlClient, seconds: float) -> None:
+    admin.add_user(NewUser(name="panel", role=Role.VIEWER, by_provider=True))
+
+    with pytest.raises(ControlError) as refused:
+        admin.make_token("panel", TokenOrder(seconds=seconds))
+
+    assert refused.value.status == 422
