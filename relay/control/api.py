@@ -49,6 +49,8 @@ from relay.control.views import (
 )
 from relay.holds.routes import HoldRoutes
 from relay.saved.routes import SavedRoutes
+from relay.tenants.desk import TenantDesk
+from relay.tenants.routes import TenantRoutes
 from relay.tree import Principal, Role
 
 _log = logging.getLogger("mailweir.control")
@@ -99,6 +101,7 @@ def build_app(
         HoldRoutes(commands).table(),
         AuditRoutes(AuditDesk(state)).table(),
         SavedRoutes(commands.desk.saved).table(),
+        TenantRoutes(TenantDesk(state, commands.desk.accounts, commands.queue)).table(),
         RelayRoutes(commands, house).table(),
     ]
     plain = [Route("/healthz", healthz), Route("/metrics", prometheus), Route("/openapi.json", _described(tables))]

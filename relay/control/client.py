@@ -39,6 +39,7 @@ from relay.control.webhook_calls import WebhookCalls
 from relay.evidence.calls import EvidenceCalls
 from relay.saved.calls import SavedCalls
 from relay.settings import Settings, split_listen
+from relay.tenants.calls import TenantCalls
 
 _T = TypeVar("_T")
 _TIMEOUT_SECONDS = 10.0
@@ -68,6 +69,7 @@ class ControlClient(
     WebhookCalls,
     CaseCalls,
     SavedCalls,
+    TenantCalls,
 ):
     """Talks to one relay. Close it, or use it in a `with`."""
 

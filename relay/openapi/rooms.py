@@ -20,6 +20,7 @@ from relay.domains.routes import DomainRoutes
 from relay.evidence.routes import EvidenceRoutes
 from relay.holds.routes import HoldRoutes
 from relay.saved.routes import SavedRoutes
+from relay.tenants.routes import TenantRoutes
 from relay.users.routes import UserRoutes
 
 _ROOMS: tuple[Any, ...] = (
@@ -38,6 +39,7 @@ _ROOMS: tuple[Any, ...] = (
     SavedRoutes,
     ShapingRoutes,
     SuppressionRoutes,
+    TenantRoutes,
     UserRoutes,
     WebhookRoutes,
 )

@@ -99,6 +99,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/sessions"): {"name": "nobody", "password": "guessed"},
     ("POST", "/v1/proofs"): {"claims": []},
     ("POST", "/v1/returned"): {"rows": []},
+    ("POST", "/v1/saved"): {"kind": "search", "name": "x", "text": "to:x", **_DRY},
+    ("POST", "/v1/saved/remove"): {"kind": "search", "name": "x", **_DRY},
     ("POST", "/v1/search"): {"query": "account:acme"},
     ("POST", "/v1/stream"): {"query": "account:acme"},
     ("POST", "/q/tiles"): {},
@@ -118,6 +120,10 @@ POST /v1/accounts/{account}/remove d d - -
 POST /v1/accounts/{account}/restore d d d d absent
 POST /v1/accounts/{account}/resume d d - -
 POST /v1/accounts/{account}/suspend d d - -
+GET /v1/accounts/{account}/tenants v v v -
+POST /v1/accounts/{account}/tenants/header d d d -
+POST /v1/accounts/{account}/tenants/{tenant}/pause o o o -
+POST /v1/accounts/{account}/tenants/{tenant}/resume o o o -
 GET /v1/alarms v v v v
 POST /v1/alarms/acknowledge a - - -
 POST /v1/alarms/clear a - - - absent
@@ -208,6 +214,9 @@ POST /v1/resellers d - - -
 POST /v1/resellers/{reseller}/resume d - - -
 POST /v1/resellers/{reseller}/suspend d - - -
 POST /v1/returned o - - -
+GET /v1/saved v v v v
+POST /v1/saved v v v v
+POST /v1/saved/remove v v v v absent
 GET /v1/senders/{sender} v v v -
 POST /v1/senders/{sender}/hold a a a -
 GET /v1/senders/{sender}/notes a a a -
