@@ -1,43 +1,84 @@
-"""Takes the pictures of README from a running demo: python -m bench.pictures http://127.0.0.1:8501 docs/pictures
+"""Takes pictures of the dashboard of a running demo: python -m bench.pictures http://127.0.0.1:8501 docs/pictures
 
+Without --every those of README; with it each page, light and dark, at 1440 and 900 pixels, for somebody to look at.
 Needs Debian's chromium (or $MAILWEIR_CHROMIUM). Run it when the demo has said that the sender is held.
 """
 
+import argparse
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-_CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
+_PAGES = (
+    "now",
+    "decisions",
+    "sender",
+    "messages",
+    "destinations",
+    "ips",
+    "bounces",
+    "complaints",
+    "lab",
+    "customers",
+    "data_room",
+    "system",
+)
+_OF_README = ("now", "decisions", "sender", "messages", "bounces")
+_WAYS = {"now": "", "sender": "decisions"}
+_SETTLE_MILLISECONDS = 2500  # charts draw themselves after they are there
+_Scheme = Literal["light", "dark"]
 
 
-def main(url: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", action="store_true")
+    parser.add_argument("--pages", nargs="*", default=list(_PAGES), choices=_PAGES)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    path = os.environ.get("MAILWEIR_CHROMIUM", "/usr/bin/chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("MAILWEIR_CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        _take(page, f"{url}/?window=1h", "Needs you", folder / "now.png", has_charts=True)
-        _take(page, f"{url}/decisions", "Release: not spam", folder / "decisions.png")
-        page.get_by_text("All about this sender").first.click()
-        page.get_by_text("Recent messages").wait_for()
-        page.locator(_CHART).first.wait_for()
-        page.wait_for_timeout(2500)
-        page.screenshot(path=folder / "sender.png", full_page=True)
-        _take(page, f"{url}/system", "Jobs of analytics", folder / "system.png")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        if args.every:
+            for name, page in _each(browser, args.url.rstrip("/"), args.pages):
+                page.screenshot(path=args.folder / f"{name}.png", full_page=True)
+        else:
+            for name, page in _looks(browser, args.url.rstrip("/"), _OF_README, "light", 1440):
+                page.screenshot(path=args.folder / f"{name.partition('-')[0]}.png")
         browser.close()
 
 
-def _take(page: Page, url: str, text: str, path: Path, *, has_charts: bool = False) -> None:
-    page.goto(url)
-    page.get_by_text(text).first.wait_for()
-    if has_charts:
-        page.locator(_CHART).first.wait_for()
-    page.wait_for_timeout(2500)  # charts draw themselves after they are there
-    page.screenshot(path=path, full_page=True)
+def _each(browser: Browser, url: str, pages: list[str]) -> Iterator[tuple[str, Page]]:
+    schemes: tuple[_Scheme, ...] = ("light", "dark")
+    for scheme in schemes:
+        for width in (1440, 900):
+            yield from _looks(browser, url, pages, scheme, width)
+
+
+def _looks(
+    browser: Browser, url: str, pages: list[str] | tuple[str, ...], scheme: _Scheme, width: int
+) -> Iterator[tuple[str, Page]]:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for name in pages:
+        _open(page, url, name)
+        yield f"{name}-{scheme}-{width}", page
+    page.close()
+
+
+def _open(page: Page, url: str, name: str) -> None:
+    """Open a page, of the sender that was held last, and wait until nothing runs any more."""
+    page.goto(f"{url}/{_WAYS.get(name, name)}?window=1h")
+    page.get_by_role("heading", level=2).first.wait_for(timeout=60_000)
+    if name == "sender":
+        page.get_by_text("All about this sender").first.click()
+        page.get_by_text("Where it stood").first.wait_for(timeout=60_000)
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
+    page.wait_for_timeout(_SETTLE_MILLISECONDS)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"), Path(sys.argv[2]))
+    main()

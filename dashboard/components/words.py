@@ -8,6 +8,7 @@ UNKNOWN = "–"
 FEW = 30  # below this many, a share would pretend to know more than it does: counts are shown instead
 _LINKS = re.compile(r"@|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&^=])")
+_INITIALS = {"ip", "dns", "dnsbl", "dmarc", "tls", "snds", "url", "id"}
 
 
 def plain(text: str) -> str:
@@ -150,10 +151,11 @@ def sender_parts(sender: str) -> tuple[str, str, str]:
 def label_of(key: str) -> str:
     """Turn a key of evidence or settings into words.
 
-    >>> label_of("window_minutes")
-    'Window minutes'
+    >>> label_of("window_minutes"), label_of("ip_blocks")
+    ('Window minutes', 'IP blocks')
     """
-    return key.replace("_", " ").capitalize()
+    words = key.replace("_", " ").capitalize().split(" ")
+    return " ".join(word.upper() if word.lower() in _INITIALS else word for word in words)
 
 
 def _one(passed: float) -> str:

@@ -1,4 +1,4 @@
-"""Complaints and outside views: what receivers say of our mail, and when each of them last said anything."""
+"""Complaints and reports: what receivers say of our mail, and when each of them last said anything."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ _SOURCES = {
 @st.fragment(run_every=30)
 def _live() -> None:
     now = data.now()
-    places.header("Complaints and outside views", now)
+    places.header("Complaints and reports", now)
     feeds = data.query("feeds", fresh_seconds=data.SLOW_FRESH_SECONDS) if data.reader().sees_everything else None
     notices.troubles(now, analytics=[feeds or data.query("complaint_days", fresh_seconds=30.0)], relay=[])
     if feeds is not None:
