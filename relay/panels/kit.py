@@ -6,7 +6,7 @@ from pathlib import Path
 from relay.panels.pages import Block, Names, Panel, blocks, guide
 from relay.panels.places import stored
 
-PLUGINS: dict[Panel, str] = {}
+PLUGINS = {Panel.CPANEL: "whm-plugin", Panel.PLESK: "plesk-extension"}
 
 
 def write(panel: Panel, names: Names, target: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import pytest
 from relay.panels.pages import Names, Panel, blocks
 from tests.interop import debian_exim, panel_exim
 from tests.interop.exim import Exim, installed
+from tests.interop.postfix_check import checked, in_namespace, postfix_folder
 
 _NAMES = Names("out.relay.test", 587, "hoster7", "login7", "web-7.host.test", "of-the-login")
 _BASE = "compatibility_level = 3.6\nmyhostname = web-7.host.test\nmydestination = web-7.host.test\n"
@@ -51,54 +52,33 @@ def test_a_wrong_snippet_does_not_load() -> None:
 
 def test_postfix_checks_the_snippet_without_a_warning(tmp_path: Path) -> None:
     pasted = snippet(Panel.POSTFIX)
-    config = _postfix_folder(tmp_path, _BASE + pasted.pop("/etc/postfix/main.cf"))
+    config = postfix_folder(tmp_path, _BASE + pasted.pop("/etc/postfix/main.cf"))
     _place(config, pasted)
 
-    assert _checked(config) == ""
+    assert checked(config) == ""
 
 
 def test_postfix_checks_plesks_snippet_without_a_warning(tmp_path: Path) -> None:
     pasted = snippet(Panel.PLESK)
     commands = pasted.pop("postconf").replace("postfix reload\n", "")
-    config = _postfix_folder(tmp_path, _BASE + "relayhost = [out.relay.test]:587\n")
+    config = postfix_folder(tmp_path, _BASE + "relayhost = [out.relay.test]:587\n")
     _place(config, pasted)
 
-    assert _checked(config, commands) == ""
+    assert in_namespace(config, commands) + checked(config) == ""
     assert "header_checks = regexp:/etc/postfix/mailweir_identity" in (config / "main.cf").read_text()
 
 
 def test_a_line_that_stands_twice_is_a_warning(tmp_path: Path) -> None:
     pasted = snippet(Panel.POSTFIX)
-    config = _postfix_folder(tmp_path, _BASE + "relayhost = old\n" + pasted.pop("/etc/postfix/main.cf"))
+    config = postfix_folder(tmp_path, _BASE + "relayhost = old\n" + pasted.pop("/etc/postfix/main.cf"))
     _place(config, pasted)
 
-    assert "overriding earlier entry" in _checked(config)
-
-
-def _postfix_folder(folder: Path, main: str) -> Path:
-    """A copy of what the package put into /etc/postfix, with this main.cf."""
-    if not Path("/usr/sbin/postfix").exists():
-        pytest.skip("no Postfix; install Debian's postfix")
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no mount namespace may be made here: `postfix check` looks at /etc/postfix only")
-    config = folder / "postfix"
-    subprocess.run(["cp", "-a", "/etc/postfix", str(config)], check=True)
-    (config / "main.cf").write_text(main)
-    return config
+    assert "overriding earlier entry" in checked(config)
 
 
 def _place(config: Path, pasted: dict[str, str]) -> None:
     for place, text in pasted.items():
         (config / Path(place).name).write_text(text)
-
-
-def _checked(config: Path, commands: str = "") -> str:
-    """What `commands`, `postfix check` and `postconf` say with this folder as /etc/postfix."""
-    # `script`: off a terminal Postfix says its warnings to the log alone
-    inside = (
-        'mount --bind "$0" /etc/postfix && eval "$1" && script -qec "postfix check" /dev/null && postconf -n >/dev/null'
-    )
-    return _run("unshare", "-m", "bash", "-c", inside, str(config), commands or "true")
 
 
 def _run(*command: str) -> str:

@@ -103,6 +103,18 @@ def test_a_kit_holds_page_and_blocks_and_hides_what_will_hold_the_password(say: 
 
 
 @pytest.mark.parametrize(
+    ("panel", "file"), [("cpanel", "whm-plugin/install.sh"), ("plesk", "plesk-extension/meta.xml")]
+)
+def test_a_kit_holds_the_panels_plugin(panel: str, file: str, say: Say, folder: Path) -> None:
+    say("account add web7 --shared-host")
+
+    said = json.loads(say(f"panel snippet {panel} --server web-7.host.test --out kit --json"))
+
+    assert (folder / "kit" / file).exists()
+    assert file.partition("/")[0] in said["files"]
+
+
+@pytest.mark.parametrize(
     ("line", "told"),
     [
         ("postfix --account web7", "--server: Postfix names"),

@@ -1,0 +1,7 @@
+<?php
+// The one entry point; Plesk's controllers do the rest.
+
+pm_Context::init('mailweir');
+
+$application = new pm_Application();
+$application->run();
