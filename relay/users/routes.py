@@ -5,7 +5,7 @@ from starlette.requests import Request
 from relay.control.requests import Routes, body
 from relay.tree import Principal
 from relay.users.desk import UserDesk, whoami
-from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserView, Whoami
+from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserToken, UserView, Whoami
 
 
 class UserRoutes:
@@ -48,7 +48,7 @@ class UserRoutes:
     async def change(self, principal: Principal, request: Request) -> UserView:
         return await self._desk.change(principal, request.path_params["name"], await body(request, UserChange))
 
-    async def token(self, principal: Principal, request: Request) -> object:
+    async def token(self, principal: Principal, request: Request) -> UserToken:
         return await self._desk.token(principal, request.path_params["name"], await body(request, TokenOrder))
 
     async def remove(self, principal: Principal, request: Request) -> UserView:
