@@ -63,6 +63,8 @@ def _within(table: str, where: str) -> str:
 
 _WAS_DEFERRED = "((message_id, place) IN (SELECT (message_id, recipient_id) FROM tried) AND NOT is_refused)"
 
+_NO_MAILBOX = "(outcome = 'bounced' AND (class IN ('InvalidRecipient', 'BadDomain') OR enhanced LIKE '5.1.%'))"
+
 _NAMED = (
     _m("time", Kind.INSTANT, "received_at", "when the message came", "time:2026-11-01..2026-11-03"),
     _m("id", Kind.TEXT, "message_id", "the message's id", "id:mw1.42"),
@@ -107,6 +109,7 @@ _NAMED = (
     _o("delivered", Kind.FLAG, "(outcome = 'delivered')", "the next hop took it", "delivered:N"),
     _o("bounced", Kind.FLAG, "(outcome IN ('bounced', 'expired'))", "it failed for good", "bounced:Y"),
     _o("deferred", Kind.FLAG, _WAS_DEFERRED, "at least one try failed for now", "deferred:Y"),
+    _o("rcpt_bad", Kind.FLAG, _NO_MAILBOX, "the address was refused as one that does not exist", "rcpt_bad:Y"),
     _o("class", Kind.TEXT, "class", "the class of the reply that refused it", "class:BadMailbox"),
     _o("code", Kind.NUMBER, "code", "the last reply's code", "code:>=500"),
     _o("enhanced", Kind.TEXT, "enhanced", "the last reply's enhanced code", "enhanced:5.1.*"),
@@ -131,11 +134,24 @@ def _feature(name: str, sql_type: str) -> Field | None:
 
 
 FEATURE_FIELDS = tuple(field for name, kind in FEATURES.items() if (field := _feature(name, kind)))
+# MailChannels' names for what has another one here; written in a query they mean the same.
+ALIASES = {
+    "date": "time",
+    "rcpt": "to",
+    "sender_id": "sender",
+    "envelope_sender": "from",
+    "transaction_id": "id",
+    "message_id": "header_id",
+    "smtp_code": "code",
+}
+_ELSEWHERE = {"spam_disposition": "write `score:>0.9`, or `action:hold`", "lastcmd": "write `outcome:refused`"}
 FIELDS = {field.name: field for field in (*_NAMED, *FEATURE_FIELDS)}
 
 
 def nearest(name: str) -> str:
     """What to write instead of a field there is not."""
+    if known := _ELSEWHERE.get(name.lower()):
+        return known
     near = get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"

@@ -9,7 +9,7 @@ AND, OR and NOT are words of the language in any case; quoted they are text.
 
 from datetime import datetime
 
-from analytics.search.fields import FIELDS, nearest
+from analytics.search.fields import ALIASES, FIELDS, nearest
 from analytics.search.tokens import Sort, Token, tokens
 from analytics.search.tree import And, Condition, Fault, Not, Or, Test, Tree, Words
 from analytics.search.values import Unfit, like, read
@@ -88,7 +88,8 @@ class _Reader:
         return tree
 
     def _condition(self, named: Token) -> Condition:
-        field = FIELDS.get(named.text.lower())
+        name = named.text.lower()
+        field = FIELDS.get(ALIASES.get(name, name))
         if field is None:
             raise Fault(named.start, len(named.text), f"there is no field `{named.text}`", nearest(named.text))
         tests: list[Test] = []

@@ -73,6 +73,29 @@ def _name(row: dict[str, Any]) -> str:
     return str(row["message_id"]).removeprefix("mw1.")
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("sender_id:joe@shop.example AND delivered:N", "sender:joe@shop.example AND delivered:N"),
+        ("rcpt:r1@post.example", "to:r1@post.example"),
+        ("date:2026-11-24 transaction_id:mw1.2", "time:2026-11-24 id:mw1.2"),
+        ("envelope_sender:joe@shop.example", "from:joe@shop.example"),
+    ],
+)
+def test_mailchannels_names_of_fields_find_the_same(mail: Room, theirs: str, ours: str) -> None:
+    assert ids(mail, theirs) == ids(mail, ours)
+
+
+def test_a_recipient_that_does_not_exist_is_found_and_no_other(mail: Room) -> None:
+    assert ids(mail, "rcpt_bad:y") == ["1/r1"]
+    assert "1/r1" not in ids(mail, "rcpt_bad:N")
+
+
+def test_a_field_of_mailchannels_that_is_not_here_is_answered_with_ours(mail: Room) -> None:
+    with pytest.raises(BadQuery, match="score:>0.9"):
+        ids(mail, "spam_disposition:bulk")
+
+
 def test_without_a_word_it_finds_every_way_newest_first(mail: Room) -> None:
     assert ids(mail, "") == ["5/R0", "r300/", "r240/x", "4/r0", "3/r0", "2/r0", "1/r0", "1/r1"]
     found = find(mail.warehouse, Asked("", Scope(), NOW))
