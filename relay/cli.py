@@ -52,6 +52,7 @@ SUMMARIES = {
     "queue": "Mail that waits: look, try now, give up, pause.",
     "user": "People who sign in to the dashboard: add, ls, set, passwd, token, rm.",
     "suppress": "Recipients no mail may go to: ls, add, rm, import, export.",
+    "import": "Bring suppression lists and accounts of another provider, from CSV.",
     "sender": "One end sender: show, watch, throttle, limit, hold, block, suspend, exempt, release, note.",
     "dest": "Destinations: ls, show, suspend, resume, override.",
     "shaping": "Rules on what providers reply: validate.",

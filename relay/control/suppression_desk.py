@@ -60,7 +60,7 @@ class SuppressionDesk:
     async def remove(self, principal: Principal, order: SuppressionRemoval) -> SuppressionChanged:
         """Take recipients off the list, at once."""
         self._check(principal, order.account, len(order.addresses))
-        addresses = [*dict.fromkeys(_checked_address(text) for text in order.addresses)]
+        addresses = [*dict.fromkeys(checked_address(text) for text in order.addresses)]
         listed = [address for address in addresses if self._is_listed(order.account, address)]
         undo = await self._undo_of_removal(order.account, listed)
         if listed and not order.dry_run:
@@ -88,7 +88,7 @@ class SuppressionDesk:
             raise Invalid(f"ends_at of {row.address!r} lies in the past; leave the row out")
         if len(row.evidence) > _EVIDENCE_LENGTH:
             raise Invalid(f"evidence of {row.address!r}: at most {_EVIDENCE_LENGTH} characters")
-        address = _checked_address(row.address)
+        address = checked_address(row.address)
         return Suppression(account, address, row.reason, row.evidence, row.created_at, row.ends_at)
 
     def _is_listed(self, account: str, address: str) -> bool:
@@ -108,7 +108,7 @@ class SuppressionDesk:
         return shell("suppress", "add", *words, *_whose(account))
 
 
-def _checked_address(text: str) -> str:
+def checked_address(text: str) -> str:
     address = text.strip().lower()
     if len(address) > _ADDRESS_LENGTH or not _ADDRESS.fullmatch(address):
         raise Invalid(f"address {text[:80]!r}: write it like user@example.org")

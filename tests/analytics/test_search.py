@@ -92,7 +92,7 @@ def test_a_recipient_that_does_not_exist_is_found_and_no_other(mail: Room) -> No
 
 
 def test_a_field_of_mailchannels_that_is_not_here_is_answered_with_ours(mail: Room) -> None:
-    with pytest.raises(BadQuery, match="score:>0.9"):
+    with pytest.raises(BadQuery, match=r"score:>0\.9"):
         ids(mail, "spam_disposition:bulk")
 
 

@@ -1,0 +1,1 @@
+"""What people bring along from another provider: suppression lists and accounts, as CSV."""
