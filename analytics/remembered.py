@@ -17,6 +17,7 @@ from typing import Any
 from analytics.ask import GivenUp, Stop
 
 DEAR_SECONDS = 0.1  # what takes less is no load, even for ten readers every two seconds
+_DEAR_CPU_SECONDS = 0.03  # of its own thread: on a busy machine what is quick takes long, too
 _TIMES_ITS_COST = 4  # one question, whoever asks it, keeps a thread busy for a fifth of the time at most
 _SPAN_SHARE, _TIMES_OF_SPAN = 1e-4, 20  # 24 h stand up to 9 s, 7 d up to 30, but no longer than 20 times their cost
 _MOST_SECONDS = 30.0
@@ -94,11 +95,12 @@ class Remembered:
         self._forget(asked.key, self._known.get(asked.key))
 
         def timed(stop: Stop) -> bytes:
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.thread_time()
             try:
                 return asked.question(stop)
             finally:
-                took = time.perf_counter() - began
+                is_work = time.thread_time() - busy >= _DEAR_CPU_SECONDS
+                took = time.perf_counter() - began if is_work else 0.0
                 self._took[asked.like] = min(took, self._took_last.get(asked.like, 0.0))
                 self._took_last[asked.like] = took
 

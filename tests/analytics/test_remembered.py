@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -35,7 +36,9 @@ class Room:
         while not self.go.wait(0.01):
             if stop.is_set:
                 raise GivenUp("given up")
-        threading.Event().wait(self.took)
+        ends = time.perf_counter() + self.took
+        while time.perf_counter() < ends:
+            pass  # work: waiting alone costs nothing
         return str(number).encode()
 
 
