@@ -79,6 +79,7 @@ LEFT JOIN left_us l USING (sender, campaign)
 ORDER BY c.complaints DESC, c.last_at DESC
 """  # noqa: S608
 
+# Days are counted as numbers first: date_trunc of thirteen million instants took seven times as long as all the rest.
 COMPLAINT_DAYS = f"""
 WITH loops AS ({_LOOPS}),
 heard AS (
@@ -87,13 +88,18 @@ heard AS (
     WHERE reported_at >= $since AND {_COUNTED} AND {{scope}}
     GROUP BY day_at
 ),
-left_us AS (
-    SELECT date_trunc('day', finished_at) AS day_at,
-           count(*) AS delivered,
-           count(*) FILTER (destination IN (SELECT destination FROM loops)) AS reached
+by_destination AS (
+    SELECT epoch_us(finished_at) // 86400000000 AS day, destination, count(*) AS delivered
     FROM recipient
     WHERE finished_at >= $since AND outcome = 'delivered' AND {{scope}}
-    GROUP BY day_at
+    GROUP BY ALL
+),
+left_us AS (
+    SELECT to_timestamp(86400 * day) AS day_at,
+           sum(delivered) AS delivered,
+           coalesce(sum(delivered) FILTER (destination IN (SELECT destination FROM loops)), 0) AS reached
+    FROM by_destination
+    GROUP BY day
 )
 SELECT day_at, coalesce(h.complaints, 0) AS complaints, coalesce(l.delivered, 0) AS delivered,
        coalesce(l.reached, 0) AS reached

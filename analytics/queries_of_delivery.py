@@ -27,21 +27,25 @@ _STOPPED = """
 """
 
 DESTINATION_FIGURES = f"""
-WITH tried AS ({_TRIED}), stopped AS ({_STOPPED})
-SELECT destination,
-       count(*) AS tries,
-       count(*) FILTER (outcome = 'delivered') AS delivered,
-       count(*) FILTER (outcome = 'deferred') AS deferred,
-       count(*) FILTER (outcome IN ('bounced', 'expired')) AS bounced,
-       count(*) FILTER (outcome <> 'delivered' AND {IS_BLOCK}) AS blocked,
-       approx_quantile(queued_seconds, 0.5) FILTER (outcome = 'delivered') AS p50_seconds,
-       approx_quantile(queued_seconds, 0.95) FILTER (outcome = 'delivered') AS p95_seconds,
-       approx_quantile(queued_seconds, 0.95) FILTER (
-           outcome = 'delivered' AND sender NOT IN (SELECT sender FROM stopped)
-       ) AS innocent_p95_seconds,
-       max(tried_at) AS last_at
-FROM tried
-GROUP BY destination
+WITH tried AS ({_TRIED}), stopped AS ({_STOPPED}),
+figures AS (
+    SELECT destination,
+           count(*) AS tries,
+           count(*) FILTER (outcome = 'delivered') AS delivered,
+           count(*) FILTER (outcome = 'deferred') AS deferred,
+           count(*) FILTER (outcome IN ('bounced', 'expired')) AS bounced,
+           count(*) FILTER (outcome <> 'delivered' AND {IS_BLOCK}) AS blocked,
+           approx_quantile(queued_seconds, [0.5, 0.95]) FILTER (outcome = 'delivered') AS seconds,
+           approx_quantile(queued_seconds, 0.95) FILTER (
+               outcome = 'delivered' AND sender NOT IN (SELECT sender FROM stopped)
+           ) AS innocent_p95_seconds,
+           max(tried_at) AS last_at
+    FROM tried
+    GROUP BY destination
+)
+SELECT destination, tries, delivered, deferred, bounced, blocked, seconds[1] AS p50_seconds, seconds[2] AS p95_seconds,
+       innocent_p95_seconds, last_at
+FROM figures
 ORDER BY tries DESC, destination
 LIMIT $limit
 """  # noqa: S608 - our own text

@@ -59,24 +59,28 @@ WITH told AS (
     FROM (SELECT * FROM complaint WHERE reported_at >= $since AND sender <> '' AND {{scope}}) c
     LEFT JOIN message m ON m.message_id = c.message_id AND c.message_id <> ''
 ),
-sent AS (
-    SELECT r.message_id, r.recipient_id, r.destination, {sent_key} AS thing
+chosen AS (
+    SELECT thing FROM told GROUP BY thing ORDER BY count(*) DESC, thing LIMIT $limit
+),
+by_destination AS (
+    SELECT {sent_key} AS thing, r.destination, count(*) AS delivered
     FROM (SELECT * FROM recipient WHERE finished_at >= $since AND outcome = 'delivered' AND {{scope}}) r
     {sent_join}
+    GROUP BY ALL
 ),
 heard AS (
-    SELECT DISTINCT told.thing, sent.destination
+    SELECT DISTINCT told.thing, r.destination
     FROM told
-    JOIN sent ON sent.message_id = told.message_id
-             AND (told.recipient_id = 0 OR sent.recipient_id = told.recipient_id)
+    JOIN recipient r ON r.message_id = told.message_id AND (told.recipient_id = 0 OR r.recipient_id = told.recipient_id)
+    WHERE r.finished_at >= $since AND r.outcome = 'delivered' AND told.thing IN (FROM chosen)
 ),
 counted AS (
-    SELECT sent.thing,
-           count(*) AS delivered,
-           count(*) FILTER ((sent.thing, sent.destination) IN (SELECT (thing, destination) FROM heard))
+    SELECT thing,
+           sum(delivered) AS delivered,
+           sum(delivered) FILTER ((thing, destination) IN (SELECT (thing, destination) FROM heard))
                AS delivered_to_providers
-    FROM sent
-    GROUP BY ALL
+    FROM by_destination
+    GROUP BY thing
 )
 SELECT told.thing AS {column}, any_value(told.name) AS name, any_value(told.account) AS account,
        count(DISTINCT told.sender) AS senders,
@@ -88,25 +92,32 @@ SELECT told.thing AS {column}, any_value(told.name) AS name, any_value(told.acco
        max(told.reported_at) AS last_at
 FROM told
 LEFT JOIN counted USING (thing)
+WHERE told.thing IN (FROM chosen)
 GROUP BY told.thing
 ORDER BY complaints DESC, {column}
 LIMIT $limit
 """
 # A campaign is what one account sent with nearly the same text; without a fingerprint, under the same subject.
-_CAMPAIGN = "coalesce(nullif(m.fingerprint, ''), m.subject, '')"
+_CAMPAIGN = "m.account || '|' || coalesce(nullif(m.fingerprint, ''), m.subject, '')"
 
-
-def _complaints(column: str, key: str, named: str, sent_key: str, sent_join: str) -> str:
-    return _COMPLAINTS.format(column=column, key=key, named=named, sent_key=sent_key, sent_join=sent_join)
-
-
-COMPLAINTS_BY_SENDER = _complaints("sender", "c.sender", "c.sender", "r.sender", "")
-COMPLAINTS_BY_CAMPAIGN = _complaints(
-    "campaign",
-    f"c.account || '|' || {_CAMPAIGN}",
-    "coalesce(m.subject, '')",
-    f"r.account || '|' || {_CAMPAIGN}",
-    "JOIN message m ON m.message_id = r.message_id",
+COMPLAINTS_BY_SENDER = _COMPLAINTS.format(
+    column="sender",
+    key="c.sender",
+    named="c.sender",
+    sent_key="r.sender",
+    sent_join="WHERE r.sender IN (FROM chosen)",
+)
+# The messages of the campaigns that are shown are found first; no message waits for its end longer than a week.
+COMPLAINTS_BY_CAMPAIGN = _COMPLAINTS.format(
+    column="campaign",
+    key=f"coalesce({_CAMPAIGN}, c.account || '|')",
+    named="coalesce(m.subject, '')",
+    sent_key="t.thing",
+    sent_join=f"""JOIN (
+        SELECT m.message_id, {_CAMPAIGN} AS thing
+        FROM message m
+        WHERE m.received_at >= $since - INTERVAL 7 DAY AND {_CAMPAIGN} IN (FROM chosen)
+    ) t ON t.message_id = r.message_id""",  # noqa: S608 - our own text
 )
 
 CASES = """
