@@ -96,6 +96,7 @@ def ask(
     sql = query.sql
     if isinstance(bucket := values.get("bucket_seconds"), int):
         sql = query.fine if query.fine and bucket < 60 else query.sql
+        sql = query.coarse if query.coarse and bucket % 3600 == 0 else sql
         values |= _aligned(values["since"], now, bucket)
     where, whose = within(scope, _text("account", given))
     sql = sql.replace("{scope}", where)

@@ -5,6 +5,7 @@ Run in the transaction that inserted the rows (batch.py), so that no reader sees
 
 from typing import Any
 
+from analytics import counting
 from analytics.batch import IS_FINAL, IS_PARKING, IS_TRY, run
 from analytics.warehouse import Connection
 from relay.settings import Policy
@@ -21,7 +22,7 @@ SPAM = "CASE WHEN {score} >= $hold_score THEN 1 WHEN {score} >= $suspect_score T
 # The differences a batch makes per minute. The score of what left is the message's; one that is not known yet (its
 # Reception lies in a later file) is left out, which costs a share estimate nothing.
 _ROLLUP = f"""
-INSERT INTO rollup_minute BY NAME
+INSERT INTO counted BY NAME
 SELECT date_trunc('minute', CASE kind WHEN 'Reception' THEN b.received_at ELSE b.logged_at END) AS minute,
        b.account,
        coalesce(b.reseller, '') AS reseller,
@@ -86,7 +87,7 @@ FROM attributed a
 WHERE complaint.node = a.node AND complaint.boot = a.boot AND complaint.seq = a.seq
 """
 _ROLLUP_COMPLAINTS = """
-INSERT INTO rollup_minute BY NAME
+INSERT INTO counted BY NAME
 SELECT date_trunc('minute', c.reported_at) AS minute,
        c.account,
        c.reseller,
@@ -111,7 +112,7 @@ GROUP BY ALL
 
 # What failed after it was delivered has been counted as delivered, and is sent once: bad, but no further recipient.
 _ROLLUP_RETURNED = f"""
-INSERT INTO rollup_minute BY NAME
+INSERT INTO counted BY NAME
 SELECT date_trunc('minute', b.reported_at) AS minute,
        b.account,
        coalesce(b.reseller, '') AS reseller,
@@ -221,6 +222,7 @@ WHERE message.message_id = fresh.message_id
 def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None:
     """Bring everything up to date with the rows of `batch`, whose span `insert` returned."""
     values = span | {"hold_score": policy.hold_score, "suspect_score": policy.suspect_score}
+    counting.begin(connection)
     run(connection, _ROLLUP, values)
     connection.execute(_TOUCHED)
     values["touched_from"] = _touched_from(connection, span)
@@ -229,6 +231,7 @@ def follow(connection: Connection, span: dict[str, Any], policy: Policy) -> None
     run(connection, _ROLLUP_COMPLAINTS, values)
     if span["returns"]:
         run(connection, _ROLLUP_RETURNED, values)
+    counting.spread(connection)
     run(connection, _PARTS_DUE, values)
     run(connection, _DROPPED, values)
     run(connection, _STATUS, values)

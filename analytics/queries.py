@@ -15,6 +15,7 @@ from analytics import queries_of_delivery as delivery
 from analytics import queries_of_feeds as feeds
 from analytics import queries_of_inbox as inbox
 from analytics import queries_of_learning as learning
+from analytics.counting import MESSAGES, counts
 from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
@@ -32,12 +33,14 @@ REQUIRED = Required()
 class Query:
     """A named question. `params`: name -> default (text when required); all know `since` and `account` besides.
 
-    `fine`: the SQL for buckets shorter than the rollup's minute. `days`: the window when no `since` is given.
+    `fine`: the SQL for buckets shorter than the rollup's minute, `coarse` for those of whole hours. `days`: the window
+    when no `since` is given.
     """
 
     sql: str
     params: Mapping[str, str | int | Required] = field(default_factory=lambda: MappingProxyType({}))
     fine: str = ""
+    coarse: str = ""
     days: int = 1
 
 
@@ -110,9 +113,8 @@ WITH flow AS (
            sum(bounced) AS bounced,
            sum(complaints) AS complaints,
            sum(score_sum) / nullif(sum(scored), 0) AS mean_score,
-           max(minute) AS last_at
-    FROM rollup_minute
-    WHERE minute >= $since AND {scope}
+           max(last_at) AS last_at
+    FROM (__COUNTS__)
     GROUP BY sender
     HAVING contains(lower(sender), lower(coalesce($search, '')))
 )
@@ -121,7 +123,7 @@ FROM flow
 LEFT JOIN (SELECT entity, score, band FROM reputation_now WHERE entity_kind = 'sender') r ON r.entity = flow.sender
 ORDER BY messages DESC, sender
 LIMIT $limit
-"""
+""".replace("__COUNTS__", counts(MESSAGES, "$since"))
 
 _DECISIONS = """
 SELECT d.*, s.decision_id AS superseded_by
@@ -186,9 +188,9 @@ ORDER BY set_aside_at DESC
 _HOURS = """
 SELECT isodow(to_timestamp(3600 * slot)) AS dow, hour(to_timestamp(3600 * slot)) AS hour, sum(messages) AS messages
 FROM (
-    SELECT epoch_us(minute) // 3600000000 AS slot, sum(accepted + held + rejected + throttled) AS messages
-    FROM rollup_minute
-    WHERE minute >= $since AND {scope}
+    SELECT epoch_us(hour) // 3600000000 AS slot, sum(accepted + held + rejected + throttled) AS messages
+    FROM rollup_hour
+    WHERE hour >= date_trunc('hour', $since) AND {scope}
     GROUP BY slot
 )
 GROUP BY ALL
@@ -230,7 +232,12 @@ LIMIT 500
 
 QUERIES: Mapping[str, Query] = {
     "tiles": Query(TILES),
-    "flow": Query(_flow("{scope}"), {"bucket_seconds": 300}, _flow("{scope}", "", "flow_event", "happened_at")),
+    "flow": Query(
+        _flow("{scope}"),
+        {"bucket_seconds": 300},
+        _flow("{scope}", "", "flow_event", "happened_at"),
+        _flow("{scope}", "", "rollup_hour", "hour"),
+    ),
     "delay": Query(_DELAY, {"bucket_seconds": 300, "exclude_sender": ""}),
     "senders": Query(_SENDERS, {"limit": 100, "search": ""}),
     "sender_summary": Query(SENDER_SUMMARY, {"sender": REQUIRED}),
@@ -238,6 +245,7 @@ QUERIES: Mapping[str, Query] = {
         _flow(_OF_SENDER, _MEAN_SCORE),
         {"sender": REQUIRED, "bucket_seconds": 300},
         _flow(_OF_SENDER, _MEAN_SCORE, "flow_event", "happened_at"),
+        _flow(_OF_SENDER, _MEAN_SCORE, "rollup_hour", "hour"),
     ),
     "sender_messages": Query(SENDER_MESSAGES, {"sender": REQUIRED, "limit": 50}),
     "message": Query(MESSAGE, {"message_id": REQUIRED}),

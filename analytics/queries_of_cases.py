@@ -5,9 +5,9 @@
 # mail do not count. Fewer than 6 such hours say nothing, so low, usual and high are NULL then.
 SENDER_HOURS = """
 WITH per_hour AS (
-    SELECT date_trunc('hour', minute) AS hour_at, sum(recipients) AS recipients
-    FROM rollup_minute
-    WHERE sender = $sender AND minute >= $since - INTERVAL 28 DAY AND {scope}
+    SELECT hour AS hour_at, sum(recipients) AS recipients
+    FROM rollup_hour
+    WHERE sender = $sender AND hour >= date_trunc('hour', $since - INTERVAL 28 DAY) AND {scope}
     GROUP BY ALL
 ),
 hours AS (

@@ -26,8 +26,8 @@ FROM (
 ) b
 LEFT JOIN (
     SELECT sender, sum(delivered) AS delivered
-    FROM rollup_minute
-    WHERE minute >= $since AND {scope}
+    FROM rollup_hour
+    WHERE hour >= date_trunc('hour', $since) AND {scope}
     GROUP BY sender
 ) d USING (sender)
 ORDER BY bounces DESC, sender

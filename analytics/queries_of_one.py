@@ -8,7 +8,7 @@ WITH flow AS (
            sum(delivered) AS delivered,
            sum(bounced) AS bounced,
            sum(complaints) AS complaints
-    FROM rollup_minute
+    FROM rollup_hour
     WHERE sender = $sender AND {scope}
 ),
 edge AS (

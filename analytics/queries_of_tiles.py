@@ -1,5 +1,7 @@
 """The question behind the tiles: what passed in a window and in the one before, and how long delivery took."""
 
+from analytics.counting import MESSAGES, counts
+
 
 def _quantile(share: float, which: str) -> str:
     """Between the two ranks that the quantile lies between, as quantile_cont does."""
@@ -10,10 +12,13 @@ def _quantile(share: float, which: str) -> str:
     return f"{low} + ({high} - {low}) * any_value({place} - floor({place})) FILTER ({which})"
 
 
+_COUNTED = f"{counts(MESSAGES, '$before', '$since')}\nUNION ALL\n{counts(MESSAGES, '$since')}"
+
 # Seconds are counted in bins 2 % wide and a bin stands for its mean, so the quantiles are right to one in a hundred,
 # and exactly for a bin of one. With exact ones the question took 7 s over two weeks of five million messages, so 1.5 s.
 TILES = f"""
-WITH flow AS (
+WITH counted AS ({_COUNTED}),
+flow AS (
     SELECT sum(accepted) FILTER (minute >= $since) AS accepted,
            sum(held + parked) FILTER (minute >= $since) AS held,
            sum(rejected + throttled) FILTER (minute >= $since) AS refused,
@@ -26,8 +31,7 @@ WITH flow AS (
            sum(delivered) FILTER (minute < $since) AS prev_delivered,
            sum(bounced) FILTER (minute < $since) AS prev_bounced,
            sum(complaints) FILTER (minute < $since) AS prev_complaints
-    FROM rollup_minute
-    WHERE minute >= $before AND {{scope}}
+    FROM counted
 ),
 binned AS (
     SELECT finished_at >= $since AS is_now,

@@ -1,6 +1,7 @@
 """Keeps the rollup small: merges the differences that ingestion appended, and forgets what is too old."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from analytics.warehouse import Connection, Warehouse, transaction
 
@@ -8,21 +9,25 @@ from analytics.warehouse import Connection, Warehouse, transaction
 _WORTH_MERGING = 5_000
 # One run takes no more: it holds the writer for half a second, and the ingestion waits.
 _AT_ONCE = 100_000
-_KEYS = ("minute", "account", "reseller", "sender", "source")
-
-_OPEN = "SELECT count(*) FROM rollup_minute WHERE NOT is_merged"
-_MINUTES = """
+# table -> its instant, and the keys of a row
+_MERGED = {
+    "rollup_minute": ("minute", ("minute", "account", "reseller", "sender", "source")),
+    "rollup_hour": ("hour", ("hour", "account", "reseller", "sender")),
+    "rollup_source": ("hour", ("hour", "source")),
+}
+_OPEN = "SELECT count(*) FROM {table} WHERE NOT is_merged"
+_INSTANTS = """
 CREATE OR REPLACE TEMP TABLE merging AS
-SELECT minute
+SELECT {instant}
 FROM (
-    SELECT minute, sum(count(*)) OVER (ORDER BY minute) - count(*) AS before
-    FROM rollup_minute
+    SELECT {instant}, sum(count(*)) OVER (ORDER BY {instant}) - count(*) AS before
+    FROM {table}
     WHERE NOT is_merged
-    GROUP BY minute
+    GROUP BY {instant}
 )
 WHERE before < $at_once
 """
-_TAKE = "DELETE FROM rollup_minute WHERE minute IN (SELECT minute FROM merging)"
+_TAKE = "DELETE FROM {table} WHERE {instant} IN (SELECT {instant} FROM merging)"
 
 # What is kept of messages, by the instant that decides.
 _EXPIRING = {
@@ -52,8 +57,8 @@ _EXPIRING = {
 
 
 def merge(warehouse: Warehouse) -> int:
-    """Merge the differences of each minute into one row per sender; return how many rows that saved."""
-    return warehouse.write(_merge).result()
+    """Merge the differences of each minute, and hour, into one row per sender; return how many rows that saved."""
+    return sum(warehouse.write(partial(_merge, table)).result() for table in _MERGED)
 
 
 def expire(warehouse: Warehouse, now: datetime, days: int) -> int:
@@ -70,19 +75,23 @@ def expire(warehouse: Warehouse, now: datetime, days: int) -> int:
     return warehouse.write(write).result()
 
 
-def _merge(connection: Connection) -> int:
-    (appended,) = connection.sql(_OPEN).fetchall()[0]
+def _merge(table: str, connection: Connection) -> int:
+    (appended,) = connection.sql(_OPEN.format(table=table)).fetchall()[0]
     if appended < _WORTH_MERGING:
         return 0
-    names = [row[0] for row in connection.sql("SELECT column_name FROM (DESCRIBE rollup_minute)").fetchall()]
-    counted = [name for name in names if name not in (*_KEYS, "is_merged")]
-    sums = ", ".join(f"sum({name}) AS {name}" for name in counted)
+    instant, keys = _MERGED[table]
+    names = [row[0] for row in connection.sql(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()]  # noqa: S608
+    sums = ", ".join(
+        f"{'max' if name == 'last_at' else 'sum'}({name}) AS {name}"
+        for name in names
+        if name not in (*keys, "is_merged")
+    )
     with transaction(connection):
-        connection.execute(_MINUTES, {"at_once": _AT_ONCE})
+        connection.execute(_INSTANTS.format(table=table, instant=instant), {"at_once": _AT_ONCE})
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE merged AS SELECT {', '.join(_KEYS)}, {sums}, true AS is_merged "  # noqa: S608
-            "FROM rollup_minute WHERE minute IN (SELECT minute FROM merging) GROUP BY ALL"
+            f"CREATE OR REPLACE TEMP TABLE merged AS SELECT {', '.join(keys)}, {sums}, true AS is_merged "  # noqa: S608
+            f"FROM {table} WHERE {instant} IN (SELECT {instant} FROM merging) GROUP BY ALL"
         )
-        before = connection.execute(_TAKE).fetchall()[0][0]
-        after = connection.execute("INSERT INTO rollup_minute BY NAME FROM merged").fetchall()[0][0]
+        before = connection.execute(_TAKE.format(table=table, instant=instant)).fetchall()[0][0]
+        after = connection.execute(f"INSERT INTO {table} BY NAME FROM merged").fetchall()[0][0]
     return int(before - after)

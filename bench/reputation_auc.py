@@ -22,6 +22,7 @@ import msgspec
 import pyarrow as pa
 from scipy.stats import rankdata
 
+from analytics import counting
 from analytics.reputation.run import compute
 from analytics.simulation.trial.bag import Bag
 from analytics.simulation.trial.mail import DAY, Mail, World
@@ -203,7 +204,9 @@ def _row(name: str, within: list[Judged]) -> str:
 def _fill(warehouse: Warehouse, table: pa.Table) -> None:
     def write(connection: Connection) -> None:
         connection.register("minutes", table)
-        connection.execute("INSERT INTO rollup_minute BY NAME FROM minutes")
+        counting.begin(connection)
+        connection.execute("INSERT INTO counted BY NAME FROM minutes")
+        counting.spread(connection)
         connection.unregister("minutes")
 
     warehouse.write(write).result()

@@ -24,7 +24,7 @@ _DAYS = 7
 _CHUNK = 250_000  # messages at once: their batch lies in memory
 _COPIED = (
     "message", "rejection", "recipient", "deferral", "held_event", "decision", "complaint", "label", "listing",
-    "auth_failure", "alarm", "rollup_minute", "rollup_part",
+    "auth_failure", "alarm", "rollup_minute", "rollup_hour", "rollup_source", "rollup_part",
 )  # fmt: skip
 
 # chance(number, salt < 64) lies in [0, 1) and is the same at every run (hash(number, salt) would not do: its values for
@@ -265,7 +265,8 @@ def _copy(connection: Connection, number: int) -> None:
 def _beside(connection: Connection, world: World) -> None:
     with transaction(connection):
         # each minute lies in one batch but for the edges: nothing is left to merge
-        connection.execute("UPDATE rollup_minute SET is_merged = true")
+        for table in ("rollup_minute", "rollup_hour", "rollup_source"):
+            connection.execute(f"UPDATE {table} SET is_merged = true")
         connection.execute(_texts(world, _BOOKMARKS))
         connection.execute(_texts(world, _HISTORY), {"now": world.until})
     connection.execute("CHECKPOINT")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analytics.counting import LEFT, MESSAGES
 from analytics.warehouse import Warehouse
 
 Floats = npt.NDArray[np.float64]
@@ -96,7 +97,7 @@ _MOST_PARTS = 5_000  # of a kind, those with most behind them: the draws of more
 def senders_and_accounts(warehouse: Warehouse, now: datetime) -> tuple[Counts, Counts]:
     """Count every end sender and account of the last weeks; a sender's prior is its account's rate, an account's that
     of all, each without its own share."""
-    source = "rollup_minute", "minute", "true"
+    source = _by_hour("rollup_hour", "sender, account, reseller", MESSAGES, "true"), "minute", "true"
     rows = _rows(warehouse, now, source, "sender, account, reseller", "accepted + held + rejected + throttled", {})
     bad, seen, n = _arrays(rows)
     nested = _Nested(bad, seen, rows["account"])
@@ -119,7 +120,8 @@ def senders_and_accounts(warehouse: Warehouse, now: datetime) -> tuple[Counts, C
 
 def addresses(warehouse: Warehouse, now: datetime) -> Counts:
     """Count every address that mail left from."""
-    rows = _rows(warehouse, now, ("rollup_minute", "minute", "source <> ''"), "source", _SENT, _ON_IP)
+    source = _by_hour("rollup_source", "source", LEFT, "source <> ''"), "minute", "true"
+    rows = _rows(warehouse, now, source, "source", _SENT, _ON_IP)
     bad, seen, n = _arrays(rows)
     prior = _rate(bad.sum(0) - bad, seen.sum(0) - seen, _base())
     nobody = [""] * len(rows["source"])
@@ -148,6 +150,22 @@ def parts(warehouse: Warehouse, kind: str, now: datetime) -> Counts:
     return Counts(kind, entities, accounts, resellers, bad[kept], seen[kept], n[kept], prior[kept])
 
 
+def _by_hour(hours: str, keys: str, names: tuple[str, ...], which: str) -> str:
+    """The last two days by the minute, what lies before by the hour: its middle is as good as its minutes then, as
+    nothing is left of the signal that fades within an hour."""
+    then = "to_timestamp(floor(epoch($now) / 3600) * 3600 - 172800)"
+    columns = f"{keys}, {', '.join(names)}"
+    return f"""(
+            SELECT minute, {columns}
+            FROM rollup_minute
+            WHERE minute >= {then} AND {which}
+            UNION ALL
+            SELECT hour + INTERVAL 30 MINUTE AS minute, {columns}
+            FROM rollup_hour_or_source
+            WHERE hour < {then}
+        )""".replace("rollup_hour_or_source", hours)  # noqa: S608 - our own names
+
+
 class _Nested:
     """The sums of parents over their parts, and the rates that part and parent are thought to have beforehand."""
 
@@ -167,7 +185,7 @@ class _Nested:
 def _rows(
     warehouse: Warehouse, now: datetime, source: tuple[str, str, str], keys: str, events: str, renamed: dict[str, str]
 ) -> dict[str, Any]:
-    """Decayed sums. `source`: table, its instant, which rows."""
+    """Decayed sums. `source`: table or subquery, its instant, which rows."""
     table, instant, which = source
     decays = {track.half_life_seconds for track in TRACKS}
     sums = [

@@ -40,7 +40,7 @@ SELECT r.entity AS sender, r.account, r.band, r.score, r.low, r.high, r.n, r.poi
        coalesce(u.peak, 0) AS peak
 FROM reputation_now r
 LEFT JOIN published p ON p.sender = r.entity
-LEFT JOIN (SELECT sender, min(minute) AS first_at FROM rollup_minute GROUP BY sender) f ON f.sender = r.entity
+LEFT JOIN (SELECT sender, min(hour) AS first_at FROM rollup_hour GROUP BY sender) f ON f.sender = r.entity
 LEFT JOIN (
     SELECT sender, max(hour_used / hour_limit) AS peak
     FROM message

@@ -45,6 +45,20 @@ GROUP BY ALL
 HAVING sum(accepted + held + parked + rejected + throttled + delivered) > 0
 """
 ROLLED = DRIFT.format(source="rollup_minute")
+_SUMS = """sum(accepted)::BIGINT, sum(held)::BIGINT, sum(rejected)::BIGINT, sum(scored)::BIGINT, round(sum(spam), 6),
+       sum(delivered)::BIGINT, sum(bounced)::BIGINT, sum(complaints)::BIGINT"""
+_LEFT = "sum(delivered)::BIGINT, sum(bounced)::BIGINT, sum(sent_scored)::BIGINT, round(sum(sent_spam), 6)"
+BY_HOUR = f"SELECT hour, account, reseller, sender, max(last_at), {_SUMS} FROM rollup_hour GROUP BY ALL"
+HOURS_OF_MINUTES = f"""
+SELECT date_trunc('hour', minute), account, reseller, sender, max(minute), {_SUMS} FROM rollup_minute GROUP BY ALL
+"""
+BY_SOURCE = f"SELECT hour, source, max(last_at), {_LEFT} FROM rollup_source GROUP BY ALL"
+SOURCES_OF_MINUTES = f"""
+SELECT date_trunc('hour', minute), source, max(minute), {_LEFT} FROM rollup_minute WHERE source <> '' GROUP BY ALL
+"""
+ROWS = """
+SELECT (SELECT count(*) FROM rollup_minute) + (SELECT count(*) FROM rollup_hour) + (SELECT count(*) FROM rollup_source)
+"""
 SINGLE = DRIFT.format(source="(SELECT *, date_trunc('minute', happened_at) AS minute FROM flow_event)")
 
 
@@ -290,14 +304,19 @@ def test_rollup_equals_the_events_it_was_made_of_also_after_merging(
         room.bring(*records[number : number + 100], name=f"relay-mw1-a-{number:08d}")
     expected = sorted(room.rows(SINGLE))
     assert sorted(room.rows(ROLLED)) == expected
-    rows = room.value("SELECT count(*) FROM rollup_minute")
+    assert sorted(room.rows(BY_HOUR)) == sorted(room.rows(HOURS_OF_MINUTES))
+    assert sorted(room.rows(BY_SOURCE)) == sorted(room.rows(SOURCES_OF_MINUTES))
+    rows = room.value(ROWS)
 
     saved = 0
     while room.value("SELECT count(*) FROM rollup_minute WHERE NOT is_merged"):
         saved += merge(room.warehouse)
 
     assert sorted(room.rows(ROLLED)) == expected
-    assert room.value("SELECT count(*) FROM rollup_minute") == rows - saved
+    assert sorted(room.rows(BY_HOUR)) == sorted(room.rows(HOURS_OF_MINUTES))
+    assert sorted(room.rows(BY_SOURCE)) == sorted(room.rows(SOURCES_OF_MINUTES))
+    assert room.value(ROWS) == rows - saved
+    assert room.value("SELECT count(*) FROM rollup_hour WHERE NOT is_merged") == 0
     assert saved > 0
     assert merge(room.warehouse) == 0
 

@@ -14,7 +14,7 @@ from analytics.queries import QUERIES
 from relay.events import Action, Complaint, DecisionLogged, Deferral, Held, Record
 from relay.tree import Scope
 from tests.analytics.conftest import Room, opened_room
-from tests.analytics.records import START, Story
+from tests.analytics.records import START, Story, traffic
 
 NOW = START + timedelta(hours=1)
 SENDER = "acme|mailfrom|news@acme.example"
@@ -359,3 +359,29 @@ def test_endless_question_is_given_up(told: Room, monkeypatch: pytest.MonkeyPatc
         ask_freely(told.warehouse, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a = b", Scope())
 
     assert ask_freely(told.warehouse, "SELECT 1 AS n", Scope()).to_pylist() == [{"n": 1}]
+
+
+@pytest.mark.parametrize("minutes", [15, 45, 125, 200, 300])
+def test_what_is_counted_by_the_hour_is_what_is_counted_by_the_minute(room: Room, minutes: int) -> None:
+    """Windows that begin, and whose windows before begin, in the middle of an hour."""
+    room.bring(*traffic(2_000, hours=8, senders=5))
+    now = START + timedelta(hours=8, minutes=10)
+    since = now - timedelta(minutes=minutes)
+    counted = """
+SELECT coalesce(sum(accepted), 0)::BIGINT, coalesce(sum(delivered), 0)::BIGINT
+FROM rollup_minute
+WHERE minute >= $begins AND minute < $ends
+"""
+
+    (tiles,) = ask(room.warehouse, "tiles", {"since": since.isoformat()}, Scope(), now).to_pylist()
+    senders = ask(room.warehouse, "senders", {"since": since.isoformat()}, Scope(), now).to_pylist()
+    flow = ask(room.warehouse, "flow", {"since": START.isoformat(), "bucket_seconds": 7_200}, Scope(), now).to_pylist()
+
+    ((accepted, delivered),) = room.rows(counted, begins=since, ends=now)
+    assert accepted > 0
+    assert (tiles["accepted"], tiles["delivered"]) == (accepted, delivered)
+    assert sum(row["delivered"] for row in senders) == delivered
+    before = room.rows(counted, begins=since - timedelta(minutes=minutes), ends=since)
+    assert [(tiles["prev_accepted"], tiles["prev_delivered"])] == before
+    ((accepted, _),) = room.rows(counted, begins=START, ends=now)
+    assert sum(row["accepted"] for row in flow) == accepted

@@ -53,6 +53,31 @@ def test_a_warehouse_of_before_delays_keeps_its_messages_and_learns_due_at(tmp_p
     connection.close()
 
 
+def test_a_warehouse_of_before_the_hours_is_counted_by_the_hour_too(tmp_path: Path) -> None:
+    for file in resources.files("analytics").joinpath("schema").iterdir():
+        if file.name < "0018":
+            (tmp_path / file.name).write_text(file.read_text())
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    migrate(connection, tmp_path)
+    connection.execute(
+        "INSERT INTO rollup_minute BY NAME SELECT unnest(['2026-01-01 09:10Z', '2026-01-01 09:50Z', "
+        "'2026-01-01 10:00Z'])::TIMESTAMPTZ AS minute, 'a' AS account, '' AS reseller, 's' AS sender, "
+        "'192.0.2.1' AS source, 2 AS delivered, 1 AS sent_scored"
+    )
+
+    migrate(connection)
+
+    hours = "SELECT hour::VARCHAR, last_at::VARCHAR, delivered FROM rollup_hour ORDER BY hour"
+    assert connection.sql(hours).fetchall() == [
+        ("2026-01-01 09:00:00+00", "2026-01-01 09:50:00+00", 4),
+        ("2026-01-01 10:00:00+00", "2026-01-01 10:00:00+00", 2),
+    ]
+    sources = "SELECT source, sent_scored, is_merged FROM rollup_source ORDER BY hour"
+    assert connection.sql(sources).fetchall() == [("192.0.2.1", 2, True), ("192.0.2.1", 1, True)]
+    connection.close()
+
+
 def test_no_two_migrations_have_one_number() -> None:
     names = [file.name for file in resources.files("analytics").joinpath("schema").iterdir()]
 
