@@ -19,6 +19,7 @@ def write(panel: Panel, names: Names, target: Path) -> list[Path]:
     plugin = PLUGINS.get(panel)
     if plugin:
         shutil.copytree(stored(plugin), target / plugin)
+        _make_runnable(target / plugin)
         written.append(target / plugin)
     return [path.relative_to(target) for path in written]
 
@@ -30,6 +31,13 @@ def name_of(block: Block) -> str:
     'etc/postfix/main.cf.append'
     """
     return block.place.lstrip("/") + (".append" if block.is_addition else "")
+
+
+def _make_runnable(plugin: Path) -> None:
+    """Give scripts the mode that a wheel does not carry."""
+    for path in plugin.rglob("*"):
+        if path.is_file() and path.read_bytes().startswith(b"#!"):
+            path.chmod(0o755)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -103,14 +103,14 @@ def test_a_kit_holds_page_and_blocks_and_hides_what_will_hold_the_password(say: 
 
 
 @pytest.mark.parametrize(
-    ("panel", "file"), [("cpanel", "whm-plugin/install.sh"), ("plesk", "plesk-extension/meta.xml")]
+    ("panel", "file"), [("cpanel", "whm-plugin/install.sh"), ("plesk", "plesk-extension/sbin/smarthost")]
 )
-def test_a_kit_holds_the_panels_plugin(panel: str, file: str, say: Say, folder: Path) -> None:
+def test_a_kit_holds_the_panels_plugin_ready_to_run(panel: str, file: str, say: Say, folder: Path) -> None:
     say("account add web7 --shared-host")
 
     said = json.loads(say(f"panel snippet {panel} --server web-7.host.test --out kit --json"))
 
-    assert (folder / "kit" / file).exists()
+    assert (folder / "kit" / file).stat().st_mode & 0o777 == 0o755
     assert file.partition("/")[0] in said["files"]
 
 
