@@ -1,9 +1,14 @@
 """The command `webhook`: endpoints that are called when something happens, and the log of those calls."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask, dry_run_option, tell
+
+if TYPE_CHECKING:
+    from analytics.webhooks.listening import Heard
 
 
 @click.group()
@@ -95,6 +100,38 @@ def webhook_test(context: Context, webhook_id: str, as_json: bool) -> None:
     click.get_current_context().exit(0 if answer.is_delivered else 1)
 
 
+@webhook.command("listen")
+@click.argument("webhook_id", metavar="[WEBHOOK]", default="")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8090, show_default=True, help="On loopback; 0: any.")
+@click.option("--secret", envvar="MAILWEIR_WEBHOOK_SECRET", default="", help="Better by MAILWEIR_WEBHOOK_SECRET.")
+@click.option("--status", type=click.IntRange(200, 599), default=204, show_default=True, help="What it answers.")
+@click.option("--count", type=click.IntRange(0), default=0, help="End after so many calls; 0: by Ctrl-C.")
+@as_json_option
+@click.pass_obj
+def webhook_listen(context: Context, /, webhook_id: str, **options: Any) -> None:
+    """Receive calls here, show each, and say whether its signature holds. For trying things out.
+
+    With WEBHOOK its secret is asked from the relay; without one, and without --secret, signatures are not looked at.
+    Wrong calls are answered 400. Loopback must be among webhooks.private_networks. Exit code 1 when one was wrong.
+    """
+    from analytics.webhooks.listening import Heard, Listener
+
+    faults: list[str] = []
+
+    def show_call(heard: Heard) -> None:
+        faults.extend([heard.fault] if heard.fault else [])
+        click.echo(_call_in_words(heard, is_checked=bool(secret), as_json=options["as_json"]))
+
+    secret = _secret_of(context, webhook_id) if webhook_id else options["secret"]
+    listener = Listener(options["port"], secret, show_call, status=options["status"], most=options["count"])
+    click.echo(f"listening on {listener.url}; add it with: mailweir webhook add {listener.url} --global", err=True)
+    try:
+        listener.serve()
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    click.get_current_context().exit(1 if faults else 0)
+
+
 @webhook.command("log")
 @click.argument("webhook_id", metavar="[WEBHOOK]", default="")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
@@ -117,6 +154,24 @@ def webhook_log(context: Context, webhook_id: str, limit: int, as_json: bool) ->
     show.table(
         ("at (UTC)", "webhook", "condition", "sender", "event", "attempt", "how"), rows, "no calls in the last day"
     )
+
+
+def _secret_of(context: Context, webhook_id: str) -> str:
+    keys = ask(context, lambda relay: relay.webhook_keys())
+    found = next((one.secret for one in keys if one.id == webhook_id), None)
+    if found is None:
+        raise click.ClickException(f"there is no webhook {webhook_id!r}; `mailweir webhook ls` shows them all")
+    return found
+
+
+def _call_in_words(heard: "Heard", *, is_checked: bool, as_json: bool) -> str:
+    import json
+
+    if as_json:
+        fields = {"path": heard.path, "event_id": heard.event_id, "fault": heard.fault, "body": heard.body}
+        return json.dumps(fields)
+    said = f"WRONG: {heard.fault}" if heard.fault else "signature holds" if is_checked else "signature not looked at"
+    return f"POST {heard.path} event={heard.event_id} {said}\n{json.dumps(heard.body, indent=2)}"
 
 
 def _how(row: dict[str, object]) -> str:
