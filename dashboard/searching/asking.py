@@ -1,6 +1,7 @@
 """What the pages Messages and Data ask analytics, as the reader: searches, streams of them, and free questions."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,17 +17,18 @@ MAX_EXPORT_ROWS = 200_000  # a page's file passes through its memory; `mailweir 
 _FRESH_SECONDS = 60.0  # a result stays as it is while it is read; Search asks anew
 _EXPORT_SECONDS = 120.0
 
+Read = Callable[[QueryClient, str], Reading[pd.DataFrame]]
 
-def search(query: str) -> Reading[pd.DataFrame]:
-    """The newest SHOWN of what a query finds."""
+
+def reading(query: str) -> Read:
+    """What reads the newest SHOWN of what a query finds, as the reader, in any thread, under an id to stop it by."""
+    memory, key = data.memory(), ("analytics", str(data.settings().dir), data.reader(), "search", query)
     empty = SCHEMA.empty_table().to_pandas()
-    whose = data.reader()
 
-    def ask() -> pd.DataFrame:
-        return data.analytics_client().search(query, limit=SHOWN)
+    def read(client: QueryClient, id: str) -> Reading[pd.DataFrame]:
+        return memory.read("analytics", key, lambda: client.search(query, limit=SHOWN, id=id), empty, _FRESH_SECONDS)
 
-    key = ("analytics", str(data.settings().dir), whose, "search", query)
-    return data.memory().read("analytics", key, ask, empty, _FRESH_SECONDS)
+    return read
 
 
 def everything(query: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from analytics.search.parser import parse
 from analytics.search.tree import Fault
 from dashboard import data
 from dashboard.components.words import code, plain
+from dashboard.searching import saved
 
 KEY = "q"
 EXAMPLES = (
@@ -41,6 +42,7 @@ def ask() -> str | None:
             width="stretch",
         )
         _builder()
+        saved.menu("search", KEY, what="query")
         _help()
     text = query or ""
     try:

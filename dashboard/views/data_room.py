@@ -10,7 +10,7 @@ from dashboard import data
 from dashboard.components import notices, places
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import count, label_of, plain
-from dashboard.searching import asking, freely
+from dashboard.searching import asking, freely, saved
 from dashboard.searching.freely import Question
 from relay.tree import Role
 
@@ -75,6 +75,7 @@ def _sql() -> None:
         st.caption("Begin with", width="content")
         for label, text in _STARTS.items():
             st.button(label, key=f"start_{label}", type="tertiary", on_click=_begin, args=(text,))
+        saved.menu("sql", "sql", what="question")
     text = st.text_area("SELECT", key="sql", height=170, placeholder=_STARTS["Outcomes by day"])
     question: Question | None = st.session_state.get(_QUESTION)
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,7 +8,7 @@ from dashboard.components import notices, orders, places
 from dashboard.components.table import Column, Kind, csv_of, table
 from dashboard.components.words import clock, count, plain, sender_parts, when
 from dashboard.data import Reading
-from dashboard.searching import asking, box, detail
+from dashboard.searching import asking, box, detail, running
 from dashboard.theme import look
 
 _COLUMNS = [
@@ -35,8 +35,34 @@ def _page() -> None:
 
 
 def _result(query: str) -> None:
-    with st.spinner("Searching", show_time=True):
-        found = asking.search(query)
+    one = running.search(query)
+    if one.is_given_up or (one.over.is_set() and one.found is None):
+        _given_up()
+    elif one.found is None:
+        _waiting()
+    else:
+        _found(query, one.found)
+
+
+@st.fragment(run_every=0.5)
+def _waiting() -> None:
+    one = running.current()
+    if one is None or one.over.is_set():
+        st.rerun(scope="app")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(":material/hourglass_empty: Searching")
+        if st.button("Cancel", key="search_cancel", icon=":material/stop:"):
+            running.give_up(one)
+            st.rerun(scope="app")
+
+
+def _given_up() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("The search was given up. Name a sender, a recipient or a shorter time, or")
+        st.button("Search again", key="search_again", icon=":material/refresh:", on_click=running.forget)
+
+
+def _found(query: str, found: Reading[pd.DataFrame]) -> None:
     notices.troubles(data.now(), analytics=[found], relay=[])
     if found.as_of is None:
         return

@@ -49,6 +49,13 @@ def test_an_administrator_asks_and_gives_up_a_question(browser: Callable[[str], 
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("given up: nobody waits").wait_for()
 
+    page.get_by_role("button", name="Saved").click()
+    page.get_by_label("Keep this one as").fill("Pairs")
+    page.get_by_label("Keep this one as").press("Enter")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Pairs").wait_for()
+    page.keyboard.press("Escape")
+
     page.get_by_text("Tables and columns").click()
     page.get_by_text("data_type").or_(page.get_by_label("Table")).first.wait_for()
     assert page.get_by_test_id("stException").count() == 0

@@ -1,13 +1,18 @@
 """The page Messages on a real relay and a real analytics: query, fault, builder, one message, its actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from analytics.client import QueryClient, QueryError
 from analytics.search.fields import FIELDS
 from analytics.search.parser import parse
 from dashboard.data import now
 from dashboard.searching.box import EXAMPLES, written
+from tests.builders import until
 from tests.dashboard.conftest import SENDER, House
 from tests.dashboard.test_pages import assert_calm, shown
 
@@ -64,3 +69,72 @@ def test_what_the_builder_writes_is_read_as_it_was_meant() -> None:
 def test_the_examples_of_the_page_are_queries() -> None:
     for _, query in EXAMPLES:
         assert parse(query, now()) is not None
+
+
+def _answers(house: House) -> bool:
+    with QueryClient.of(house.installation.settings, "admin", timeout_seconds=0.5) as client:
+        try:
+            client.search("outcome:held")
+        except QueryError:
+            return False
+    return True
+
+
+@contextmanager
+def busy(house: House) -> Iterator[None]:
+    """Have analytics work on two questions without end: a third one waits for them."""
+    asked = [f"slow{number}" for number in range(2)]
+    endless = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE hash(a.range, b.range) = 7"
+
+    def ask(id: str) -> None:
+        with QueryClient.of(house.installation.settings, "admin") as client, suppress(QueryError):
+            client.sql(endless, id=id)
+
+    with ThreadPoolExecutor(2) as pool, QueryClient.of(house.installation.settings, "admin") as client:
+        futures = [pool.submit(ask, id) for id in asked]
+        until(lambda: not _answers(house), 10)
+        try:
+            yield
+        finally:
+            for id in asked:
+                client.stop(id)
+            wait(futures)
+
+
+def test_a_search_that_takes_long_is_given_up_and_asked_again(
+    house: House, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.searching.running.PATIENCE_SECONDS", 0.3)
+    with busy(house):
+        page = open_page(house.installation, "messages", q="outcome:held")
+        assert_calm(page)
+        assert "Searching" in shown(page)
+        assert not page.dataframe
+
+        page.button(key="search_cancel").click().run()
+        assert_calm(page)
+        assert "given up" in shown(page)
+
+    monkeypatch.setattr("dashboard.searching.running.PATIENCE_SECONDS", 20)
+    page.button(key="search_again").click().run()
+    assert_calm(page)
+    assert page.dataframe[0].value["verdict"].tolist() == ["Held"] * 3
+
+
+def test_a_search_is_kept_chosen_and_removed(shared_house: House, open_page: Open) -> None:
+    page = open_page(shared_house.installation, "messages", q="outcome:held")
+    page.text_input(key="saved_name_search").set_value("Held mail").run()
+    page.button(key="saved_save_search").click().run()
+    assert_calm(page)
+
+    other = open_page(shared_house.installation, "messages", q="outcome:bounced")
+    assert other.button(key="saved_use_search_0").label == "Held mail"
+    other.button(key="saved_use_search_0").click().run()
+    assert other.text_input(key="q").value == "outcome:held"
+    with shared_house.installation.client("dashboard") as relay:
+        assert [(one.kind, one.text) for one in relay.saved_questions()] == [("search", "outcome:held")]
+
+    other.button(key="saved_remove_search_0").click().run()
+    assert_calm(other)
+    with shared_house.installation.client("dashboard") as relay:
+        assert relay.saved_questions() == []
