@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from relay.control.account_calls import quoted
 from relay.control.client import base_url
+from relay.privacy.views import Trace
 from relay.settings import Settings
 
 _TIMEOUT_SECONDS = 30.0
@@ -134,6 +135,10 @@ class QueryClient:
         """Have the warehouse stand still (`begin`), or go on (`end`: held, whether it stood still until now)."""
         return cast(dict[str, Any], msgspec.json.decode(self._ask("POST", f"/v1/backup/{step}")))
 
+    def privacy(self, door: str, **order: object) -> list[Trace]:
+        """Forget an address (`forgotten`: address, token) or `purge` (days or account); what was found and its fate."""
+        return msgspec.json.decode(self._ask("POST", f"/v1/{door}", order), type=_Traced).traces
+
     def feed(self, kind: str, raw: bytes, *, name: str = "", dry_run: bool = False) -> dict[str, Any]:
         """Bring a file of reports; the answer is feeds.Taken: status new, known or refused, reason, fresh, says."""
         asked = urlencode({"name": name[:255], "dry_run": "true" if dry_run else "false"})
@@ -187,6 +192,10 @@ class QueryClient:
             except OSError as error:
                 raise QueryError(401, f"the token cannot be read: {error}") from None
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+
+class _Traced(msgspec.Struct):
+    traces: list[Trace]
 
 
 class _Body(io.RawIOBase):

@@ -60,12 +60,15 @@ def described(table: Table) -> Callable[[Request], Awaitable[Response]]:
 
 def bare_table() -> Table:
     """Return all doors without an installation behind them: they can be read, not called."""
+    from analytics.backup.doors import BackupDoors
     from analytics.inbox.doors import InboxDoors
+    from analytics.privacy.doors import PrivacyDoors
     from analytics.search.door import SearchDoor
     from analytics.service import QueryApi
 
     # a table names its methods only
-    rooms = QueryApi.__new__(QueryApi), SearchDoor.__new__(SearchDoor), InboxDoors.__new__(InboxDoors)
+    more = InboxDoors.__new__(InboxDoors), BackupDoors.__new__(BackupDoors), PrivacyDoors.__new__(PrivacyDoors)
+    rooms = QueryApi.__new__(QueryApi), SearchDoor.__new__(SearchDoor), *more
     return [route for room in rooms for route in room.table()]
 
 

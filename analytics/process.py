@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 from analytics import rollups
 from analytics.backup.doors import BackupDoors
@@ -21,6 +23,9 @@ from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
 from analytics.listings.jobs import listing_jobs
 from analytics.policies import POLICY_SECONDS, policy_job
+from analytics.privacy.doors import PrivacyDoors
+from analytics.privacy.forgetting import Forgetting
+from analytics.privacy.purging import Purging
 from analytics.reports.feeds import Feeds
 from analytics.reports.job import feed_job
 from analytics.reputation.jobs import reputation_jobs
@@ -110,9 +115,13 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         work += listing_jobs(settings.dnsbl, warehouse, journal, clock, raise_alarm, lambda: _relay(settings))
         work.append(feed_job(feeds, lambda: _relay(settings), raise_alarm, settings.analytics.feed_days))
         jobs = Jobs(warehouse, clock, work, raise_alarm)
-        doors = Doors(
-            complaints, feeds, jobs.run_now, _sessions(settings), [*inbox.doors, *BackupDoors(standstill).table()]
+        keeping = PrivacyDoors(
+            Forgetting(warehouse, ingest, folder, settings.dir),
+            Purging(warehouse, ingest, folder, partial(_old_files, folder)),
+            clock,
         )
+        more = [*inbox.doors, *BackupDoors(standstill).table(), *keeping.table()]
+        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings), more)
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)
         jobs.start()
@@ -135,8 +144,10 @@ def _jobs(
 
     def retention() -> str:
         now, days = clock.now(), settings.analytics.retention_days
-        rows, files = rollups.expire(warehouse, now, days), _forget_files(settings, now, days)
-        return f"{rows} rows, {files} files deleted"
+        rows, files = rollups.expire(warehouse, now, days), _old_files(JournalFolder(settings.journal_dir), now, days)
+        for path in files:
+            path.unlink()
+        return f"{rows} rows, {len(files)} files deleted"
 
     words = WordStore(settings.dir / "words")
 
@@ -185,17 +196,13 @@ def _relay(settings: Settings) -> ControlClient:
     return ControlClient.of(settings, "analytics", timeout_seconds=_RELAY_TIMEOUT_SECONDS)
 
 
-def _forget_files(settings: Settings, now: datetime, days: int) -> int:
-    """Delete archive and set-aside files as old as the rows that were deleted."""
-    folder = JournalFolder(settings.journal_dir)
-    old = [
+def _old_files(folder: JournalFolder, now: datetime, days: int) -> list[Path]:
+    """Archive and set-aside files as old as the rows that are deleted."""
+    return [
         path
         for path in (*folder.archived(), *folder.aside.glob("*.jsonl"))
         if (now - datetime.fromtimestamp(path.stat().st_mtime, UTC)).days >= days
     ]
-    for path in old:
-        path.unlink()
-    return len(old)
 
 
 async def _serve(running: Running, host: str, port: int) -> None:

@@ -75,6 +75,15 @@ def expire(warehouse: Warehouse, now: datetime, days: int) -> int:
     return warehouse.write(write).result()
 
 
+def expirable(cursor: Connection, now: datetime, days: int) -> int:
+    """How many rows `expire` would delete."""
+    before = now - timedelta(days=days)
+    return sum(
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE {instant} < ?", [before]).fetchall()[0][0]  # noqa: S608
+        for table, instant in _EXPIRING.items()
+    )
+
+
 def _merge(table: str, connection: Connection) -> int:
     (appended,) = connection.sql(_OPEN.format(table=table)).fetchall()[0]
     if appended < _WORTH_MERGING:

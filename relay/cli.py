@@ -72,6 +72,8 @@ SUMMARIES = {
     "warehouse": "The warehouse: ingest, rebuild, show.",
     "backup": "Back up the whole node to a folder, while it runs or not.",
     "restore": "Restore a backup into an empty data folder.",
+    "forget": "Forget a person: a keyed name takes the place of an address wherever it is past.",
+    "purge": "Delete what is kept of old messages, or of a customer who left, before its time.",
     "notebook": "Copy notebooks to a folder of yours and open them in Jupyter: NAME, or all; `ls` lists them.",
     "model": "The spam model: train, score, show.",
     "relay": "Run the relay alone.",

@@ -32,6 +32,8 @@ from relay.front.entrances import Entrance, entrances, inherited_sockets
 from relay.front.server import Doors
 from relay.front.tls import CertificateWatch
 from relay.log import show_messages
+from relay.privacy.desk import PrivacyDesk
+from relay.privacy.routes import PrivacyRoutes
 from relay.reload import Reloader
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.cut import clear
@@ -176,6 +178,7 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
             *PolicyRoutes(PolicyDesk(parts.core.state.policies, reloader.judge_by)).table(),
             *_webhooks(parts).table(),
             *EvidenceRoutes(parts.evidence).table(),
+            *_privacy(parts).table(),
             *BackupRoutes(parts.core.spool.cuts, parts.core.state, parts.core.clock).table(),
         ],
     )
@@ -186,6 +189,11 @@ async def _control(parts: Parts, reloader: Reloader) -> AsyncIterator[None]:
         raise StartFailure(
             f"cannot listen on {parts.core.settings.control.listen}: {error.strerror or error}; see control.listen"
         ) from error
+
+
+def _privacy(parts: Parts) -> PrivacyRoutes:
+    core = parts.core
+    return PrivacyRoutes(PrivacyDesk(core.settings, core.state, core.spool.traces, core.clock, core.secret))
 
 
 def _webhooks(parts: Parts) -> WebhookRoutes:

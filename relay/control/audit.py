@@ -1,10 +1,13 @@
 """The audit log: who did what, each row chained to the one before it, so that a changed or missing row shows.
 
+A person's address may be taken out of old rows (relay/privacy). Their digests stay, so that heads kept elsewhere hold;
+the row that tells of it, itself in the chain, names each rewritten row with the digest it has now.
+
 A chain cannot show that its end was cut off: who kept a head (node, number and digest of the last row) can tell.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +16,8 @@ from sqlalchemy import Connection, Row, insert, select
 from relay.control import schema
 from relay.control.audit_views import AuditDetail, AuditEntry, AuditHead
 from relay.tree import Principal
+
+REDACTION = "forget"  # the command whose rows name rewritten ones
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -53,12 +58,19 @@ def newest(connection: Connection, limit: int, node: str | None = None) -> list[
     return [_entry(row) for row in connection.execute(ordered.limit(limit))]
 
 
-def first_broken(entries: Iterable[AuditEntry], after: AuditHead | None = None) -> AuditEntry | None:
-    """Find the first row of one node, given in order from the one behind `after`, that does not fit the row before."""
+def first_broken(
+    entries: Iterable[AuditEntry], after: AuditHead | None = None, redacted: Mapping[str, str] | None = None
+) -> AuditEntry | None:
+    """Find the first row of one node, given in order from the one behind `after`, that does not fit the row before.
+
+    `redacted` as `redactions` has it.
+    """
+    allowed = redacted or {}
     sequence, digest = (after.sequence, after.digest) if after else (0, "")
     for entry in entries:
         sequence += 1
-        if entry.sequence != sequence or entry.digest != _sealed(entry, digest).digest:
+        is_now = _sealed(entry, digest).digest
+        if entry.sequence != sequence or is_now not in (entry.digest, allowed.get(_name(entry))):
             return entry
         digest = entry.digest
     return None
@@ -76,6 +88,25 @@ def following(connection: Connection, node: str, after: int, limit: int) -> Sequ
     table = schema.audit
     wanted = select(table).where(table.c.node == node, table.c.sequence > after)
     return [_entry(row) for row in connection.execute(wanted.order_by(table.c.sequence).limit(limit))]
+
+
+def redaction(connection: Connection, node: str, sequence: int) -> dict[str, str]:
+    """ "node:sequence" -> the digest that a rewritten row has now."""
+    rows = following(connection, node, sequence - 2, 2)
+    before, entry = ("", rows[0]) if sequence == 1 else (rows[0].digest, rows[1])
+    return {_name(entry): _sealed(entry, before).digest}
+
+
+def redactions(connection: Connection) -> dict[str, str]:
+    """All rows that were rewritten, of all nodes; of one rewritten twice the last digest."""
+    table = schema.audit
+    rows = connection.execute(select(table).where(table.c.command == REDACTION).order_by(table.c.sequence))
+    told = " ".join(str(_entry(row).detail.get("rows", "")) for row in rows)
+    return dict(one.split("=", 1) for one in told.split())
+
+
+def _name(entry: AuditEntry) -> str:
+    return f"{entry.node}:{entry.sequence}"
 
 
 def _sealed(entry: AuditEntry, before: str) -> AuditEntry:

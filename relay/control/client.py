@@ -37,6 +37,7 @@ from relay.control.views import (
 )
 from relay.control.webhook_calls import WebhookCalls
 from relay.evidence.calls import EvidenceCalls
+from relay.privacy.calls import PrivacyCalls
 from relay.saved.calls import SavedCalls
 from relay.settings import Settings, split_listen
 from relay.tenants.calls import TenantCalls
@@ -60,6 +61,7 @@ class ControlUnreachable(ControlError):
 
 class ControlClient(
     BackupCalls,
+    PrivacyCalls,
     EvidenceCalls,
     DestinationCalls,
     DeskCalls,

@@ -5,9 +5,10 @@ A change is in memory at once, is acknowledged after its commit, and is taken ba
 transaction together with its audit row. Nothing here asks what a principal may do: commands.py and accounts.py do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -30,6 +31,8 @@ from relay.policy import decision
 from relay.policy.decision import Decision, Proposal
 from relay.saved.book import SavedBook
 from relay.tree import Principal, Role
+
+_T = TypeVar("_T")
 
 
 class State(Logins):
@@ -133,6 +136,13 @@ class State(Logins):
             act,
             lambda: self.pauses.put(kind, key, before),
         )
+
+    async def run(self, function: Callable[[Connection], _T]) -> _T:
+        """Run `function` in a transaction: for what has no place in memory. Raises StateFailure."""
+        return await self._database.run(function)
+
+    async def audit_redactions(self) -> dict[str, str]:
+        return await self._database.run(audit.redactions)
 
     async def audit_log(self, limit: int) -> list[AuditEntry]:
         return await self._database.run(lambda connection: audit.newest(connection, limit))

@@ -61,6 +61,11 @@ class SuppressionList(Writer):
             undos,
         )
 
+    def drop(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Take rows out of memory that are gone from the database: account and address each."""
+        for account, address in keys:
+            self._loaded.remove(account, address)
+
     async def rows(self, wanted: Wanted) -> list[Suppression]:
         """Return rows in force, from the database, in the order of account and address."""
         now = self._clock.now()

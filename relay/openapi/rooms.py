@@ -19,6 +19,7 @@ from relay.control.webhook_routes import WebhookRoutes
 from relay.domains.routes import DomainRoutes
 from relay.evidence.routes import EvidenceRoutes
 from relay.holds.routes import HoldRoutes
+from relay.privacy.routes import PrivacyRoutes
 from relay.saved.routes import SavedRoutes
 from relay.tenants.routes import TenantRoutes
 from relay.users.routes import UserRoutes
@@ -31,6 +32,7 @@ _ROOMS: tuple[Any, ...] = (
     EgressRoutes,
     EvidenceRoutes,
     BackupRoutes,
+    PrivacyRoutes,
     HoldRoutes,
     LabelRoutes,
     PolicyRoutes,

@@ -73,6 +73,7 @@ from relay.spool.recovery import ID_BLOCK, QUARANTINE_SECONDS, recovered_index, 
 from relay.spool.segments import Segments
 from relay.spool.stored import StoredContent
 from relay.spool.survey import Survey
+from relay.spool.traces import Traces
 from relay.spool.usage import Change
 
 __all__ = [
@@ -133,6 +134,7 @@ class Spool(Answers):
         self.backlog = Backlog(path, node, self._call)
         self.parked = Held(path, node, self._call, self._hand_over)
         self.origins = Origins(self._reader, self._call)
+        self.traces = Traces(path, self._call)
         self.cuts = Cuts(folder, journal, self._call)
         self.notices = NoticeRows(self._reader, self._call)
         self._marks = Marks()

@@ -98,6 +98,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/queue/resume"): {"account": "acme", **_DRY},
     ("POST", "/v1/sessions"): {"name": "nobody", "password": "guessed"},
     ("POST", "/v1/proofs"): {"claims": []},
+    ("POST", "/v1/forget"): {"address": "ann@d.example", "dry_run": True},
+    ("POST", "/v1/forgotten"): {"address": "ann@d.example", "token": "n@forgotten.invalid", "dry_run": True},
+    ("POST", "/v1/purge"): {"days": 400, "dry_run": True},
     ("POST", "/v1/returned"): {"rows": []},
     ("POST", "/v1/saved"): {"kind": "search", "name": "x", "text": "to:x", **_DRY},
     ("POST", "/v1/saved/remove"): {"kind": "search", "name": "x", **_DRY},
@@ -177,6 +180,7 @@ POST /v1/egress/warmup/{source}/start o - - - absent
 POST /v1/egress/warmup/{source}/stop o - - - absent
 POST /v1/feeds/{kind} o - - - query
 GET /v1/held v v v v
+POST /v1/forget d - - -
 POST /v1/held/drop a a a -
 GET /v1/held/groups v v v v
 GET /v1/held/messages/{id} v v v v absent
@@ -247,6 +251,8 @@ POST /sql d - - -
 POST /v1/search v v v v query
 POST /v1/stream v v v v query
 POST /v1/stop/{id} v v v v query absent
+POST /v1/forgotten d - - - query
+POST /v1/purge d - - - query
 POST /v1/inbox/{mailbox} o - - - query absent
 GET /v1/cases/{id} a - - - query absent
 POST /v1/cases/{id} a - - - query absent
