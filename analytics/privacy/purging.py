@@ -48,7 +48,8 @@ class Purging:
             found = self.warehouse.write(lambda connection: _rows_of(connection, account, dry_run)).result()
             lines = 0
             for path in self.folder.archived():
-                count = sum(_is_of(line, account) for line in path.open("rb"))
+                with path.open("rb") as file:
+                    count = sum(_is_of(line, account) for line in file)
                 if count and not dry_run:
                     rewrite(path, lambda line: b"" if _is_of(line, account) else line)
                 lines += count
