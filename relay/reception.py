@@ -167,7 +167,7 @@ class Receiver:
 
     def _is_sandbox(self, submission: Submission) -> bool:
         domain = self._settings.sandbox.domain
-        return bool(domain) and all(lies_in(address, domain) for address in submission.recipients)
+        return all(lies_in(address, domain) for address in submission.recipients)
 
     async def _assess(
         self, identity: Identity, submission: Submission, content: bytes, message_id: str, taking: Taking

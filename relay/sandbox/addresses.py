@@ -48,4 +48,6 @@ def lies_in(address: str, domain: str) -> bool:
     >>> lies_in("ann@Sandbox.test", "sandbox.test"), lies_in("sandbox.test", "")
     (True, False)
     """
-    return bool(domain) and address.rpartition("@")[2].lower() == domain
+    if not domain or address[-len(domain) :].lower() != domain:  # asked of every message and outcome
+        return False
+    return len(address) == len(domain) or address[-len(domain) - 1] == "@"

@@ -1,5 +1,7 @@
 """The receiver for trying webhooks: shows what arrives, and tells a genuine call from a wrong one."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,3 +86,28 @@ def test_without_a_secret_only_the_form_is_looked_at_and_the_answer_can_be_chose
 
     assert (code, heard[0].fault) == (503, "")
     assert "no JSON object" in broken[0].fault
+
+
+def test_the_command_shows_a_call_and_ends_with_1_when_it_was_wrong() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "relay.cli",
+        "webhook",
+        "listen",
+        "--port",
+        "0",
+        "--count",
+        "1",
+        "--secret",
+        SECRET,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[2].rstrip(";")
+        httpx2.post(url + "hook", content=BODY, trust_env=False, timeout=5)
+        shown, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert "POST /hook event= WRONG: it is not signed" in shown
+    assert '"condition_name": "webhook_test"' in shown

@@ -5,18 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from relay.envelope import Account
+from relay.events import Reception, decode
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 
+LIMITS = NO_LIMITS.replace("rcpts_per_hour = 0\nrcpts_per_day", "rcpts_per_hour = 100\nrcpts_per_day", 1)
 SENDER = "acme|mailfrom|app@acme.example"
 LETTER = b"From: app@acme.example\r\nTo: you\r\nMessage-ID: <%b@acme.example>\r\nSubject: try\r\n\r\nA try.\r\n"
+
+
+def decoded(node: Installation) -> list[Reception]:
+    lines = [line for path in node.data.glob("journal/**/*.jsonl") for line in path.read_bytes().splitlines()]
+    return [record for record in map(decode, lines) if isinstance(record, Reception)]
 
 
 def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp_path: Path) -> None:
     with Sink() as sink:
         node = Installation(tmp_path)
-        node.write(sink.port, f"{NO_LIMITS}\n[sandbox]\ncomplaint_seconds = 0.5\n", model="none")
+        node.write(sink.port, f"{LIMITS}\n[sandbox]\ncomplaint_seconds = 0.5\n", model="none")
         node.add_account(Account("acme", domains=("acme.example",)), "acme")
         with node.running(), served(node) as service, service.client("admin") as client, node.client() as relay:
             with smtplib.SMTP("127.0.0.1", node.submission, timeout=30) as smtp:
@@ -27,7 +34,8 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
                 smtp.sendmail("app@acme.example", "real@d.example", LETTER % b"real")
 
             def rows(query: str) -> list[dict[str, Any]]:
-                return client.sql(query).to_dict("records")
+                found: list[dict[str, Any]] = client.sql(query).to_dict("records")
+                return found
 
             until(lambda: len(rows("SELECT 1 FROM complaint")) == 12, 60)
             until(lambda: len(rows("SELECT 1 FROM recipient WHERE recipient LIKE '%sandbox.test'")) == 36, 60)
@@ -39,6 +47,7 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
                 "SELECT sum(accepted) AS a, sum(delivered) AS d, sum(bounced) AS b, sum(complaints) AS c "
                 f"FROM rollup_minute WHERE sender = '{SENDER}'"
             )
+            used = next(one for one in decoded(node) if one.sandbox is False and one.door == "smtp").hour_used
             signals, suppressed = relay.signals(SENDER), relay.suppressions("acme")
 
     assert {(row["recipient"], row["outcome"], row["n"]) for row in outcomes} == {
@@ -52,5 +61,6 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
     assert [(row["sandbox"], row["n"]) for row in marked] == [(False, 1), (True, 36)]
     assert (counted["a"], counted["d"], counted["b"], counted["c"]) == (1, 1, 0, 0)
     assert suppressed == []
-    assert signals.history <= 1
+    assert signals.history == 1  # the real one
+    assert used == 37  # limits count all
     assert not any("sandbox" in address for address in sink.addresses())

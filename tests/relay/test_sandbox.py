@@ -42,6 +42,9 @@ def test_only_the_domain_itself_is_the_sandbox() -> None:
     assert lies_in("a@SANDBOX.test", "sandbox.test")
     assert not lies_in("a@mail.sandbox.test", "sandbox.test")
     assert not lies_in("a@sandbox.test.example", "sandbox.test")
+    assert lies_in("Sandbox.test", "sandbox.test")
+    assert not lies_in("a@notsandbox.test", "sandbox.test")
+    assert not lies_in("", "sandbox.test")
     assert not lies_in("a@", "")
 
 
