@@ -27,17 +27,19 @@ _UNDER = (
     " WHEN m.rule = 'unscored' OR m.rule = 'content' OR m.rule GLOB 'content_*' THEN '' ELSE m.sender END"
 ).format(", ".join(f"'{rule}'" for rule in GROUP_RULES), NEWCOMERS)
 _FROM_MESSAGE = (
-    "SELECT m.id, m.account, m.reseller, m.sender, {under}, m.rule, m.score, {since},"
+    "INSERT OR IGNORE INTO held SELECT m.id, m.account, m.reseller, m.sender, {under}, m.rule, m.score, {since},"
     " (SELECT count(*) FROM recipient r WHERE r.id >= m.id AND r.id < m.id + m.rcpts AND r.state = 1), {cluster}"
-    " FROM message m WHERE m.state != 0 AND m.state = 1"
+    " FROM {source} WHERE m.state != 0 AND m.state = 1"
 )
-_NOTE = "INSERT OR IGNORE INTO held {} AND m.id = ?".format(
-    _FROM_MESSAGE.format(under=f"coalesce(?, {_UNDER})", since="?", cluster="?")
+# of [[id, cluster], ...]; CROSS: in this order, and not every held message for each of them
+_NOTE = _FROM_MESSAGE.format(
+    under=f"coalesce(?1, {_UNDER})",
+    since="?2",
+    cluster="n.value ->> 1",
+    source="json_each(?3) n CROSS JOIN message m ON m.id = n.value ->> 0",
 )
 # after a salvage, which has the wide rows only; and for an index from before this table
-REBUILD = "INSERT OR IGNORE INTO held {};".format(
-    _FROM_MESSAGE.format(under=_UNDER, since="m.received_unix", cluster="0")
-)
+REBUILD = _FROM_MESSAGE.format(under=_UNDER, since="m.received_unix", cluster="0", source="message m") + ";"
 
 # cluster 0: none, the text is too short and has no subject. AUTOINCREMENT: a number is never given out again.
 # `pace`: until when released mail of a sender has its departures taken.
@@ -64,20 +66,20 @@ CREATE TRIGGER held_no_more AFTER UPDATE OF state ON message WHEN OLD.state = 1 
 
 def note(connection: sqlite3.Connection, ids: Iterable[int], now_unix: float, under: str | None = None) -> None:
     """Messages are parked from now on; `under` which key, if not what their rules say. 12 us each."""
-    wanted = list(ids)
+    wanted, clusters = list(ids), dict[tuple[bytes, ...], int]()
     for start in range(0, len(wanted), _SLICE):
         rows = connection.execute(
             "SELECT id, sender, subject, fingerprint FROM message WHERE id IN (SELECT value FROM json_each(?))"
             " ORDER BY id",
             (json.dumps(wanted[start : start + _SLICE]),),
         ).fetchall()
-        connection.executemany(
-            _NOTE,
-            [
-                (under, now_unix, _cluster(connection, _keys(sender, subject, fingerprint), now_unix), number)
-                for number, sender, subject, fingerprint in rows
-            ],
-        )
+        noted = []
+        for number, sender, subject, fingerprint in rows:
+            keys = _keys(sender, subject, fingerprint)
+            if keys not in clusters:
+                clusters[keys] = _cluster(connection, keys, now_unix)
+            noted.append((number, clusters[keys]))
+        connection.execute(_NOTE, (under, now_unix, json.dumps(noted)))
 
 
 def tidy(connection: sqlite3.Connection, now_unix: float) -> None:
@@ -90,18 +92,18 @@ def tidy(connection: sqlite3.Connection, now_unix: float) -> None:
     connection.execute("DELETE FROM pace WHERE until < ?", (now_unix,))
 
 
-def _keys(sender: str, subject: str, fingerprint: bytes | None) -> list[bytes]:
+def _keys(sender: str, subject: str, fingerprint: bytes | None) -> tuple[bytes, ...]:
     """What a message shares with its cluster: a band of its text; below eight words the same sender and subject."""
     if fingerprint and len(fingerprint) == _EXACT_BYTES + _BANDS * _BAND_BYTES:
         starts = range(_EXACT_BYTES, len(fingerprint), _BAND_BYTES)
-        return [bytes([place]) + fingerprint[at : at + _BAND_BYTES] for place, at in enumerate(starts)]
+        return tuple(bytes([place]) + fingerprint[at : at + _BAND_BYTES] for place, at in enumerate(starts))
     if not subject:
-        return []
+        return ()
     text = f"{sender}\0{subject.casefold()}".encode("utf-8", "replace")
-    return [b"s" + hashlib.blake2b(text, digest_size=8).digest()]
+    return (b"s" + hashlib.blake2b(text, digest_size=8).digest(),)
 
 
-def _cluster(connection: sqlite3.Connection, keys: list[bytes], now_unix: float) -> int:
+def _cluster(connection: sqlite3.Connection, keys: tuple[bytes, ...], now_unix: float) -> int:
     """The cluster with one of these keys, the eldest of several; a new one with all of them when there is none."""
     if not keys:
         return 0

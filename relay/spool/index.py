@@ -261,4 +261,6 @@ def forget_unjournaled(connection: sqlite3.Connection, but: list[int]) -> bool:
 
 def set_state(connection: sqlite3.Connection, state: int, messages: list[int]) -> None:
     """Note the state that all recipients of these messages are in."""
-    connection.executemany("UPDATE message SET state = ? WHERE id = ?", [(state, message) for message in messages])
+    connection.execute(  # one statement: 50,000 of them take 0.1 s and not 2
+        "UPDATE message SET state = ? WHERE id IN (SELECT value FROM json_each(?))", (state, json.dumps(messages))
+    )
