@@ -92,7 +92,8 @@ WITH delay AS (
            quantile_cont(queued_seconds, 0.95) AS p95_seconds,
            count(*) AS delivered
     FROM recipient
-    WHERE outcome = 'delivered' AND finished_at >= $since AND sender IS DISTINCT FROM $exclude_sender AND {{scope}}
+    WHERE outcome = 'delivered' AND finished_at >= $since AND sandbox IS NOT TRUE
+      AND sender IS DISTINCT FROM $exclude_sender AND {{scope}}
     GROUP BY ALL
 )
 SELECT bucket_at, p50_seconds, p95_seconds, coalesce(delivered, 0) AS delivered

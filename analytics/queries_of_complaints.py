@@ -3,6 +3,7 @@
 Two denominators, because many receivers never report: all that was delivered, and what was delivered to destinations
 from which a complaint has come in 90 days (`reached`). The truth lies above both: providers divide by what reached the
 inbox. Only abuse, fraud and virus count here, as for labels and culprits; triggers and reputation count type other too.
+The sandbox's are left out everywhere but in the list of all.
 """
 
 _COUNTED = "coalesce(feedback_type, 'abuse') IN ('abuse', 'fraud', 'virus')"
@@ -11,7 +12,9 @@ _COUNTED = "coalesce(feedback_type, 'abuse') IN ('abuse', 'fraud', 'virus')"
 _LOOPS = """
     SELECT DISTINCT r.destination
     FROM recipient r
-    WHERE r.message_id IN (SELECT message_id FROM complaint WHERE reported_at >= $now - INTERVAL 90 DAY)
+    WHERE r.message_id IN (
+        SELECT message_id FROM complaint WHERE reported_at >= $now - INTERVAL 90 DAY AND sandbox IS NOT TRUE
+    )
       AND r.received_at >= $now - INTERVAL 97 DAY
 """
 
@@ -21,7 +24,7 @@ heard AS (
     SELECT sender, account, count(*) AS complaints, max(reported_at) AS last_at,
            list_sort(list(DISTINCT provider) FILTER (provider <> '')) AS providers
     FROM complaint
-    WHERE reported_at >= $since AND {_COUNTED} AND {{scope}}
+    WHERE reported_at >= $since AND {_COUNTED} AND sandbox IS NOT TRUE AND {{scope}}
     GROUP BY sender, account
 ),
 left_us AS (
@@ -29,7 +32,8 @@ left_us AS (
            count(*) AS delivered,
            count(*) FILTER (destination IN (SELECT destination FROM loops)) AS reached
     FROM recipient
-    WHERE finished_at >= $since AND outcome = 'delivered' AND sender IN (SELECT sender FROM heard)
+    WHERE finished_at >= $since AND outcome = 'delivered' AND sandbox IS NOT TRUE
+      AND sender IN (SELECT sender FROM heard)
     GROUP BY sender
 )
 SELECT h.sender, h.account, h.complaints, coalesce(l.delivered, 0) AS delivered, coalesce(l.reached, 0) AS reached,
@@ -45,7 +49,7 @@ COMPLAINT_CAMPAIGNS = f"""
 WITH heard AS (
     SELECT c.message_id, c.reported_at
     FROM complaint c
-    WHERE c.reported_at >= $since AND {_COUNTED} AND {{scope}}
+    WHERE c.reported_at >= $since AND {_COUNTED} AND c.sandbox IS NOT TRUE AND {{scope}}
 ),
 named AS (
     SELECT m.sender, m.account, coalesce(nullif(m.fingerprint, ''), m.subject, '') AS campaign, m.subject,
@@ -70,7 +74,7 @@ left_us AS (
     SELECT t.sender, t.campaign, count(*) AS delivered
     FROM recipient r
     JOIN texts t USING (message_id)
-    WHERE r.received_at >= $since - INTERVAL 7 DAY AND r.outcome = 'delivered'
+    WHERE r.received_at >= $since - INTERVAL 7 DAY AND r.outcome = 'delivered' AND r.sandbox IS NOT TRUE
     GROUP BY t.sender, t.campaign
 )
 SELECT c.subject, c.sender, c.account, c.from_domain, c.complaints, coalesce(l.delivered, 0) AS delivered, c.last_at
@@ -85,13 +89,13 @@ WITH loops AS ({_LOOPS}),
 heard AS (
     SELECT date_trunc('day', reported_at) AS day_at, count(*) AS complaints
     FROM complaint
-    WHERE reported_at >= $since AND {_COUNTED} AND {{scope}}
+    WHERE reported_at >= $since AND {_COUNTED} AND sandbox IS NOT TRUE AND {{scope}}
     GROUP BY day_at
 ),
 by_destination AS (
     SELECT epoch_us(finished_at) // 86400000000 AS day, destination, count(*) AS delivered
     FROM recipient
-    WHERE finished_at >= $since AND outcome = 'delivered' AND {{scope}}
+    WHERE finished_at >= $since AND outcome = 'delivered' AND sandbox IS NOT TRUE AND {{scope}}
     GROUP BY ALL
 ),
 left_us AS (

@@ -170,7 +170,7 @@ SELECT to_timestamp(floor(epoch(finished_at) / $bucket_seconds) * $bucket_second
        count(*) AS recipients
 FROM recipient
 WHERE finished_at >= $since AND outcome IN ('bounced', 'expired')
-  AND ($destination = '' OR destination = $destination) AND {scope}
+  AND ($destination = '' OR destination = $destination) AND sandbox IS NOT TRUE AND {scope}
 GROUP BY ALL
 ORDER BY ALL
 """
@@ -189,7 +189,7 @@ SELECT CASE $by WHEN 'account' THEN account
        mode(category) FILTER (outcome = 'bounced' AND category <> '') AS top_category
 FROM recipient
 WHERE finished_at >= $since AND outcome <> 'dropped' AND ($destination = '' OR destination = $destination)
-  AND {{scope}}
+  AND sandbox IS NOT TRUE AND {{scope}}
 GROUP BY name
 HAVING bounced > 0
 ORDER BY bounced DESC, name
@@ -204,5 +204,5 @@ SELECT count(*) AS ended,
        count(*) FILTER (outcome = 'bounced' AND coalesce(category, '') IN ('', 'Unclassified')) AS unclassified
 FROM recipient
 WHERE finished_at >= $since AND outcome <> 'dropped' AND ($destination = '' OR destination = $destination)
-  AND {{scope}}
+  AND sandbox IS NOT TRUE AND {{scope}}
 """  # noqa: S608

@@ -56,7 +56,9 @@ ORDER BY day_at DESC, kind
 _COMPLAINTS = """
 WITH told AS (
     SELECT c.message_id, c.account, c.sender, c.reported_at, c.recipient_id, {key} AS thing, {named} AS name
-    FROM (SELECT * FROM complaint WHERE reported_at >= $since AND sender <> '' AND {{scope}}) c
+    FROM (
+        SELECT * FROM complaint WHERE reported_at >= $since AND sender <> '' AND sandbox IS NOT TRUE AND {{scope}}
+    ) c
     LEFT JOIN message m ON m.message_id = c.message_id AND c.message_id <> ''
 ),
 chosen AS (
@@ -64,7 +66,11 @@ chosen AS (
 ),
 by_destination AS (
     SELECT {sent_key} AS thing, r.destination, count(*) AS delivered
-    FROM (SELECT * FROM recipient WHERE finished_at >= $since AND outcome = 'delivered' AND {{scope}}) r
+    FROM (
+        SELECT *
+        FROM recipient
+        WHERE finished_at >= $since AND outcome = 'delivered' AND sandbox IS NOT TRUE AND {{scope}}
+    ) r
     {sent_join}
     GROUP BY ALL
 ),

@@ -39,7 +39,8 @@ binned AS (
            count(*) AS n,
            avg(queued_seconds) AS mean_seconds
     FROM recipient
-    WHERE outcome = 'delivered' AND queued_seconds IS NOT NULL AND finished_at >= $before AND {{scope}}
+    WHERE outcome = 'delivered' AND queued_seconds IS NOT NULL AND finished_at >= $before AND sandbox IS NOT TRUE
+      AND {{scope}}
     GROUP BY ALL
 ),
 ranked AS (

@@ -48,6 +48,8 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
                 f"FROM rollup_minute WHERE sender = '{SENDER}'"
             )
             used = next(one for one in decoded(node) if one.sandbox is False and one.door == "smtp").hour_used
+            pages = {name: client.table(name).to_pylist() for name in ("complaint_senders", "complaints_by_sender")}
+            (bounces,) = client.table("bounce_totals").to_pylist()
             signals, suppressed = relay.signals(SENDER), relay.suppressions("acme")
 
     assert {(row["recipient"], row["outcome"], row["n"]) for row in outcomes} == {
@@ -61,6 +63,8 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
     assert [(row["sandbox"], row["n"]) for row in marked] == [(False, 1), (True, 36)]
     assert (counted["a"], counted["d"], counted["b"], counted["c"]) == (1, 1, 0, 0)
     assert suppressed == []
+    assert pages == {"complaint_senders": [], "complaints_by_sender": []}
+    assert (bounces["ended"], bounces["hard"]) == (13, 0)  # the real one, and twelve reports to its sender
     assert signals.history == 1  # the real one
     assert used == 37  # limits count all
     assert not any("sandbox" in address for address in sink.addresses())
