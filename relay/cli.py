@@ -26,6 +26,7 @@ SUMMARIES = {
     "demo": "Play the whole story with simulated customers and receivers.",
     "simulate": "Play labelled worlds against the policy; score sheets.",
     "init": "Write a commented mailweir.toml.",
+    "systemd": "Write units for systemd, hardened, with a user, folders and a nightly backup.",
     "up": "Run relay, analytics and dashboard until Ctrl-C.",
     "reload": "Take up a changed settings file without a restart.",
     "msg": "Messages: find them, show one, follow one.",

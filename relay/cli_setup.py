@@ -1,33 +1,11 @@
-"""The commands `init`, `relay` and `send-test`: what a newcomer calls first."""
+"""The commands `relay`, `reload` and `send-test`: what a newcomer calls first."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask, dry_run_option
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("mailweir.toml"))
-@click.option("--force", is_flag=True, help="Overwrite the file if there is one.")
-def init(file: Path, force: bool) -> None:
-    """Write a commented mailweir.toml.
-
-    Every setting stands in it with its meaning and default, switched off by a `#`.
-    """
-    from relay.settings_file import render
-
-    target = file.absolute()
-    try:
-        with target.open("w" if force else "x") as out:
-            out.write(render(target.parent / "mailweir-data"))
-    except FileExistsError:
-        raise click.ClickException(f"{target} exists; --force overwrites it") from None
-    # Passwords of smarthosts may come to stand in it.
-    target.chmod(0o600)
-    click.echo(f"wrote {target}\nnext: mailweir account add NAME, then mailweir up")
 
 
 @click.command("relay")

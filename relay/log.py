@@ -1,9 +1,16 @@
 """Logging: one line per state change, key=value, to standard error. Never a credential or a body."""
 
+import contextlib
 import logging
+import os
+import shutil
 import sys
+from pathlib import Path
 
 _messages = logging.getLogger("mailweir.messages")
+
+
+MAX_BYTES = 10_000_000  # of a file of log
 
 
 def show_messages(is_wanted: bool) -> None:
@@ -25,3 +32,15 @@ def setup(process: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # and it warns of each unknown command with the client's own words, which may be a password gone astray
     logging.getLogger("mail.log").setLevel(logging.ERROR)
+
+
+def turn(path: Path) -> None:
+    """Keep a file of log that has grown beside a new one.
+
+    The program goes on with its file, so that is emptied: its lines are appended (O_APPEND), and one that is written at
+    this very moment may be lost.
+    """
+    with contextlib.suppress(OSError):  # none yet, or a full disk
+        if path.stat().st_size > MAX_BYTES:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)

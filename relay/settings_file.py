@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -17,8 +17,9 @@ _HEAD = """\
 _WIDTH = 118
 
 
-def render(data_dir: Path) -> str:
-    """The text of a new settings file whose data folder is `data_dir`."""
+def render(data_dir: Path, chosen: Mapping[str, object] = {}) -> str:
+    """The text of a new settings file whose data folder is `data_dir`; `chosen`: "section.key" -> its value, not the
+    default."""
     lines = [_HEAD]
     sections: list[str] = []
     for name, field in Settings.model_fields.items():
@@ -26,7 +27,7 @@ def render(data_dir: Path) -> str:
         if name == "route":
             sections += _section("[[route]]", Route, "# [[route]]")
         elif isinstance(section, type) and issubclass(section, BaseModel):
-            sections += _section(f"[{name}]", section, f"[{name}]")
+            sections += _section(f"[{name}]", section, f"[{name}]", chosen, name)
         elif name == "dir":
             lines += [*_comment(field), f"{name} = {_toml(str(data_dir))}", ""]
         else:
@@ -34,9 +35,19 @@ def render(data_dir: Path) -> str:
     return "\n".join([*lines, *sections]).rstrip() + "\n"
 
 
-def _section(title: str, model: type[BaseModel], heading: str) -> list[str]:
+def _section(
+    title: str, model: type[BaseModel], heading: str, chosen: Mapping[str, object] = {}, section: str = ""
+) -> list[str]:
     purpose = " ".join((model.__doc__ or "").split())
-    body = [line for name, field in model.model_fields.items() for line in _setting(name, field)]
+    body = [
+        line
+        for name, field in model.model_fields.items()
+        for line in (
+            [*_comment(field), f"{name} = {_toml(chosen[f'{section}.{name}'])}"]
+            if f"{section}.{name}" in chosen
+            else _setting(name, field)
+        )
+    ]
     return [*(f"# {line}" for line in textwrap.wrap(purpose, _WIDTH - 2)), heading, *body, ""]
 
 

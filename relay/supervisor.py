@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import Context
+from relay.log import turn
 from relay.ports import Taken, is_open, taken
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 SETTLED_SECONDS = 60.0  # who ran for so long starts again after the first pause
-_LOG_BYTES = 10_000_000
+TURN_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -59,6 +60,7 @@ class Supervisor:
     def __init__(self, programs: Sequence[Program], logs: Path, say: Callable[[str], None] = print) -> None:
         self._children = [_Child(program, logs / f"{program.name}.log", say) for program in programs]
         self._logs, self._say = logs, say
+        self._turner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Check the ports, start the first program, then all others. Raises StartFailed, and then none is left."""
@@ -72,11 +74,20 @@ class Supervisor:
         except BaseException:
             await self.stop()
             raise
+        self._turner = asyncio.create_task(self._turn_logs())
 
     async def stop(self) -> None:
         """Stop the programs, the last one started first; return when no process of theirs is left."""
+        if self._turner:
+            self._turner.cancel()
         for child in reversed(self._children):
             await child.stop()
+
+    async def _turn_logs(self) -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            for child in self._children:
+                await asyncio.to_thread(child.turn_log)
 
     def kill(self) -> None:
         """End everything at once; stop() then returns soon."""
@@ -149,8 +160,7 @@ class _Child:
             raise
 
     async def _fork(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
-            self._log.replace(self._log.with_suffix(".log.1"))
+        self.turn_log()
         supervisor = os.getpid()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -162,6 +172,9 @@ class _Child:
                 start_new_session=True,
                 preexec_fn=lambda: _die_with(supervisor),
             )
+
+    def turn_log(self) -> None:
+        turn(self._log)
 
     async def _wait_until_ready(self) -> None:
         assert self._process is not None
