@@ -53,7 +53,8 @@ def first_spool(folder: Path) -> None:
         connection.execute("INSERT INTO meta VALUES ('next_id', 10), ('journaled', ?)", (1 << 40 | size,))
         for number, state in ((1, 0), (2, 1)):
             row = (number, 1, 1, (number - 1) * size, len(CONTENT), len(RECORD), zlib.crc32(CONTENT))
-            envelope = ("acme", "", "acme|mailfrom|a@acme.example", "a@acme.example", time.time() - 60, 0, b"X-P: 1\r\n", "order")
+            whose = ("acme", "", "acme|mailfrom|a@acme.example", "a@acme.example")
+            envelope = (*whose, time.time() - 60, 0, b"X-P: 1\r\n", "order")
             connection.execute(
                 f"INSERT INTO message VALUES ({', '.join('?' * 17)})",
                 (*row, *envelope, 0.5, "content" if state else ""),
@@ -99,7 +100,7 @@ def test_what_the_first_version_left_is_migrated_and_goes_on(tmp_path: Path) -> 
 
         assert (delivered.content, delivered.recipients) == (b"X-P: 1\r\n" + CONTENT, ("r1@d.example",))
         assert (accounts, logins) == ({"acme": ["acme.example"]}, ["acme"])
-        assert 1 == held
+        assert held == 1
         assert "1" in messages["message_id"].tolist()
     for path, query, newest in (
         ("state.sqlite", "SELECT version_num FROM alembic_version", database._newest_version()),
