@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -31,15 +30,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_help_is_there_within_0_3_seconds_and_names_every_command() -> None:
-    command = [sys.executable, "-m", "relay.cli", "--help"]
-    seconds = []
-    for _ in range(5):  # the best of five: other tests use the machine at the same time
-        started = time.perf_counter()
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        seconds.append(time.perf_counter() - started)
+def test_help_names_every_command_and_loads_nothing_that_takes_long() -> None:
+    slow = {"sqlalchemy", "pydantic", "msgspec", "httpx2", "asyncio", "cryptography", "duckdb", "numpy", "streamlit"}
+    script = f"import sys; from relay.cli import run; run(['--help']); sys.exit(bool({slow} & {{*sys.modules}}))"
 
-    assert min(seconds) <= 0.3
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
     assert all(f"  {entry.name} " in shown for entry in entry_points(group="mailweir.commands"))
 
 

@@ -1,7 +1,6 @@
 """Hostile bytes: the small twin of bench/mutate.py, over our own texts; and the cases it has found."""
 
 import random
-import time
 
 import pytest
 
@@ -22,22 +21,18 @@ def test_mutated_mail_is_read_and_scored_in_bounded_time() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("run", [b"a" * 100_000, b"a=" * 50_000, b"http//" * 30_000])
+@pytest.mark.timeout(20)  # a look at each of its places would take minutes
+@pytest.mark.parametrize("run", [b"a" * 200_000, b"a=" * 100_000, b"http//" * 30_000])
 def test_a_long_line_without_a_colon_costs_one_look(run: bytes) -> None:
-    started = time.process_time()
-
     head = split_head(b"From: a@b.example\r\n" + run + b"\r\nTo: c@d.example\r\n\r\n")
 
-    assert time.process_time() - started < 0.05
     assert [name for name, _ in head.fields] == [b"from", b"to"]
     assert not head.is_sound
 
 
+@pytest.mark.timeout(20)
 def test_a_long_word_beside_a_foreign_letter_costs_one_look() -> None:
-    started = time.process_time()
+    text, _, mixed = fold("a" * 2_000_000 + " p\u0430y")
 
-    text, _, mixed = fold("a" * 50_000 + " p\u0430y")
-
-    assert time.process_time() - started < 0.05
     assert text.endswith(" pay")
     assert mixed == 1

@@ -1,7 +1,7 @@
 """Reading mail: what the recipient would see, from any bytes, in bounded time."""
 
 import random
-import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -200,14 +200,12 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_mail_is_read_in_bounded_time(content: bytes) -> None:
-    began = time.process_time()
-
     reading = read(content)
-    structure_of(features(reading), reading)
 
-    assert time.process_time() - began < 0.5
+    assert structure_of(features(reading), reading) is not None
 
 
 def test_a_large_attachment_costs_no_more_than_a_small_one() -> None:
@@ -221,9 +219,11 @@ def test_a_large_attachment_costs_no_more_than_a_small_one() -> None:
     )
 
     assert pytest.approx(read(small).attachments[0].size_bytes, abs=5) == 570
-    began = time.process_time()
+    tracemalloc.start()
     assert pytest.approx(read(large).attachments[0].size_bytes, abs=50) == 5_700_000
-    assert time.process_time() - began < 0.05
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000  # it is not decoded
 
 
 @settings(max_examples=300, deadline=None)

@@ -46,19 +46,20 @@ def silent_port() -> Iterator[int]:
             client.close()
 
 
-@pytest.mark.parametrize(("has_spare", "least", "most"), [(True, 0.2, 1.0), (False, 1.0, 3.0)])
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(("has_spare", "patience", "least"), [(True, 3600, 0.2), (False, 1, 1.0)])
 @story
 async def test_nobody_waits_long_for_an_address_that_has_a_spare(
-    silent_port: int, monkeypatch: pytest.MonkeyPatch, has_spare: bool, least: float, most: float
+    silent_port: int, monkeypatch: pytest.MonkeyPatch, has_spare: bool, patience: float, least: float
 ) -> None:
     monkeypatch.setattr("relay.delivery.handshake._SPARE_SECONDS", 0.2)
-    handshake = Handshake(Delivery(timeout_seconds=1), SystemClock())
+    handshake = Handshake(Delivery(timeout_seconds=patience), SystemClock())
     started = time.monotonic()
 
     with pytest.raises(Unreachable, match="timed out") as caught:
         await handshake.open(Host("mx", "127.0.0.1", silent_port, has_spare), Manners("me", "none"))
 
-    assert least <= time.monotonic() - started < most
+    assert time.monotonic() - started >= least
     assert not caught.value.is_connected
 
 
