@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from analytics.queries import QUERIES, Query, Required
 from analytics.sight import within
+from analytics.usage.months import NoMonth, month_of
 from analytics.warehouse import Connection, Warehouse
 from relay.tree import Scope
 
@@ -98,6 +99,8 @@ def ask(
         sql = query.fine if query.fine and bucket < 60 else query.sql
         sql = query.coarse if query.coarse and bucket % 3600 == 0 else sql
         values |= _aligned(values["since"], now, bucket)
+    if "month" in values:
+        values["month_begin"], values["month_end"] = _month(values["month"], now)
     where, whose = within(scope, _text("account", given))
     sql = sql.replace("{scope}", where)
     values |= whose
@@ -204,6 +207,13 @@ def _integer(key: str, value: object) -> int:
 def _window(given: Mapping[str, Any], now: datetime, days: int) -> dict[str, datetime]:
     since = _instant(given["since"]) if given.get("since") else now - timedelta(days=days)
     return {"now": now, "since": since, "before": since - (now - since)}
+
+
+def _month(text: str, now: datetime) -> tuple[datetime, datetime]:
+    try:
+        return month_of(text, now)
+    except NoMonth as error:
+        raise Unanswerable(str(error)) from None
 
 
 def span_seconds(name: str, given: Mapping[str, Any], now: datetime) -> float:

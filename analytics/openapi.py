@@ -65,10 +65,11 @@ def bare_table() -> Table:
     from analytics.privacy.doors import PrivacyDoors
     from analytics.search.door import SearchDoor
     from analytics.service import QueryApi
+    from analytics.usage.door import UsageDoor
 
     # a table names its methods only
     more = InboxDoors.__new__(InboxDoors), BackupDoors.__new__(BackupDoors), PrivacyDoors.__new__(PrivacyDoors)
-    rooms = QueryApi.__new__(QueryApi), SearchDoor.__new__(SearchDoor), *more
+    rooms = QueryApi.__new__(QueryApi), SearchDoor.__new__(SearchDoor), UsageDoor.__new__(UsageDoor), *more
     return [route for room in rooms for route in room.table()]
 
 

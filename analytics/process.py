@@ -31,6 +31,7 @@ from analytics.reports.job import feed_job
 from analytics.reputation.jobs import reputation_jobs
 from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
+from analytics.usage.door import UsageDoor
 from analytics.warehouse import Warehouse
 from analytics.webhooks.caller import Caller
 from relay.backup.mark import refuse_half
@@ -121,6 +122,7 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
             clock,
         )
         more = [*inbox.doors, *BackupDoors(standstill).table(), *keeping.table()]
+        more += UsageDoor(warehouse, clock).table()
         doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings), more)
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)

@@ -20,6 +20,7 @@ from analytics.queries_of_listings import CULPRITS, IP_EVENTS, LISTINGS
 from analytics.queries_of_one import MESSAGE, SENDER_MESSAGES, SENDER_SUMMARY
 from analytics.queries_of_reputation import REPUTATION, REPUTATION_HEAT, REPUTATION_SIGNALS, REPUTATIONS
 from analytics.queries_of_tiles import TILES
+from analytics.usage.query import USAGE, USAGE_PARAMS
 
 
 class Required:
@@ -34,7 +35,8 @@ class Query:
     """A named question. `params`: name -> default (text when required); all know `since` and `account` besides.
 
     `fine`: the SQL for buckets shorter than the rollup's minute, `coarse` for those of whole hours. `days`: the window
-    when no `since` is given.
+    when no `since` is given. One with the parameter `month` (2026-11; "": the current one) is about that month (UTC):
+    $month_begin, $month_end.
     """
 
     sql: str
@@ -309,4 +311,5 @@ QUERIES: Mapping[str, Query] = {
     "cases": Query(inbox.CASES, {"status": "", "limit": 200}, days=90),
     "suppressed": Query(inbox.SUPPRESSED, days=90),
     "inbox": Query(inbox.INBOX, days=30),
+    "usage": Query(USAGE, USAGE_PARAMS, days=31),
 }

@@ -67,6 +67,9 @@ COLUMNS = {
     ),
     "ingest": "files rows corrupt_files last_at behind_files",
     "corrupt": "file reason set_aside_at",
+    "usage": (
+        "reseller account begins_at messages recipients bytes held rejected throttled delivered bounced expired dropped"
+    ),
     "model_runs": "logged_at model active learnt judged passes why slices",
     "labelled": "message_id label weight origin said_at account sender subject score model action reasons",
     "score_days": "day_at bin messages",

@@ -31,6 +31,7 @@ SUMMARIES = {
     "reload": "Take up a changed settings file without a restart.",
     "msg": "Messages: find them, show one, follow one.",
     "sql": "Answer one SELECT about the warehouse.",
+    "usage": "A month's mail by reseller and account, as a table, CSV or JSON.",
     "export": "Write rows of the warehouse to files.",
     "doctor": "Find what is wrong with this installation, and say the fix.",
     "account": "Customers of the relay: add, change, suspend, remove.",

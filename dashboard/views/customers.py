@@ -1,12 +1,12 @@
-"""Customers and setup: accounts, domains, what to paste on their servers, webhooks, and who may sign in here."""
+"""Customers and setup: accounts, domains, what to paste on their servers, webhooks, who may sign in here, usage."""
 
 import streamlit as st
 
 from dashboard import data
 from dashboard.components import orders, places
-from dashboard.setup import accounts, domains, panels, users, webhooks
+from dashboard.setup import accounts, domains, panels, usage, users, webhooks
 
-_PARTS = ["Accounts", "Domains", "Servers", "Webhooks", "Users"]  # as they stand in the address
+_PARTS = ["Accounts", "Domains", "Servers", "Webhooks", "Users", "Usage"]  # as they stand in the address
 
 
 def _page() -> None:
@@ -30,6 +30,8 @@ def _page() -> None:
             webhooks.show(now)
         case "Users":
             users.show(now)
+        case "Usage":
+            usage.show(now)
         case _:
             accounts.show(now)
     orders.open_dialog()

@@ -235,6 +235,7 @@ GET /v1/status v v v v
 GET /v1/suppressions a a a a
 POST /v1/suppressions a a a -
 POST /v1/suppressions/remove a a a -
+GET /v1/usage v v v v query
 GET /v1/users d d d d
 POST /v1/users d d d -
 DELETE /v1/users/{name} d d d -

@@ -47,7 +47,7 @@ def test_every_part_opens_and_tells_what_is_there(shared_house: House, open_page
     assert_calm(servers)
     assert any("relayhost = [relay.example]" in block.value for block in servers.code)
 
-    for part, words in (("Webhooks", "No webhook yet"), ("Users", "")):
+    for part, words in (("Webhooks", "No webhook yet"), ("Users", ""), ("Usage", "")):
         app = open_page(shared_house.installation, "customers", part=part)
         assert_calm(app)
         assert words in shown(app)
