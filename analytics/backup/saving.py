@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.lock import AlreadyRunning, acquire
 from relay.settings import Settings
 from relay.spool.cut import STAGING, Cut, clear, link_all, take_alone
+from relay.spool.segments import segment_path
 
 _SECONDS = 3600.0
 _WAREHOUSE = ("warehouse.duckdb", "warehouse.duckdb.wal")
@@ -210,20 +211,17 @@ def _cut_pieces(spool: Path, journal: Path, cut: CutView, archived: list[tuple[s
     if not index.exists():
         return
     yield _Piece(index, "spool/index.sqlite", index.stat().st_size)
-    for path in sorted((spool / STAGING).iterdir()):
-        if path != index:
-            size = _written(index, path)
-            yield _Piece(path, f"spool/{path.name}", size, size)
+    for name, size in _segments(index):
+        path = spool / STAGING / name
+        if path.exists():  # else it was lost before, and the relay knows
+            yield _Piece(path, f"spool/{name}", size, size)
 
 
-def _written(index: Path, segment: Path) -> int:
-    """Up to where a segment was committed: what lies behind was written after the cut."""
-    connection = sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        number = int(segment.name.partition(".")[0])
-        return int(connection.execute("SELECT written FROM segment WHERE number = ?", (number,)).fetchone()[0])
-    finally:
-        connection.close()
+def _segments(index: Path) -> list[tuple[str, int]]:
+    """The segments with mail, and up to where they were committed: what lies behind was written after the cut."""
+    with closing(sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        rows = connection.execute("SELECT number, written FROM segment WHERE messages > 0 ORDER BY number").fetchall()
+    return [(segment_path(index.parent, number).name, written) for number, written in rows]
 
 
 def _other_pieces(folder: Path) -> Iterator[_Piece]:

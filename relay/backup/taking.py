@@ -18,6 +18,9 @@ def taking(folder: Path) -> Iterator[None]:
     """Hold the lock. Raises AnotherBackup, OSError."""
     file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
+        owner = folder.stat()
+        if os.geteuid() == 0:  # root takes it for a relay that runs as somebody else, who looks at this file
+            os.fchown(file, owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

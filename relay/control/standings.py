@@ -1,6 +1,6 @@
 """All decisions in memory, found by sender and by id, and each sender's folded state, cached until it may change."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +75,11 @@ class Standings:
         if not rows:
             del self._stops[account]
         return [row.proposal.sender for row in rows if self.released_by(row) is None]
+
+    def rewrite(self, change: Callable[[Decision], Decision]) -> None:
+        """Put what `change` says in the place of each row, in the same order."""
+        rows = [change(row) for row in self._by_id.values()]
+        self.__dict__.update(Standings(rows).__dict__)
 
     def exempt_text(self, account: str, fingerprint: str, now: datetime) -> Decision | None:
         """The decision in force that forbids to stop this text, or one that is nearly the same."""

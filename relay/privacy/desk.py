@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Set
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,6 +15,7 @@ from relay.control.access import require, require_whole_tree
 from relay.control.audit import REDACTION, Act
 from relay.control.errors import Invalid
 from relay.control.state import State
+from relay.policy.decision import Decision, Proposal
 from relay.privacy import rows
 from relay.privacy.forgotten import Forgotten, NoAddress, token_of
 from relay.privacy.views import ForgetOrder, Forgot, Trace
@@ -50,6 +53,7 @@ class PrivacyDesk:
                 lambda connection: self._rewrite(connection, principal, forgotten, in_force, order.suppression)
             )
             self._state.suppression.drop(taken_off)
+            self._state.standings.rewrite(lambda row: _renamed(row, forgotten, in_force))
             await self._spool.replace(forgotten.address, forgotten.is_in, forgotten.replace)
         return Forgot(token=forgotten.token, traces=found, dry_run=order.dry_run)
 
@@ -72,6 +76,15 @@ class PrivacyDesk:
             Trace("counters", "rows", _counted(self._counters, forgotten), "kept", _COUNTED),
         ]
         return [trace for trace in traces if trace.count]
+
+
+def _renamed(row: Decision, forgotten: Forgotten, in_force: Set[str]) -> Decision:
+    """A decision as it stands in the state now."""
+    if row.proposal.sender in in_force:
+        return row
+    values: dict[str, Any] = {name: getattr(row.proposal, name) for name in Proposal.__dataclass_fields__}
+    texts = {name: forgotten.replace_in(value) for name, value in values.items() if isinstance(value, str | dict)}
+    return replace(row, proposal=Proposal(**{**values, **texts, "effect": row.proposal.effect}))
 
 
 def _counted(path: Path, forgotten: Forgotten) -> int:

@@ -23,6 +23,7 @@ from relay.spool.journal import Journal
 from relay.spool.segments import segment_path
 
 STAGING = ".backup"  # below `spool` and `journal`: links work within one file system only
+_JOURNALS = (".jsonl", ".jsonl.open")
 _Call = Callable[[Callable[[sqlite3.Connection, Any], Any]], Awaitable[Any]]
 
 
@@ -55,15 +56,19 @@ class Cuts:
 
     async def take(self) -> Cut:
         """Stage a cut; an earlier one goes. Raises CutFailed."""
-        pinned = await self._call(lambda _connection, _change: self._attempt())
+        try:
+            linked = await asyncio.to_thread(_prepare, self._folder, self._journal.folder)
+        except OSError as error:
+            raise CutFailed(f"spool and journal cannot be linked: {error}") from error
+        pinned = await self._call(lambda _connection, _change: self._attempt(linked))
         if isinstance(pinned, CutFailed):
             raise pinned
         return await asyncio.to_thread(_copied, self._folder, pinned)
 
-    def _attempt(self) -> _Pinned | CutFailed:
+    def _attempt(self, linked: dict[str, int]) -> _Pinned | CutFailed:
         # An error is a value here: raised, it would fail the commit, and mail with it.
         try:
-            return self._journal.still(lambda journal: _pin(self._folder, journal))
+            return self._journal.still(lambda journal: _pin(self._folder, journal, linked))
         except (OSError, sqlite3.Error) as error:
             return CutFailed(f"spool and journal cannot be linked: {error}")
 
@@ -71,7 +76,7 @@ class Cuts:
 def take_alone(folder: Path, journal: Path) -> Cut:
     """The same while no relay runs; the caller holds its lock. Raises CutFailed."""
     try:
-        return _copied(folder, _pin(folder, journal))
+        return _copied(folder, _pin(folder, journal, _prepare(folder, journal)))
     except (OSError, sqlite3.Error) as error:
         raise CutFailed(f"spool and journal cannot be linked: {error}") from error
 
@@ -95,16 +100,24 @@ def link_all(paths: Iterable[Path], target: Path) -> list[tuple[str, int]]:
     return found
 
 
-def _pin(folder: Path, journal: Path) -> _Pinned:
+def _prepare(folder: Path, journal: Path) -> dict[str, int]:
+    """Link what will not change any more, before mail waits for the cut; returns the journal files and their bytes."""
     clear(folder, journal)
+    link_all(folder.glob("*.seg"), folder / STAGING)
+    return dict(link_all(sorted(journal.glob("*.jsonl")), journal / STAGING))
+
+
+def _pin(folder: Path, journal: Path, linked: dict[str, int]) -> _Pinned:
+    names = sorted(name for name in os.listdir(journal) if name.endswith(_JOURNALS) and name not in linked)
+    found = [*linked.items(), *link_all((journal / name for name in names), journal / STAGING)]
     staged = folder / STAGING
-    staged.mkdir(mode=0o700, parents=True)
-    found = link_all(sorted([*journal.glob("*.jsonl"), *journal.glob("*.jsonl.open")]), journal / STAGING)
+    known = set(os.listdir(staged))
     reader = sqlite3.connect(folder / "index.sqlite", isolation_level=None, check_same_thread=False)
     try:
         reader.execute("BEGIN")
         named = reader.execute("SELECT number FROM segment WHERE messages > 0").fetchall()
-        link_all((segment_path(folder, number) for (number,) in named), staged)
+        paths = [segment_path(folder, number) for (number,) in named]
+        link_all((path for path in paths if path.name not in known), staged)
     except BaseException:
         reader.close()
         raise

@@ -58,6 +58,10 @@ class Journal:
         self._size = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     def start(self) -> None:
         """Close what a crashed run of this writer left open, and start the writer thread."""
         if not self._folder.is_dir():

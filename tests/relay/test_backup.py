@@ -1,6 +1,7 @@
 """Backup and restore of the relay's part: what the cut holds, what a restore refuses, what journals settle."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -246,6 +247,19 @@ def test_one_backup_at_a_time_and_the_lock_goes_with_its_holder(tmp_path: Path) 
         with pytest.raises(AnotherBackup), taking(tmp_path):
             pass
     assert not is_taken(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_backs_up_and_restores_belongs_to_the_owner_of_the_folder(spooled: Path, tmp_path: Path) -> None:
+    backup, new = backed_up(spooled, tmp_path / "backup"), Settings(dir=tmp_path / "new")
+    new.dir.mkdir()
+    os.chown(new.dir, 12345, 12345)
+
+    restoring.restore(backup, new, None, lambda count: None)
+    with taking(new.dir):
+        owners = {path.stat().st_uid for path in new.dir.rglob("*")}
+
+    assert owners == {12345}
 
 
 def test_a_manifest_of_a_later_format_is_refused(spooled: Path, tmp_path: Path) -> None:

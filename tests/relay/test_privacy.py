@@ -121,6 +121,9 @@ async def _told(folder: Path, **order: bool) -> tuple[Forgot, set[str], set[str]
         done = await _desk(state, folder).forget(ADMIN, ForgetOrder(address=ANN.upper(), **order))
         log = [*reversed(await state.audit_log(100))]
         redacted = await state.audit_redactions()
+        shown = {row.proposal.sender for row in state.decisions(limit=None)}
+        assert shown == ({OPEN, PAST} if order.get("dry_run") else {OPEN, PAST.replace(ANN, TOKEN)})
+        assert [row.id for row in state.decisions(limit=None)] == ["mw1-d2", "mw1-d1"]
         whole = audit.first_broken(log, redacted=redacted) is None and heads <= {row.digest for row in log}
         assert (audit.first_broken(log) is None) == (not redacted)
         return done, await _tables_with(state, ANN), await _tables_with(state, TOKEN), log, whole
