@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
 
@@ -16,6 +16,11 @@ from relay.control.lock import AlreadyRunning, acquire
 from relay.policy.file import PolicyError
 from relay.settings import Settings
 from relay.tree import Principal, Role
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from relay.control.state import State
 
 _T = TypeVar("_T")
 
@@ -33,15 +38,26 @@ def at_the_desk(settings: Settings, action: Callable[[DeskCalls], _T]) -> _T:
         if not isinstance(error, ControlUnreachable) and error.status != 401:
             raise
         try:
-            with acquire(settings.dir):
-                return action(_LocalDesk(settings))
+            with acquire(settings.dir), closing(_LocalDesk(settings)) as desk:
+                return action(desk)
         except AlreadyRunning as running:
             raise ControlError(error.status, f"{running} - but {error}") from None
 
 
 class _LocalDesk(DeskCalls):
+    """Opens the state at the first request and keeps it: a long import would load it anew for each part."""
+
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, self._runner = settings, asyncio.Runner()
+        self._opened: tuple[State, Starlette] | None = None
+
+    def close(self) -> None:
+        """Close the state; after the last request."""
+        try:
+            if self._opened is not None:
+                self._runner.run(self._opened[0].close())
+        finally:
+            self._runner.close()
 
     def _ask(
         self,
@@ -52,39 +68,42 @@ class _LocalDesk(DeskCalls):
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> _T:
-        return answer_of(asyncio.run(self._respond(method, path, query, body)), answer)
+        return answer_of(self._runner.run(self._respond(method, path, query, body)), answer)
 
     async def _respond(
         self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None
     ) -> httpx2.Response:
+        from relay.control.state import State
+
+        if self._opened is None:
+            state = await State.open(default_url(self._settings.dir), self._settings.node.name, SystemClock())
+            self._opened = state, self._app(state)
+        state, app = self._opened
+        if path.startswith("/v1/policy"):
+            with contextlib.suppress(PolicyError):  # of another release: the very reason to apply one that fits
+                await state.policies.settle(self._settings.policy)
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
+            return await client.request(method, path, params=query, content=body)
+
+    def _app(self, state: "State") -> "Starlette":
         from relay.control.api import build_desk
         from relay.control.audit_desk import AuditDesk
         from relay.control.audit_routes import AuditRoutes
         from relay.control.desk import Desk
         from relay.control.policy_desk import PolicyDesk
         from relay.control.policy_routes import PolicyRoutes
-        from relay.control.state import State
         from relay.domains.routes import DomainRoutes
         from relay.domains.wiring import make_desk
         from relay.users.desk import UserDesk
         from relay.users.routes import UserRoutes
 
         clock = SystemClock()
-        state = await State.open(default_url(self._settings.dir), self._settings.node.name, clock)
-        try:
-            if path.startswith("/v1/policy"):
-                with contextlib.suppress(PolicyError):  # of another release: the very reason to apply one that fits
-                    await state.policies.settle(self._settings.policy)
-            domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
-            policy = PolicyRoutes(PolicyDesk(state.policies, lambda _policy: None))
-            users = UserRoutes(UserDesk(state, clock, lambda: self._settings))
-            more = [*AuditRoutes(AuditDesk(state)).table(), *policy.table(), *users.table(), *domains.table()]
-            app = build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, more)
-            transport = httpx2.ASGITransport(app=app)
-            async with httpx2.AsyncClient(transport=transport, base_url="http://state") as client:
-                return await client.request(method, path, params=query, content=body)
-        finally:
-            await state.close()
+        domains = DomainRoutes(make_desk(state, clock, lambda: self._settings))
+        policy = PolicyRoutes(PolicyDesk(state.policies, lambda _policy: None))
+        users = UserRoutes(UserDesk(state, clock, lambda: self._settings))
+        more = [*AuditRoutes(AuditDesk(state)).table(), *policy.table(), *users.table(), *domains.table()]
+        return build_desk(Desk(state, clock, self._in_spool), _FOLDER_OWNER, more)
 
     def _in_spool(self, account: str) -> tuple[int, int]:
         """How many messages of an account wait, and how many are held; none where no relay has run yet."""

@@ -216,7 +216,8 @@ def _told(done: Imported, as_json: bool, said: str) -> int:
 
         show.as_json(done)
         return 1 if done.faults else 0
-    replaced = f", {done.replaced} were there and were replaced" if done.replaced else ""
+    verb = "would be replaced" if done.dry_run else "were replaced"
+    replaced = f", {done.replaced} that were there {verb}" if done.replaced else ""
     skipped = f", skipped {done.skipped}" if done.skipped else ""
     click.echo(f"{said}{replaced}{skipped}")
     for fault in done.faults[:_TOLD]:
