@@ -3,9 +3,13 @@
 A question on its way is waited for by all who ask it. An answer that took long is given again for a while: in
 proportion to what it took, and to the span it is about, in whose charts the difference would hardly show. What is quick
 to answer is answered anew each time.
+
+When that while is over, whoever asks next gets the old answer once more, and the question is asked anew behind it: a
+page that is looked at never waits for a dear answer that is there. Each comes with its age.
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import OrderedDict
@@ -21,6 +25,7 @@ _DEAR_CPU_SECONDS = 0.03  # of its own thread: on a busy machine what is quick t
 _TIMES_ITS_COST = 4  # one question, whoever asks it, keeps a thread busy for a fifth of the time at most
 _SPAN_SHARE, _TIMES_OF_SPAN = 1e-4, 20  # 24 h stand up to 9 s, 7 d up to 30, but no longer than 20 times their cost
 _MOST_SECONDS = 30.0
+_OLD_SECONDS = 60.0  # so long after that an answer is still better at once than a newer one later
 _MOST_BYTES, _MOST_ANSWERS = 32 * 1024 * 1024, 500
 _STOP_AGAIN_SECONDS = 0.2
 
@@ -61,6 +66,7 @@ class Remembered:
     def __init__(self, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
         self._begin, self._clock = begin, clock
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._renewing: dict[Hashable, _Known] = {}  # behind the old answer of the same key
         self._took: dict[tuple[str, int], float] = {}  # the quicker of the last two times: a first one is often slow
         self._took_last: dict[tuple[str, int], float] = {}
         self._bytes = 0
@@ -68,11 +74,13 @@ class Remembered:
     async def answer(self, asked: Asked, gone: Callable[[], Awaitable[Any]]) -> tuple[bytes, float]:
         """The answer and its age in seconds. Raises what the question raises, and GivenUp when `gone` ends first; the
         question is ended when everybody who asked it has gone."""
-        known = self._known.get(asked.key)
-        if known is None or (known.working is None and self._clock() >= known.good_until):
+        known, now = self._known.get(asked.key), self._clock()
+        if known is None or (known.working is None and now >= known.good_until + _OLD_SECONDS):
             known = self._started(asked)
+        elif known.working is None and now >= known.good_until and asked.key not in self._renewing:
+            self._renewing[asked.key] = self._begun(asked)
         if known.working is None:
-            return known.content, self._clock() - known.began
+            return known.content, now - known.began
         working, leaving = known.working, asyncio.ensure_future(gone())
         answer: asyncio.Future[Any] = asyncio.wrap_future(working)
         answer.add_done_callback(lambda one: one.cancelled() or one.exception())  # somebody who left does not look
@@ -91,8 +99,14 @@ class Remembered:
         return content, self._clock() - known.began
 
     def _started(self, asked: Asked) -> _Known:
-        known = _Known(self._clock())
+        """Ask it in place of what is known; what is asked anew already is waited for."""
         self._forget(asked.key, self._known.get(asked.key))
+        known = self._renewing.pop(asked.key) if asked.key in self._renewing else self._begun(asked)
+        self._known[asked.key] = known
+        return known
+
+    def _begun(self, asked: Asked) -> _Known:
+        known = _Known(self._clock())
 
         def timed(stop: Stop) -> bytes:
             began, busy = time.perf_counter(), time.thread_time()
@@ -107,13 +121,21 @@ class Remembered:
         loop = asyncio.get_running_loop()
         is_dear = self._took.get(asked.like, 0.0) >= DEAR_SECONDS
         known.working = working = self._begin(timed, known.stop, is_dear)
-        self._known[asked.key] = known
-        working.add_done_callback(lambda _: loop.call_soon_threadsafe(self._settle, asked, known))
+
+        def settle(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+                loop.call_soon_threadsafe(self._settle, asked, known)
+
+        working.add_done_callback(settle)
         return known
 
     def _settle(self, asked: Asked, known: _Known) -> None:
         """Keep an answer that is there, or forget the question."""
         working, took = known.working, self._took.get(asked.like, 0.0)
+        if self._renewing.get(asked.key) is known:
+            del self._renewing[asked.key]
+            self._forget(asked.key, self._known.get(asked.key))
+            self._known[asked.key] = known
         if working is None or self._known.get(asked.key) is not known:
             return
         if took < DEAR_SECONDS or working.cancelled() or working.exception() is not None:

@@ -7,11 +7,14 @@ as the pages do. It needs 4 GB of disk, which are free again afterwards unless -
 """
 
 import argparse
+import asyncio
 import json
 import shutil
 import signal
 import statistics
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,29 +24,47 @@ from rich.progress import Progress
 from analytics.client import QueryClient, QueryError
 from bench.store10m_load import Measured, alone, samples, together
 from bench.store10m_world import World, make
+from relay.clock import SystemClock
 from relay.control import tokens
-from tests.builders import Installation, until
+from relay.control.state import State
+from relay.envelope import Account
+from tests.builders import ADMIN, Installation, until
 
 
 def measure(installation: Installation, readers: int, rows: int, seconds: float, times: int) -> dict[str, Any]:
     """Ask a warehouse that is there; the figures, times in seconds."""
-    tokens.ensure_tokens(installation.data)
-    process = installation.start("analytics")
-    try:
-        with QueryClient.of(installation.settings, "admin", timeout_seconds=120) as client:
-            until(lambda: _is_up(client), 120, lambda: (installation.folder / "process.log").read_text()[-2000:])
-            known = samples(client)
-            quiet = alone(client, known, times)
+    with up(installation) as client, stopped(installation.start("relay")):
+        known = samples(client)
+        quiet = alone(client, known, times) if times else Measured()
         busy = together(installation.settings, known, readers, rows, seconds)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
     return {
         "alone": _figures(quiet),
         "together": _figures(busy),
         "behind_seconds_max": round(max(busy.behind_seconds, default=0), 2),
         "failed": sorted({*quiet.failed, *busy.failed}),
     }
+
+
+@contextmanager
+def up(installation: Installation) -> Iterator[QueryClient]:
+    """Run analytics on the store; wait until it answers, a new schema made from the old one included."""
+    tokens.ensure_tokens(installation.data)
+    with (
+        stopped(installation.start("analytics")),
+        QueryClient.of(installation.settings, "admin", timeout_seconds=120) as client,
+    ):
+        until(lambda: _is_up(client), 240, lambda: (installation.folder / "process.log").read_text()[-2000:])
+        yield client
+
+
+@contextmanager
+def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Stop a process in order when the block ends."""
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
 
 
 def _is_up(client: QueryClient) -> bool:
@@ -73,12 +94,23 @@ def prepare(folder: Path, messages: int) -> Installation:
     """Settings and a warehouse in `folder`, made unless it is there."""
     installation = Installation(folder)
     installation.write(1, model="none")
-    path = installation.data / "warehouse.duckdb"
+    path, world = installation.data / "warehouse.duckdb", World.of(messages, datetime.now(UTC))
     if not path.exists():
+        asyncio.run(_accounts(installation, world.accounts))
         with Progress() as progress:
             task = progress.add_task("messages", total=messages)
-            make(path, World.of(messages, datetime.now(UTC)), lambda made, _: progress.update(task, completed=made))
+            make(path, world, lambda made, _: progress.update(task, completed=made))
     return installation
+
+
+async def _accounts(installation: Installation, count: int) -> None:
+    """The relay knows the accounts of the world: it takes what analytics decides about their senders."""
+    state = await State.open(f"sqlite:///{installation.data / 'state.sqlite'}", "mw1", SystemClock())
+    try:
+        for number in range(count):
+            await state.add_account(Account(f"account{number}", shared_host=True), ADMIN)
+    finally:
+        await state.close()
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ _log = logging.getLogger("mailweir.reputation")
 RULE = "reputation_band"
 LASTS, GOOD_LASTS = timedelta(hours=6), timedelta(days=7)
 _RENEW_BEFORE, _GOOD_RENEW_BEFORE = timedelta(hours=1), timedelta(days=1)
+_SENT_AT_ONCE = 50  # are remembered in one transaction: one each kept ingestion waiting for half a minute
 GOOD_AT_ONCE = 200  # of those in one run; the first run of an old installation has thousands
 
 _VALUES = {"fair": 1.0, "poor": 0.5, "bad": 0.25}
@@ -93,18 +94,24 @@ def publish(warehouse: Warehouse, relay: Callable[[], ControlClient], now: datet
     due = _without_flood(due)
     if not due:
         return 0
-    refused = []
+    refused: list[str] = []
     with relay() as client:
-        for number, (standing, value) in enumerate(due):
+        for first in range(0, len(due), _SENT_AT_ONCE):
+            sent: list[list[Any]] = []
             try:
-                stopped = client.propose(proposal(standing, value, now))
-            except ControlUnreachable as error:
-                raise NotSent(f"{len(due) - number} decisions wait for the relay: {error}") from None
-            except ControlError as error:
-                refused.append(f"{standing.sender}: {error}")
-                continue
-            _remember(warehouse, standing, value, stopped.decision.id, now)
-            _log.info("multiplier sender=%s band=%s value=%.2f", standing.sender, standing.band, value)
+                for number, (standing, value) in enumerate(due[first : first + _SENT_AT_ONCE], first):
+                    try:
+                        stopped = client.propose(proposal(standing, value, now))
+                    except ControlUnreachable as error:
+                        raise NotSent(f"{len(due) - number} decisions wait for the relay: {error}") from None
+                    except ControlError as error:
+                        refused.append(f"{standing.sender}: {error}")
+                        continue
+                    ends_at = now + _lasts(standing, value)
+                    sent.append([standing.sender, standing.band, value, stopped.decision.id, now, ends_at])
+                    _log.info("multiplier sender=%s band=%s value=%.2f", standing.sender, standing.band, value)
+            finally:
+                _remember(warehouse, sent)
     if refused:
         raise NotSent(f"the relay refused {len(refused)} of {len(due)} decisions, the first: {refused[0]}")
     return len(due)
@@ -184,11 +191,10 @@ def _mostly(points: dict[str, float]) -> str:
     return f"; {cost / sum(points.values()):.0%} of the loss: {_WORDS[signal]}"
 
 
-def _remember(warehouse: Warehouse, standing: Standing, value: float, decision_id: str, now: datetime) -> None:
-    row: list[Any] = [standing.sender, standing.band, value, decision_id, now, now + _lasts(standing, value)]
-
+def _remember(warehouse: Warehouse, rows: list[list[Any]]) -> None:
     def write(connection: Connection) -> None:
         with transaction(connection):
-            connection.execute("INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?)", row)
+            connection.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    warehouse.write(write).result()
+    if rows:
+        warehouse.write(write).result()

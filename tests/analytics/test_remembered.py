@@ -75,8 +75,13 @@ def test_what_took_long_is_given_again_with_its_age_until_it_is_old() -> None:
         room.now = 2.0
         assert await room.remembered.answer(room.asked(), never) == (b"2", 2.0)
         room.now = 31.0
-        assert (await room.remembered.answer(room.asked(), never))[0] == b"3"
-        assert room.dear == [False, False, True]  # its like is known to be dear now
+        assert await room.remembered.answer(room.asked(), never) == (b"2", 31.0)  # once more, and is asked anew
+        while room.begun < 3 or (await room.remembered.answer(room.asked(), never))[0] == b"2":
+            await asyncio.sleep(0.01)
+        assert await room.remembered.answer(room.asked(), never) == (b"3", 0.0)
+        room.now = 131.0
+        assert await room.remembered.answer(room.asked(), never) == (b"4", 0.0)  # too old to be given at all
+        assert room.dear == [False, False, True, True]  # its like is known to be dear now
 
     run(work)
 
