@@ -22,6 +22,7 @@ from analytics.ask import GivenUp, Stop
 
 DEAR_SECONDS = 0.1  # what takes less is no load, even for ten readers every two seconds
 _DEAR_CPU_SECONDS = 0.03  # of its own thread: on a busy machine what is quick takes long, too
+_SURELY_CPU_SECONDS = 0.15  # the first time of a question, which loads what others have loaded then
 _TIMES_ITS_COST = 4  # one question, whoever asks it, keeps a thread busy for a fifth of the time at most
 _SPAN_SHARE, _TIMES_OF_SPAN = 1e-4, 20  # 24 h stand up to 9 s, 7 d up to 30, but no longer than 20 times their cost
 _MOST_SECONDS = 30.0
@@ -113,10 +114,10 @@ class Remembered:
             try:
                 return asked.question(stop)
             finally:
-                is_work = time.thread_time() - busy >= _DEAR_CPU_SECONDS
-                took = time.perf_counter() - began if is_work else 0.0
-                self._took[asked.like] = min(took, self._took_last.get(asked.like, 0.0))
-                self._took_last[asked.like] = took
+                worked = time.thread_time() - busy
+                took = time.perf_counter() - began if worked >= _DEAR_CPU_SECONDS else 0.0
+                before = self._took_last.get(asked.like, took if worked >= _SURELY_CPU_SECONDS else 0.0)
+                self._took[asked.like], self._took_last[asked.like] = min(took, before), took
 
         loop = asyncio.get_running_loop()
         is_dear = self._took.get(asked.like, 0.0) >= DEAR_SECONDS
