@@ -61,7 +61,7 @@ def _in_tables(connection: Connection, forgotten: Forgotten, dry_run: bool) -> l
     with transaction(connection):
         found = tables.found_in(connection, forgotten)
         if not dry_run:
-            tables.replace_in(connection, forgotten)
+            tables.replace_in(connection, forgotten, found)
     if found and not dry_run:
         connection.execute("CHECKPOINT")  # the old rows leave the log; their blocks are overwritten by what comes
     return [Trace("warehouse", table, count, "replaced") for table, count in found.items()]

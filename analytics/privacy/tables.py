@@ -4,6 +4,7 @@ Every text of every table, also within lists, structs and JSON, so that a column
 """
 
 import re
+from collections.abc import Iterable
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -22,9 +23,9 @@ def found_in(connection: Connection, forgotten: Forgotten) -> dict[str, int]:
     return {table: count for table, count in counts.items() if count}
 
 
-def replace_in(connection: Connection, forgotten: Forgotten) -> None:
-    """Put the token in its place, in the caller's transaction."""
-    for table in found_in(connection, forgotten):
+def replace_in(connection: Connection, forgotten: Forgotten, names: Iterable[str]) -> None:
+    """Put the token in its place in these tables, in the caller's transaction."""
+    for table in names:
         changes = _changes(connection, table, forgotten)
         sets = ", ".join(f'"{name}" = {new}' for name, new in changes.items())
         query = f"UPDATE {table} SET {sets} WHERE {_where(changes)}"  # noqa: S608

@@ -122,7 +122,7 @@ def test_every_kind_of_column_is_rewritten_and_counted(tmp_path: Path) -> None:
     connection.execute("INSERT INTO t VALUES (3, NULL, NULL, [NULL], [NULL], NULL)")
 
     found = tables.found_in(connection, FORGOTTEN)
-    tables.replace_in(connection, FORGOTTEN)
+    tables.replace_in(connection, FORGOTTEN, found)
 
     new = FORGOTTEN.token
     assert found == {"t": 1}

@@ -11,27 +11,32 @@ import duckdb
 from alembic import command
 from alembic.config import Config
 from argon2 import PasswordHasher
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
-from analytics.warehouse import migrate
+from analytics.ingest import Ingest
+from analytics.journals import JournalFolder
+from analytics.warehouse import Warehouse, migrate
 from relay.control import database
 from relay.spool import migrations
-from tests.analytics.test_service import served
-from tests.builders import NO_LIMITS, Installation, until
+from tests.builders import NO_LIMITS, Installation
 from tests.delivering import CONTENT
 from tests.sink import Sink
 
 RECORD = b'{"kind":"Reception"}\n'
 
 
+def config_of(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
 def first_state(folder: Path) -> None:
     engine = create_engine(f"sqlite:///{folder / 'state.sqlite'}")
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config_of(connection), "0001")
         at = {"at": "2026-01-01 00:00:00", "hash": PasswordHasher().hash("secret")}
         for statement in (
             "INSERT INTO account VALUES ('acme', NULL, FALSE, '', NULL, FALSE, :at)",
@@ -90,18 +95,21 @@ def test_what_the_first_version_left_is_migrated_and_goes_on(tmp_path: Path) -> 
         first_spool(node.data / "spool")
         first_warehouse(node.data, tmp_path / "first")
 
-        with node.running(), node.client() as relay, served(node) as service, service.client("admin") as client:
+        with node.running(), node.client() as relay:
             (delivered,) = sink.wait_for(1, 30)
             accounts = {account.name: account.domains for account in relay.accounts()}
             logins = [login.login for login in relay.credentials()]
             held = relay.status()["spool"]["held"]
-            until(lambda: client.sql("SELECT count(*) AS n FROM recipient")["n"].iloc[0] >= 1, 60)
-            messages = client.sql("SELECT message_id, due_at FROM message ORDER BY message_id")
+        warehouse = Warehouse.open(node.data / "warehouse.duckdb", node.data / "journal")
+        ingested = Ingest(warehouse, JournalFolder(node.data / "journal"), node.settings.policy).run()
+        messages = warehouse.table("SELECT message_id, due_at FROM message").to_pylist()
+        outcomes = warehouse.table("SELECT recipient, outcome FROM recipient").to_pylist()
+        warehouse.close()
 
-        assert (delivered.content, delivered.recipients) == (b"X-P: 1\r\n" + CONTENT, ("r1@d.example",))
-        assert (accounts, logins) == ({"acme": ["acme.example"]}, ["acme"])
-        assert held == 1
-        assert "1" in messages["message_id"].tolist()
+    assert (delivered.content, delivered.recipients) == (b"X-P: 1\r\n" + CONTENT, ("r1@d.example",))
+    assert (accounts, logins, held) == ({"acme": ["acme.example"]}, ["acme"], 1)
+    assert (messages, ingested.corrupt) == ([{"message_id": "1", "due_at": None}], [])
+    assert outcomes == [{"recipient": "r1@d.example", "outcome": "delivered"}]
     for path, query, newest in (
         ("state.sqlite", "SELECT version_num FROM alembic_version", database._newest_version()),
         ("spool/index.sqlite", "PRAGMA user_version", len(migrations.STEPS)),
