@@ -1,7 +1,8 @@
 """From a question and who asks it to an Arrow table: parameters checked, scope applied, time and rows bounded.
 
 Named questions come from queries.py. A free SELECT runs in a read-only transaction, because DuckDB calls a SELECT also
-what deletes in its WITH clause.
+what deletes in its WITH clause; and its plan is looked at before, because no transaction stops what writes files there,
+or what runs other SQL in a connection of its own.
 """
 
 import re
@@ -27,6 +28,9 @@ MAX_BUCKETS = 5_000
 _MAX_LIMIT = 10_000
 _BATCH_ROWS = 10_000
 _PARAMETER = re.compile(r"\$(\w+)")
+# In the plan of a SELECT: COPY (...) TO in its WITH clause, which may write below allowed_directories, where the journals
+# are; SQL in JSON, which has a connection of its own; a file of DuckDB's, which is attached.
+_WRITES = re.compile(r'"name": *"[A-Z_ ]*(?:COPY|JSON_EXECUTE|READ_DUCKDB|INSERT|UPDATE|DELETE|MERGE)')
 
 
 class Unanswerable(Exception):
@@ -126,6 +130,8 @@ def _select(cursor: Connection, text: str, stop: Stop | None) -> pa.Table:
         raise Unanswerable("exactly one SELECT, please: the warehouse is filled by the journal only")
     cursor.execute("BEGIN TRANSACTION READ ONLY")
     with bounded(cursor, stop):
+        if any(_WRITES.search(str(plan)) for _, plan in cursor.execute(f"EXPLAIN (FORMAT json) {text}").fetchall()):
+            raise Unanswerable("a SELECT that only reads, please: no COPY, no SQL in JSON, no other database")
         return _taken(cursor.sql(text))
 
 

@@ -289,6 +289,36 @@ def test_free_question_that_is_not_one_reading_select_is_refused(told: Room, tex
     assert told.value("SELECT count(*) FROM message") == before
 
 
+@pytest.mark.parametrize("options", ["", " (FORMAT json)", " (PER_THREAD_OUTPUT)"])
+@pytest.mark.parametrize("rest", ["SELECT * FROM x", "SELECT 1 WHERE false"])
+def test_free_question_writes_no_file_where_the_journals_are(told: Room, options: str, rest: str) -> None:
+    before = {path: path.read_bytes() for path in told.folder.path.rglob("*.json*")}
+    target = told.folder.path / "relay-forged.jsonl"
+
+    with pytest.raises(Unanswerable, match="only reads"):
+        ask_freely(told.warehouse, f"WITH x AS (COPY (SELECT 1 AS a) TO '{target}'{options}) {rest}", Scope())
+
+    assert {path: path.read_bytes() for path in told.folder.path.rglob("*.json*")} == before
+
+
+def test_free_question_runs_no_sql_in_a_connection_without_its_bounds(told: Room) -> None:
+    deletes = "WITH x AS (DELETE FROM message RETURNING message_id) SELECT count(*) AS n FROM x"
+    before = told.value("SELECT count(*) FROM message")
+
+    with pytest.raises(Unanswerable, match="only reads"):
+        ask_freely(
+            told.warehouse, f"SELECT * FROM json_execute_serialized_sql(json_serialize_sql('{deletes}'))", Scope()
+        )
+
+    assert told.value("SELECT count(*) FROM message") == before > 0
+
+
+def test_free_question_may_speak_of_copies_and_deletions(told: Room) -> None:
+    found = ask_freely(told.warehouse, "SELECT 'COPY' AS \"DELETE\", count(*) AS n FROM message", Scope())
+
+    assert found.to_pylist() == [{"DELETE": "COPY", "n": 4}]
+
+
 def test_free_question_is_answered_and_cut_at_the_row_cap(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analytics.ask.MAX_ROWS", 10)
 
