@@ -87,6 +87,9 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.FAIL, f"folder: {closed[0]} is not writable for user {os.geteuid()}", fix)
     else:
         yield Finding(Level.OK, "folder: writable")
+    if settings.dir.stat().st_mode & stat.S_IRWXO:  # what lies below is as open as versions before left it
+        text = f"folder: every user of this machine may look into {settings.dir}, where addresses and subjects are"
+        yield Finding(Level.WARN, text, f"chmod o-rwx {settings.dir}")
 
 
 def _space(settings: Settings) -> Iterator[Finding]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from relay.settings import Settings
 
 _OUR_PACKAGES = ("relay", "analytics", "dashboard")
+# Nobody but the owner and his group reads what any process of ours makes: spool, journals and warehouse hold addresses
+# and subjects, and other people have logins on shared servers. relay/installing/units.py says the same to systemd.
+_UMASK = 0o027
 
 # What --help says of a command without loading it: the first line of its own help (tests/relay/test_cli.py checks).
 SUMMARIES = {
@@ -139,6 +142,7 @@ def mailweir(ctx: click.Context, config: Path | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 it failed (one clear line says why), 2 it was called wrongly."""
+    os.umask(os.umask(_UMASK) | _UMASK)
     sys.exit(run(arguments))
 
 

@@ -101,6 +101,19 @@ def test_taken_port_is_named_with_its_holder(installation: Installation) -> None
     assert f"process {os.getpid()}" in finding.text
 
 
+def test_data_folder_that_everybody_may_look_into_is_a_warning(installation: Installation) -> None:
+    folder = installation.settings.dir
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    is_open = about(installation, "folder")
+    folder.chmod(0o750)
+    is_closed = about(installation, "folder")
+
+    assert [finding.level for finding in is_open] == [Level.OK, Level.WARN]
+    assert f"chmod o-rwx {folder}" == is_open[-1].fix
+    assert [finding.level for finding in is_closed] == [Level.OK]
+
+
 def test_token_that_others_may_read_is_a_failure(installation: Installation) -> None:
     ensure_tokens(installation.data)
     assert levels(installation, "tokens") == [Level.OK]

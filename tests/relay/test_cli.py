@@ -39,6 +39,18 @@ def test_help_names_every_command_and_loads_nothing_that_takes_long() -> None:
     assert all(f"  {entry.name} " in shown for entry in entry_points(group="mailweir.commands"))
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o640), (0o077, 0o600)])
+def test_what_a_command_writes_is_for_its_owner_and_his_group_at_most(tmp_path: Path, umask: int, mode: int) -> None:
+    script = (
+        "import os, pathlib, relay.cli; relay.cli.run = lambda given: pathlib.Path(given[0]).touch(); relay.cli.main"
+    )
+    code = f"{script}(['{tmp_path}/made'])"
+
+    subprocess.run([sys.executable, "-c", code], umask=umask, check=True)
+
+    assert mode == (tmp_path / "made").stat().st_mode & 0o777
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"mailweir {__version__}\n"
