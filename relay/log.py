@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 _messages = logging.getLogger("mailweir.messages")
 
@@ -22,7 +23,7 @@ def setup(process: str) -> None:
     """Send this process's log to standard error as `time level process room: text`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)s {process} %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        _OneLine(f"%(asctime)s.%(msecs)03d %(levelname)s {process} %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -44,3 +45,21 @@ def turn(path: Path) -> None:
         if path.stat().st_size > MAX_BYTES:
             shutil.copyfile(path, path.with_suffix(".log.1"))
             os.truncate(path, 0)
+
+
+class _OneLine(logging.Formatter):
+    """Keeps what strangers wrote from looking like a line of its own, and from steering the terminal it is read in."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if not record.message.isprintable():
+            record.message = "".join(_shown(character) for character in record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback, indented: an exception's text may have lines."""
+        lines = super().formatException(ei).splitlines()
+        return "\n".join("    " + "".join(map(_shown, line)) for line in lines)
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
