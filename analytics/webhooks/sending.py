@@ -13,6 +13,7 @@ import httpx2
 import relay
 from analytics.webhooks.payload import signature
 from relay.control.webhook_views import WebhookKey
+from relay.delivery.routing.public import is_public
 from relay.settings import Webhooks
 
 SIGNATURE_HEADER = "X-Mailweir-Signature"
@@ -113,4 +114,4 @@ def is_allowed(text: str, private: _Networks) -> bool:
     """
     address = ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return (mapped.is_global and not mapped.is_multicast) or any(mapped in network for network in private)
+    return is_public(text) or any(mapped in network for network in private)

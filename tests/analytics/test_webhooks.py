@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from analytics.warehouse import Warehouse
 from analytics.webhooks.caller import Caller
 from analytics.webhooks.outbox import RETRY_MINUTES, WAITING_MAX, Call, Event, Made, Outbox
 from analytics.webhooks.payload import Message, payload
+from analytics.webhooks.sending import is_allowed
 from relay.clock import SteppedClock
 from relay.control.client import ControlError
 from relay.control.webhook_views import NewWebhook, WebhookAdded, WebhookKey, WebhookRemoval
@@ -337,6 +339,12 @@ def test_an_address_that_is_not_public_is_not_called_unless_a_setting_allows_it(
 
             assert all("webhooks.private_networks" in row["error"] for row in room.calls())
         assert receiver.calls == []
+
+
+@pytest.mark.parametrize("address", ["::127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "fec0::1"])
+def test_an_ipv6_address_that_leads_inside_is_not_public_but_may_be_allowed(address: str) -> None:
+    assert not is_allowed(address, [])
+    assert is_allowed(address, [ip_network("::/0"), ip_network("0.0.0.0/0")])
 
 
 def test_a_restart_repeats_nothing_and_goes_on_with_what_was_not_delivered(room: Room) -> None:

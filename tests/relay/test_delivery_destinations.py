@@ -10,6 +10,7 @@ import pytest
 
 from relay.clock import SteppedClock
 from relay.delivery.routing.destinations import Destinations
+from relay.delivery.routing.public import is_public
 from relay.delivery.routing.routes import Target
 from relay.reply import PermanentError, RelayError, TransientError
 from relay.settings import Delivery, Route, Settings, SettingsError
@@ -107,6 +108,10 @@ async def test_the_hosts_of_a_domain_in_order_ipv4_first(zone: NameServer, domai
         ("mapped.example", PermanentError, "5.4.4"),
         ("[127.0.0.1]", PermanentError, "5.4.4"),
         ("[IPv6:::1]", PermanentError, "5.4.4"),
+        ("[IPv6:::127.0.0.1]", PermanentError, "5.4.4"),  # IPv4-compatible, NAT64, 6to4, site-local
+        ("[IPv6:64:ff9b::a00:7]", PermanentError, "5.4.4"),
+        ("[IPv6:2002:a00:7::1]", PermanentError, "5.4.4"),
+        ("[IPv6:fec0::1]", PermanentError, "5.4.4"),
         ("x" * 64 + ".example", PermanentError, "5.1.2"),
         ("a..example", PermanentError, "5.1.2"),
         ("ü..example", PermanentError, "5.1.2"),
@@ -261,6 +266,11 @@ def test_routes_win_over_the_smarthost_and_not_over_the_sink() -> None:
     assert target("smarthost", "example.net").name == "lab"
     assert target("smarthost", "example.org").name == "smart.example"
     assert target("sink", "example.net").name == "smart.example"
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::808:808", "2002:808:808::1", "2001:4860:4860::8888", "8.8.8.8"])
+def test_an_address_that_carries_a_public_one_is_public(address: str) -> None:
+    assert is_public(address)
 
 
 @story

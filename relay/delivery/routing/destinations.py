@@ -15,6 +15,7 @@ from relay.clock import Clock
 from relay.delivery.replies import Category, OwnReply
 from relay.delivery.routing.exchangers import Address, Exchangers
 from relay.delivery.routing.lookup import Lookup, literal
+from relay.delivery.routing.public import is_public
 from relay.delivery.routing.routes import Routes, Target
 from relay.delivery.tls.certificates import Contexts
 from relay.delivery.tls.demands import TlsDemands
@@ -145,10 +146,7 @@ class Destinations:
 
     def _is_public(self, address: str) -> bool:
         parsed = ipaddress.ip_address(address)
-        if any(parsed in network for network in self._settings.private_networks):
-            return True
-        inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
-        return inner.is_global and not inner.is_multicast
+        return any(parsed in network for network in self._settings.private_networks) or is_public(address)
 
     def _usable(self, name: str, found: Sequence[Address], families: Sequence[int]) -> list[Address]:
         """Those of the families, the first one first within a name; IPv6 is the last resort of a node without it."""
