@@ -28,8 +28,8 @@ MAX_BUCKETS = 5_000
 _MAX_LIMIT = 10_000
 _BATCH_ROWS = 10_000
 _PARAMETER = re.compile(r"\$(\w+)")
-# In the plan of a SELECT: COPY (...) TO in its WITH clause, which may write below allowed_directories, where the journals
-# are; SQL in JSON, which has a connection of its own; a file of DuckDB's, which is attached.
+# In the plan of a SELECT: COPY (...) TO in its WITH clause, which may write below allowed_directories, where the
+# journals are; SQL in JSON, which has a connection of its own; a file of DuckDB's, which is attached.
 _WRITES = re.compile(r'"name": *"[A-Z_ ]*(?:COPY|JSON_EXECUTE|READ_DUCKDB|INSERT|UPDATE|DELETE|MERGE)')
 
 

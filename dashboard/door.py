@@ -28,7 +28,8 @@ _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
-_FREE = ("/healthz", "/signin", "/signout", "/_stcore/health", "/favicon")
+_FREE = ("/healthz", "/signin", "/signout", "/_stcore/health")
+_FREE_BELOW = ("/static/", "/favicon")
 _FORM_BYTES = 8_192
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -97,7 +98,7 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
 
 
 def _is_free(path: str) -> bool:
-    return path.startswith(_FREE) or path.startswith("/static/")
+    return path in _FREE or path.startswith(_FREE_BELOW)
 
 
 def _to_sign_in(scope: _Scope) -> Response:
