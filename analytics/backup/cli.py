@@ -168,7 +168,7 @@ def _planned(told: dict[str, object]) -> Iterator[str]:
 
 
 def _saved(told: dict[str, object]) -> Iterator[str]:
-    yield f"backed up to {told['to']}: {told['files']} files, {_size(told['size_bytes'])}, checked by SHA-256"
+    yield f"backed up to {told['to']}: {told['files']} files, {_size(told['size_bytes'])}, each with its SHA-256"
     yield f"the cut was at {told['cut_at']}: {told['messages']} messages waited for {told['recipients']} recipients"
     for name in _list(told["not_in_it"]):
         yield f"not in it, as it lies outside the data folder: {name}"

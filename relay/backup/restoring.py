@@ -14,6 +14,7 @@ from relay.backup.copying import Advance, Copier, checksum
 from relay.backup.manifest import DATA, Entry, Manifest, NoBackup, read
 from relay.backup.mark import MARK
 from relay.backup.settling import Settled
+from relay.backup.taking import LOCK
 from relay.control.lock import acquire
 from relay.settings import Settings
 from relay.spool.inspection import Inspection, Report
@@ -55,7 +56,7 @@ def refuse_unfit(manifest: Manifest, settings: Settings) -> None:
     there = sorted(path.name for path in settings.dir.iterdir()) if settings.dir.is_dir() else []
     if MARK in there:
         raise RestoreRefused(f"{settings.dir}: an earlier restore was cut off; empty the folder and restore again")
-    if rest := [name for name in there if name != "relay.lock"]:
+    if rest := [name for name in there if name not in ("relay.lock", LOCK)]:
         raise RestoreRefused(
             f"{settings.dir} is not empty ({', '.join(rest[:3])}...); a backup is restored into an empty folder only: "
             "move it away, or name another `dir`"

@@ -17,8 +17,8 @@ SOCKETS = {
 }
 
 # Of all three. Not @resources beside @privileged: the relay raises its limit of open files, training is niced.
-# AF_NETLINK: getaddrinfo sorts addresses by it. No MemoryDenyWriteExecute in the dashboard and analytics: pyarrow and
-# the kernels of notebooks may want such pages.
+# AF_NETLINK: getaddrinfo sorts addresses by it. MemoryDenyWriteExecute is for the relay alone, which was tried with it:
+# what analytics trains with, and what a page draws with, was not.
 _SHUT_IN = """\
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -122,7 +122,7 @@ def _relay(place: Place) -> str:
         else "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
     )
     # alone in being asked to reload; its transactions may finish within smtp.stop_seconds
-    more = f"ExecReload={place.program} reload\nTimeoutStopSec=60\nLimitNOFILE=65536\nOOMScoreAdjust=-200\n{ports}"
+    more = f"MemoryDenyWriteExecute=yes\nExecReload={place.program} reload\nTimeoutStopSec=60\nLimitNOFILE=65536\nOOMScoreAdjust=-200\n{ports}"
     return _service(place, "relay", "Mailweir relay", "network-online.target", more, capabilities="")
 
 
