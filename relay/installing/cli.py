@@ -83,6 +83,7 @@ def systemd(out: Path, program: Path | None, dry_run: bool, sockets: bool, **pla
         if not dry_run:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+            path.chmod(0o644)  # nothing secret, and everybody may ask what a unit does
         click.echo(f"{'would write' if dry_run else 'wrote'} {path}")
 
 

@@ -122,7 +122,8 @@ def _relay(place: Place) -> str:
         else "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
     )
     # alone in being asked to reload; its transactions may finish within smtp.stop_seconds
-    more = f"MemoryDenyWriteExecute=yes\nExecReload={place.program} reload\nTimeoutStopSec=60\nLimitNOFILE=65536\nOOMScoreAdjust=-200\n{ports}"
+    more = f"ExecReload={place.program} reload\nTimeoutStopSec=60\nLimitNOFILE=65536\nOOMScoreAdjust=-200\n"
+    more += f"MemoryDenyWriteExecute=yes\n{ports}"
     return _service(place, "relay", "Mailweir relay", "network-online.target", more, capabilities="")
 
 
