@@ -62,7 +62,7 @@ def show(context: Context, message_id: str, as_json: bool) -> None:
     width = max(len(name) for name in known)
     for name, value in known.items():
         if value not in (None, "", [], "[]"):
-            click.echo(f"{name:<{width}}  {value}")
+            click.echo(f"{name:<{width}}  {_clean(str(value))}")
 
 
 @msg.command()
@@ -78,9 +78,9 @@ def trace(context: Context, message_id: str, as_json: bool) -> None:
         click.echo(json.dumps([step.as_dict() for step in steps], ensure_ascii=False))
         return
     for step in steps:
-        click.echo(f"{step.happened_at:%F %T}Z  {step.kind:<10}  {step.text}")
+        click.echo(f"{step.happened_at:%F %T}Z  {step.kind:<10}  {_clean(step.text)}")
         for detail in step.details:
-            click.echo(f"{'':>33}{detail}")
+            click.echo(f"{'':>33}{_clean(detail)}")
 
 
 @click.command("sql")
@@ -157,4 +157,11 @@ def _print(frame: "pd.DataFrame", as_json: bool, as_csv: bool, columns: tuple[st
     elif frame.empty:
         click.echo("nothing found")
     else:
-        click.echo(frame[list(columns)].to_string(index=False, max_rows=None, max_colwidth=48))
+        shown = frame[list(columns)].map(lambda cell: _clean(cell) if isinstance(cell, str) else cell)
+        click.echo(shown.to_string(index=False, max_rows=None, max_colwidth=48))
+
+
+def _clean(text: str) -> str:
+    from relay.control.show import clean
+
+    return clean(text)

@@ -27,7 +27,8 @@ _CHARSET = re.compile(
     r"|koi8-[rutk]|gb2312|gbk|gb18030|big5(?:-?hkscs)?|euc-?(?:jp|kr|cn)|ks_c_5601[\w-]*|shift[_-]?jis|sjis|hz(?:-gb-2312)?|tis-620|mac-?\w+"
 )
 _ENCODED_WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]*)?\?([bBqQ])\?([^?\s]*)\?=(?:\s+(?==\?))?")
-_SPACES = re.compile(r"\s+")
+# With what steers terminals (encoded words may say anything): subjects are shown in reports, notices and tables
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def decode_bytes(data: bytes, charset: str) -> str:

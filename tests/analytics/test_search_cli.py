@@ -45,6 +45,14 @@ def test_what_cannot_be_answered_ends_with_1_and_says_why(service: Service) -> N
         assert refused.stderr
 
 
+def test_what_strangers_wrote_does_not_steer_the_terminal(service: Service) -> None:
+    shown = run(service, "sql", "SELECT 'a' || chr(27) || '[2J' AS subject, 1.5 AS score").stdout
+
+    assert "a\N{REPLACEMENT CHARACTER}[2J" in shown
+    assert "1.5" in shown
+    assert "\x1b" not in shown
+
+
 def test_sql_and_exports_write_what_was_asked(service: Service, tmp_path: Path) -> None:
     assert json.loads(run(service, "sql", "SELECT 42 AS answer", "--json").stdout) == [{"answer": 42}]
 

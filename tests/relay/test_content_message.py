@@ -67,6 +67,7 @@ def test_an_empty_part_and_a_missing_end_are_read() -> None:
 def test_header_words_are_decoded_and_their_gap_dropped() -> None:
     assert decode_header(b" =?utf-8?q?Ihre_?=\r\n =?iso-8859-1?b?R3L232U=?=") == "Ihre Größe"
     assert decode_header(b"=?none") == "=?none"
+    assert decode_header(b"=?utf-8?q?a=1B[2J=07=0D=0ABcc:_x=C2=9B1m?=") == "a [2J Bcc: x 1m"  # what steers a terminal
 
 
 @pytest.mark.parametrize(
