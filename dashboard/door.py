@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from dashboard.keeper import COOKIE, Keeper
 from relay.control.client import ControlError, ControlUnreachable
+from relay.front.web_login import client_address
 from relay.users.views import SignIn
 
 _log = logging.getLogger("mailweir.dashboard")
@@ -67,13 +68,14 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
             return PlainTextResponse("this form was sent from another site", 403)
         given = await _form(request)
         name, target = given.get("name", "")[:64], given.get("next", "/")
-        order = SignIn(name=name, password=given.get("password", ""), client=_client(request))
+        client = client_address(request, keeper.proxies)
+        order = SignIn(name=name, password=given.get("password", ""), client=client)
         try:
             who = await asyncio.to_thread(keeper.sign_in, order)
         except ControlUnreachable:
             return _page(target, name, "The relay does not answer, so nobody can sign in. Is it running?", 503)
         except ControlError as error:
-            _log.info("sign-in refused client=%s", _client(request))
+            _log.info("sign-in refused client=%s", client)
             return _page(target, name, f"{error.detail[:1].upper()}{error.detail[1:]}.", 401)
         answer = RedirectResponse(_own_path(target), 303)
         is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
@@ -109,9 +111,10 @@ def _to_sign_in(scope: _Scope) -> Response:
 
 
 def _is_same_site(request: Request) -> bool:
-    """A browser names the page a form was sent from; what names another site is nobody's sign-in."""
+    """A browser names the page a form was sent from; one of another site, or of a frame without a name ("null"), is
+    nobody's sign-in."""
     origin = request.headers.get("origin", "")
-    return not origin or origin == "null" or urlsplit(origin).netloc == request.headers.get("host", "")
+    return not origin or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 def _own_path(target: str) -> str:
@@ -128,10 +131,6 @@ async def _form(request: Request) -> dict[str, str]:
         if len(body) > _FORM_BYTES:
             return {}
     return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _page(target: str, name: str, trouble: str, status: int = 200) -> HTMLResponse:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from analytics.sessions import Sessions
 from relay.control.client import ControlClient, ControlError, base_url
+from relay.front.web_login import Networks
 from relay.settings import Settings
 from relay.tree import Principal, Role, Scope
 from relay.users.views import SignIn, Whoami
@@ -57,6 +58,11 @@ class Keeper:
         self._lock = threading.Lock()
         self._asked_at, self._mark = float("-inf"), settings.dir / _MARK
         self._entry: Entry = "closed" if self._mark.exists() else "open"
+
+    @property
+    def proxies(self) -> Networks:
+        """Whose word on a reader's address is believed."""
+        return self._settings.web.trusted_proxies
 
     @property
     def is_oidc(self) -> bool:

@@ -30,9 +30,10 @@ _unix = struct.Struct("<d")
 
 
 class Lockout:
-    """Counts failures; `now_unix` never comes from here."""
+    """Counts failures; `now_unix` never comes from here. `trusts`: an address with a success is never locked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trusts: bool = True) -> None:
+        self._trusts = trusts
         # A key is the hash of an address, or that followed by the hash of a login.
         self._failures: OrderedDict[bytes, deque[float]] = OrderedDict()
         self._guesses: OrderedDict[bytes, deque[float]] = OrderedDict()
@@ -108,7 +109,7 @@ class Lockout:
 
     def is_trusted(self, address: bytes, now_unix: float) -> bool:
         """Tell whether a login has succeeded from there in the last 24 h."""
-        return now_unix - self._successes.get(address, float("-inf")) < TRUST_SECONDS
+        return self._trusts and now_unix - self._successes.get(address, float("-inf")) < TRUST_SECONDS
 
 
 def _recent(table: OrderedDict[bytes, deque[float]], key: bytes, bound: int, after_unix: float) -> deque[float]:

@@ -34,6 +34,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     installation, port = Installation(tmp_path_factory.mktemp("site")), free_port()
     with Sink() as sink:
         installation.write(sink.port, model="none")
+        settings = installation.config.read_text()
+        installation.config.write_text(settings.replace("[web]\n", '[web]\ntrusted_proxies = ["127.0.0.1/32"]\n'))
         with installation.config.open("a") as file:
             file.write(f'[dashboard]\nlisten = "127.0.0.1:{port}"\n')
         installation.add_account(Account("acme"))
@@ -110,10 +112,21 @@ def test_a_wrong_password_and_a_form_of_another_site_are_refused(site: Site, dan
         assert wrong.status_code == 401
         assert "do not fit" in wrong.text
         assert "<script>" not in wrong.text
-        foreign = browser.post(
-            "/signin", data={"name": dana, "password": PASSWORD}, headers={"origin": "https://evil.example"}
-        )
-        assert foreign.status_code == 403
+        for origin in ("https://evil.example", "null"):
+            foreign = browser.post("/signin", data={"name": dana, "password": PASSWORD}, headers={"origin": origin})
+            assert foreign.status_code == 403
+
+
+def test_readers_behind_a_trusted_proxy_are_told_apart(site: Site, dana: str) -> None:
+    guess, right = {"name": dana, "password": "no"}, {"name": dana, "password": PASSWORD}
+    with site.browser() as browser:
+        for _ in range(10):
+            browser.post("/signin", data=guess, headers={"x-forwarded-for": "192.0.2.1, 198.51.100.7"})
+
+        locked = browser.post("/signin", data=right, headers={"x-forwarded-for": "198.51.100.7"})
+        assert (locked.status_code, "too many failed" in locked.text.lower()) == (401, True)
+        other = browser.post("/signin", data=right, headers={"x-forwarded-for": "198.51.100.7, 198.51.100.8"})
+        assert other.status_code == 303
 
 
 @pytest.mark.usefixtures("dana")  # with nobody left to sign in, everybody comes in
@@ -124,6 +137,7 @@ def test_a_disabled_user_is_out_within_the_cache_s_time(site: Site) -> None:
         assert browser.get("/").status_code == 200
         site.admin.change_user("eve", UserChange(is_disabled=True))
         until(lambda: browser.get("/").status_code == 303, 30)
+    site.admin.remove_user("eve")
 
 
 def _add(site: Site, name: str) -> None:

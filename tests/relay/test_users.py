@@ -110,6 +110,22 @@ def test_guessing_is_stopped_and_the_right_password_does_not_help_then(
     assert dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client="198.51.100.2")).token
 
 
+@pytest.mark.parametrize(("own", "next_door"), [("203.0.113.7", "203.0.113.7"), ("2001:db8:0:7::1", "2001:db8:0:7::2")])
+def test_who_has_signed_in_may_not_guess_the_passwords_of_others(
+    admin: ControlClient, dashboard: ControlClient, own: str, next_door: str
+) -> None:
+    admin.add_user(user(role=Role.VIEWER))
+    admin.add_user(user("boss", Role.ADMIN))
+    assert dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client=own)).token
+    for _ in range(10):
+        with pytest.raises(ControlError, match="do not fit"):
+            dashboard.sign_in(SignIn(name="boss", password="guess", client=next_door))
+
+    with pytest.raises(ControlError, match="too many failed sign-ins"):
+        dashboard.sign_in(SignIn(name="boss", password=PASSWORD, client=own))
+    assert dashboard.sign_in(SignIn(name="dana", password=PASSWORD, client=own)).token
+
+
 def test_sign_out_disabling_and_a_new_password_end_sessions(
     relay: Installation, admin: ControlClient, dashboard: ControlClient
 ) -> None:
