@@ -27,7 +27,7 @@ _SAMPLES = f"""
 SELECT mode(sender) AS sender,
        arg_max(message_id, received_at) AS message_id,
        max(f_from_domain) AS domain,
-       arg_max(fingerprint, received_at) AS fingerprint,
+       arg_max(fingerprint, received_at) FILTER (fingerprint <> '') AS fingerprint,
        max(account) AS account,
        (SELECT max(source) FROM recipient WHERE received_at >= {_DAY}) AS address,
        (SELECT min(destination) FROM recipient WHERE received_at >= {_DAY}) AS destination,
