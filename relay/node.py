@@ -43,6 +43,7 @@ from relay.wiring import Parts, wire
 
 _log = logging.getLogger("mailweir.node")
 
+_LOCK_SECONDS = 2.0  # a command that looks at the state of a relay that does not run is done by then
 _CERTIFICATE_SECONDS = 5.0  # a new certificate is looked for
 
 
@@ -52,7 +53,7 @@ def run(settings: Settings) -> int:
         refuse_half(settings.dir)
         _prepare(settings)
         _allow_many_files()
-        with acquire(settings.dir):
+        with acquire(settings.dir, _LOCK_SECONDS):
             asyncio.run(_run(settings))
     except (StartFailure, SettingsError, AlreadyRunning, ModelError, HalfRestored) as error:
         print(f"mailweir relay: {error}", file=sys.stderr)
