@@ -50,7 +50,7 @@ SUMMARIES = {
     "policy": "The lines of the verdict, in versions: show, apply, roll back, replay.",
     "pool": "Pools of sources, by the reputation of whose mail leaves there: ls, set, rm.",
     "warmup": "Warm-up of new addresses, per provider: ls, start, stop, set.",
-    "reseller": "Resellers, who answer for accounts: add, suspend, resume.",
+    "reseller": "Resellers, who answer for accounts: add, set, suspend, remove, brand.",
     "tenant": "Tenants of a platform's account: the header that names them, ls, pause, resume.",
     "send-test": "Send one message through the SMTP door and tell its whole story.",
     "held": "Held mail: list, show, release, drop.",

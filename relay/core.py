@@ -130,7 +130,7 @@ async def start_core(
         content=content,
         signers=signers,
         secret=secret,
-        paths=ReturnPaths(settings, clock, keys, state.book.domain),
+        paths=ReturnPaths(settings, clock, keys, state.book.domain, state.brands),
         tls=tls,
     )
 

@@ -82,11 +82,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Reseller:
-    """Who answers for accounts; while it is suspended they all are."""
+    """Who answers for accounts; while it is suspended they all are. `contact`: whom the operator writes to."""
 
     name: str
     is_suspended: bool = False
     created_at: datetime | None = None
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from relay.delivery.headers import feedback_line
 from relay.envelope import Account, Submission
 from relay.front.identity_plan import FORWARDED
+from relay.resellers.brand import Brands
 from relay.settings import Settings
 from relay.tree import SenderId
 
@@ -67,9 +68,9 @@ class UnsubscribeTokens:
 class FeedbackHeaders:
     """The lines of one relay's mail."""
 
-    def __init__(self, settings: Settings, secret: bytes) -> None:
+    def __init__(self, settings: Settings, secret: bytes, brands: Brands) -> None:
         self.tokens = UnsubscribeTokens(secret)
-        self._settings, self._secret = settings, secret
+        self._settings, self._secret, self._brands = settings, secret, brands
 
     def take_up(self, settings: Settings) -> None:
         self._settings = settings
@@ -89,7 +90,7 @@ class FeedbackHeaders:
             return []
         if is_unwanted(submission.content):
             return []
-        base = url.rstrip("/")
+        base = self._brands.web_base(account.name, url)
         return [
             f"List-Unsubscribe: <{base}/u/{self.tokens.token(Wish(account.name, address, message_id))}>\r\n"
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode("ascii")

@@ -9,6 +9,7 @@ from relay.control.state import State
 from relay.notice_mail import Item
 from relay.policy.decision import Decision, Effect
 from relay.policy.why import facts, undo, when
+from relay.resellers.brand import NO_BRAND, Brand
 from relay.self_release import SelfRelease
 from relay.settings import Settings
 from relay.spool.notices import Audience, Notice
@@ -72,7 +73,7 @@ class Items:
         elif decision is not None:
             lines += self._way_out(decision)
         else:
-            lines.append(texts.write_to(contact_address(self._settings), "their ids"))
+            lines.append(texts.write_to(self._contact(notice.account), "their ids"))
         return Item(texts.EXPIRY_HEADLINE, (said,), tuple(lines))
 
     def _way_out(self, decision: Decision) -> list[str]:
@@ -81,7 +82,10 @@ class Items:
             lines += ["The messages are yours? This page shows them and asks whether to release them, once:", url]
         elif (why := self._releases.hindered(decision)) is not None:
             lines.append(texts.hindered(why))
-        return [*lines, texts.write_to(contact_address(self._settings), f"decision {decision.id}")]
+        return [*lines, texts.write_to(self._contact(decision.proposal.account), f"decision {decision.id}")]
+
+    def _contact(self, account: str) -> str:
+        return contact_address(self._settings, self._state.brands.of_account(account))
 
     def _for_desk(self, decision: Decision) -> list[str]:
         contact = contact_of(self._state.accounts.get(decision.proposal.account))
@@ -89,9 +93,9 @@ class Items:
         return [f"Undo: {undo(decision)}", f"More: mailweir why {decision.id}", heard]
 
 
-def contact_address(settings: Settings) -> str:
+def contact_address(settings: Settings, brand: Brand = NO_BRAND) -> str:
     """Return the address that customers write to."""
-    return settings.node.abuse_contact or f"postmaster@{settings.node.hostname}"
+    return brand.reply_to or settings.node.abuse_contact or f"postmaster@{settings.node.hostname}"
 
 
 def _named(title: str, ids: Sequence[str], held: Sequence[HeldMessage]) -> list[str]:

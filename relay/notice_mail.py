@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, formataddr
 
+from relay.resellers.brand import NO_BRAND, Brand
 from relay.spool.notices import Audience, Bundle, Group
 
 _WIDTH = 100
@@ -25,20 +26,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Who writes to whom, from where."""
+    """Who writes to whom, from where, in whose name."""
 
     sender: str
     reply_to: str
     to: str
     hostname: str
     now: datetime
+    brand: Brand = NO_BRAND
 
 
 def notice_mail(group: Group, told: Bundle, items: Sequence[Item], heading: Heading) -> bytes:
     """Return the whole mail, CRLF line ends. `items` are those notices of `told` that are told in full."""
     more = told.total - len(told.notices)
     head = [
-        f"From: Mail relay <{heading.sender}>",
+        f"From: {formataddr((heading.brand.name or 'Mail relay', heading.sender))}",
         f"To: <{heading.to}>",
         f"Reply-To: <{heading.reply_to}>",
         f"Subject: {_subject(group, items, more)}",
@@ -50,7 +52,7 @@ def notice_mail(group: Group, told: Bundle, items: Sequence[Item], heading: Head
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: 8bit",
     ]
-    return "\r\n".join([*head, "", *_body(told, items, more), ""]).encode("utf-8", "replace")
+    return "\r\n".join([*head, "", *_body(told, items, more), *_closing(heading.brand), ""]).encode("utf-8", "replace")
 
 
 def _subject(group: Group, items: Sequence[Item], more: int) -> str:
@@ -72,6 +74,12 @@ def _body(told: Bundle, items: Sequence[Item], more: int) -> list[str]:
         lines.append(f"And {more} more. All of them:")
         lines += [f"  {count} x {kind} ({_clean(condition)})" for kind, condition, count in told.counts]
     return lines
+
+
+def _closing(brand: Brand) -> list[str]:
+    """What a reseller adds, a paragraph for each of its lines."""
+    wrapped = [textwrap.wrap(_clean(line), _WIDTH, break_on_hyphens=False) for line in brand.notice_text.splitlines()]
+    return ["--", *(line for paragraph in wrapped for line in paragraph or [""])] if brand.notice_text else []
 
 
 def _clean(text: str) -> str:

@@ -19,6 +19,7 @@ from relay.notice_items import EXPIRING, RELEASED, STOPPED, Items, contact_addre
 from relay.notice_mail import Heading, notice_mail
 from relay.policy.decision import Decision, Effect
 from relay.policy.self_release import AUTHOR, is_by_machine, is_stop
+from relay.resellers.brand import NO_BRAND
 from relay.settings import Settings
 from relay.spool.notices import Audience, Group, Notice
 from relay.spool.store import Spool
@@ -154,7 +155,7 @@ class Notices:
         listed = {one.key: one for one in told.notices}.values() if to else ()  # of several the youngest
         items = [item for one in listed if (item := self._items.of(one, now))]
         if items:
-            mail = notice_mail(group, told, items, self._heading(to, now))
+            mail = notice_mail(group, told, items, self._heading(group, to, now))
             await self._submit(mail, to, group.whose, self._state.reseller_of(group.whose) if group.whose else "")
             _log.info("notice sent audience=%s whose=%s notices=%d", group.audience, group.whose, told.total)
         elif not to:
@@ -167,10 +168,12 @@ class Notices:
             return self._settings.node.abuse_contact
         return contact_of(self._state.accounts.get(group.whose))
 
-    def _heading(self, to: str, now: datetime) -> Heading:
+    def _heading(self, group: Group, to: str, now: datetime) -> Heading:
+        is_customers = group.audience is Audience.CONTACT
+        brand = self._state.brands.of_account(group.whose) if is_customers else NO_BRAND
         hostname = self._settings.node.hostname
         sender = self._settings.delivery.bounce_sender or f"postmaster@{hostname}"
-        return Heading(sender, contact_address(self._settings), to, hostname, now)
+        return Heading(sender, contact_address(self._settings, brand), to, hostname, now, brand)
 
 
 def _is_news(decision: Decision) -> bool:

@@ -13,6 +13,7 @@ from relay.delivery.queues import Parcel
 from relay.delivery.verp import Key, Keyring, Traced
 from relay.envelope import Account
 from relay.organisations import organisation_of
+from relay.resellers.brand import NO_BRANDS, Brands
 from relay.settings import Settings
 
 # An older message (held for long, then released) goes out under its own sender: the token would end before the bounces
@@ -23,11 +24,16 @@ class ReturnPaths:
     """The return paths of one relay. `domain_of` says what is proved of a domain of an account."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, keys: Sequence[Key], domain_of: Callable[[str, str], Domain]
+        self,
+        settings: Settings,
+        clock: Clock,
+        keys: Sequence[Key],
+        domain_of: Callable[[str, str], Domain],
+        brands: Brands = NO_BRANDS,
     ) -> None:
         self._node, self._own, self._clock = settings.node.name, settings.verp.domain.lower(), clock
         self._is_off = not settings.smtp.inbox_listen  # nobody would hear the bounces
-        self._domain_of = domain_of
+        self._domain_of, self._brands = domain_of, brands
         organisation_of(settings.node.hostname)
         self._keyring = Keyring(keys)
 
@@ -47,7 +53,8 @@ class ReturnPaths:
             host = _proved(self._domain_of(account.name, name))
             if host and organisation_of(host) == organisation:
                 return host
-        return self._own if self._own and organisation_of(self._own) == organisation else ""
+        own = self._brands.of_reseller(account.reseller).bounce_host or self._own
+        return own if own and organisation_of(own) == organisation else ""
 
     def of(self, parcel: Parcel) -> str:
         """Return the address for MAIL FROM of a parcel, the same at each attempt."""

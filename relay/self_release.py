@@ -60,7 +60,8 @@ class SelfRelease:
 
     def url(self, decision: Decision) -> str:
         """Return the link that releases a decision's sender; "" when its contact may not, or no page is public."""
-        base, holder = self._settings().web.public_url.rstrip("/"), self._holder(decision)
+        public_url, holder = self._settings().web.public_url, self._holder(decision)
+        base = self._state.brands.release_base(decision.proposal.account, public_url)
         if not base or not holder or self.hindered(decision) is not None:
             return ""
         return f"{base}/r/{self._links.token(decision.id, holder, self._clock.unix() + LASTS_SECONDS)}"

@@ -27,7 +27,12 @@ class Unsubscribing:
     def pages(self, proxies: Networks) -> UnsubscribePages:
         """Return the pages that take the clicks."""
         return UnsubscribePages(
-            read=self._read, note=self._note, author_of=self._author_of, clock=self._clock, proxies=proxies
+            read=self._read,
+            note=self._note,
+            author_of=self._author_of,
+            brands=self._state.brands,
+            clock=self._clock,
+            proxies=proxies,
         )
 
     def _read(self, token: str) -> Wish | None:

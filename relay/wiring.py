@@ -146,7 +146,7 @@ def wire(core: Core) -> Parts:
         complain=lambda *about: Complaints(core.settings, clock, returns.receive).complain(*about),
     )
     reporting = Reporting(settings=settings, clock=clock, journal=journal, spool=core.spool, courier=courier)
-    gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret)
+    gate, feedback = _gate(core), FeedbackHeaders(settings, core.secret, state.brands)
     commands = _commands(core, courier, gate)
     releases = _releases(core, commands)
     receiver = Receiver(
@@ -290,7 +290,13 @@ def _web(
     unsubscribing = Unsubscribing(core.state, core.journal, metrics, feedback.tokens, core.clock)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     routes += unsubscribing.pages(web.trusted_proxies).routes()
-    pages = ReleasePages(releases, lambda: contact_address(core.settings), core.clock, web.trusted_proxies)
+    pages = ReleasePages(
+        releases=releases,
+        contact=lambda brand: contact_address(core.settings, brand),
+        brands=core.state.brands,
+        clock=core.clock,
+        proxies=web.trusted_proxies,
+    )
     routes += pages.routes()
     return messages, PublicWeb(core.settings, routes, way.tls if web.tls else None)
 

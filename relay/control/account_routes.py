@@ -1,4 +1,4 @@
-"""The routes of the control API for resellers, accounts, logins, networks and limits."""
+"""The routes of the control API for accounts, logins, networks and limits."""
 
 from starlette.requests import Request
 
@@ -14,10 +14,8 @@ from relay.control.account_views import (
     NewAccount,
     NewCredential,
     NewNetwork,
-    NewReseller,
     NoLimits,
     Order,
-    ResellerView,
     Rotation,
     Secret,
 )
@@ -53,10 +51,6 @@ class AccountRoutes:
             ("GET", "/v1/limits", self.limits, 200),
             ("POST", "/v1/limits", self.set_limits, 200),
             ("POST", "/v1/limits/remove", self.remove_limits, 200),
-            ("GET", "/v1/resellers", self.resellers, 200),
-            ("POST", "/v1/resellers", self.add_reseller, 201),
-            ("POST", "/v1/resellers/{reseller}/suspend", self.suspend_reseller, 200),
-            ("POST", "/v1/resellers/{reseller}/resume", self.resume_reseller, 200),
         ]
 
     async def accounts(self, principal: Principal, request: Request) -> list[AccountView]:
@@ -121,20 +115,6 @@ class AccountRoutes:
 
     async def remove_limits(self, principal: Principal, request: Request) -> LimitView:
         return await self._desk.limits.remove(principal, await body(request, NoLimits))
-
-    async def resellers(self, principal: Principal, request: Request) -> list[ResellerView]:
-        return self._desk.resellers.list(principal)
-
-    async def add_reseller(self, principal: Principal, request: Request) -> ResellerView:
-        return await self._desk.resellers.add(principal, await body(request, NewReseller))
-
-    async def suspend_reseller(self, principal: Principal, request: Request) -> ResellerView:
-        order = await body(request, Order)
-        return await self._desk.resellers.suspend(principal, request.path_params["reseller"], order)
-
-    async def resume_reseller(self, principal: Principal, request: Request) -> ResellerView:
-        order = await body(request, Order)
-        return await self._desk.resellers.resume(principal, request.path_params["reseller"], order)
 
 
 def _account(request: Request) -> str | None:

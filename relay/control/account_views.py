@@ -203,9 +203,10 @@ class NetworkView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewReseller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /v1/resellers."""
+    """POST /v1/resellers. `contact`: whom the operator writes to."""
 
     name: str
+    contact: str = ""
     dry_run: bool = False
 
 
@@ -217,5 +218,6 @@ class ResellerView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     accounts: int = 0
     limits: Limits = Limits()
+    contact: str = ""
     undo: str = ""
     dry_run: bool = False

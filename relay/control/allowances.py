@@ -1,28 +1,23 @@
-"""Commands on what a customer is granted: networks without a password, limits; and on resellers."""
+"""Commands on what a customer is granted: networks without a password, limits."""
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-import msgspec
 from msgspec import UNSET
 
-from relay.control.access import in_sight, require, require_sight, require_whole_tree, sees
+from relay.control.access import in_sight, require, require_whole_tree, sees
 from relay.control.account_views import (
     LimitOrder,
     Limits,
     LimitView,
     NetworkView,
     NewNetwork,
-    NewReseller,
     NoLimits,
-    Order,
-    ResellerView,
 )
 from relay.control.accounts import limit_set
-from relay.control.checks import bound_network, checked_domain, checked_name, checked_network, shell
+from relay.control.checks import bound_network, checked_domain, checked_network, shell
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state import State
-from relay.envelope import AllowedNetwork, Level, LimitSet, Reseller
+from relay.envelope import AllowedNetwork, Level, LimitSet
 from relay.tree import Principal, Role, Scope
 
 _NAMES = LimitSet.__slots__
@@ -143,63 +138,6 @@ class LimitDesk:
             return principal.scope.account is None and principal.scope.reseller in (None, one.key)
         return one.account in self._state.accounts and sees(
             principal, one.account, self._state.reseller_of(one.account)
-        )
-
-
-class Resellers:
-    """Commands on resellers: only for those who see the whole tree; a reseller sees itself."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self.on_suspension: Callable[[], None] = lambda: None  # as in accounts.py
-
-    def list(self, principal: Principal) -> list[ResellerView]:
-        require(principal, Role.VIEWER)
-        scope = principal.scope
-        return [
-            self._view(known)
-            for known in self._state.resellers.values()
-            if scope.account is None and scope.reseller in (None, known.name)
-        ]
-
-    async def add(self, principal: Principal, new: NewReseller) -> ResellerView:
-        require(principal, Role.ADMIN)
-        require_whole_tree(principal, "add resellers")
-        name = checked_name(new.name, "reseller")
-        if name in self._state.resellers:
-            raise Conflict(f"there is a reseller {name!r} already")
-        reseller = Reseller(name) if new.dry_run else await self._state.add_reseller(name, principal)
-        return msgspec.structs.replace(self._view(reseller), dry_run=new.dry_run)
-
-    async def suspend(self, principal: Principal, name: str, order: Order) -> ResellerView:
-        """Refuse the mail of all its accounts, at once."""
-        return await self._stand(principal, name, order, is_suspended=True)
-
-    async def resume(self, principal: Principal, name: str, order: Order) -> ResellerView:
-        return await self._stand(principal, name, order, is_suspended=False)
-
-    async def _stand(self, principal: Principal, name: str, order: Order, *, is_suspended: bool) -> ResellerView:
-        require(principal, Role.ADMIN)
-        require_sight(principal, "", name, f"reseller {name!r}")
-        require_whole_tree(principal, "suspend or resume resellers")
-        known = self._state.resellers.get(name)
-        if known is None:
-            raise NotFound(f"there is no reseller {name!r}; `mailweir reseller ls` names them all")
-        after = replace(known, is_suspended=is_suspended)
-        if known != after and not order.dry_run:
-            after = await self._state.suspend_reseller(name, is_suspended, principal)
-            self.on_suspension()
-        undo = shell("reseller", "resume" if is_suspended else "suspend", name)
-        return msgspec.structs.replace(self._view(after), undo=undo, dry_run=order.dry_run)
-
-    def _view(self, known: Reseller) -> ResellerView:
-        limits = self._state.limits.get((Level.RESELLER, known.name), LimitSet())
-        return ResellerView(
-            name=known.name,
-            is_suspended=known.is_suspended,
-            created_at=known.created_at,
-            accounts=sum(account.reseller == known.name for account in self._state.accounts.values()),
-            limits=Limits(**asdict(limits)),
         )
 
 

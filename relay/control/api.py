@@ -48,6 +48,7 @@ from relay.control.views import (
     Stopped,
 )
 from relay.holds.routes import HoldRoutes
+from relay.resellers.routes import ResellerRoutes
 from relay.saved.routes import SavedRoutes
 from relay.tenants.desk import TenantDesk
 from relay.tenants.routes import TenantRoutes
@@ -92,6 +93,7 @@ def build_app(
 
     tables = [
         AccountRoutes(commands.desk).table(),
+        ResellerRoutes(commands.desk).table(),
         ShapingRoutes(commands.shaping).table(),
         more,
         EgressRoutes(commands.desk).table(),
@@ -110,7 +112,8 @@ def build_app(
 
 def build_desk(desk: Desk, principal: Principal, more: Routes = ()) -> Starlette:
     """Make the part of it that needs the state only, for one principal who has come in already."""
-    table = [*AccountRoutes(desk).table(), *EgressRoutes(desk).table(), *SuppressionRoutes(desk).table(), *more]
+    rooms = (AccountRoutes(desk), ResellerRoutes(desk), EgressRoutes(desk), SuppressionRoutes(desk))
+    table = [*(route for room in rooms for route in room.table()), *more]
     return _app(_guarded(table, lambda request: principal))
 
 

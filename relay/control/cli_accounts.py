@@ -1,4 +1,4 @@
-"""The commands `account` and `reseller`. They work while the relay runs, and before its first start."""
+"""The commands `account`. They work while the relay runs, and before its first start."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -219,64 +219,6 @@ def account_restore(context: Context, name: str, as_json: bool, dry_run: bool) -
 
     changed = ask_desk(context, lambda desk: desk.restore_account(name, Order(dry_run=dry_run)))
     _tell_changed(changed, as_json, "restore", "restored")
-
-
-@click.group()
-def reseller() -> None:
-    """Resellers, who answer for accounts: add, suspend, resume.
-
-    Works while the relay runs, and before its first start.
-    """
-
-
-@reseller.command("add")
-@click.argument("name")
-@as_json_option
-@dry_run_option
-@click.pass_obj
-def reseller_add(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
-    """Add a reseller; `account add --reseller` puts accounts below it."""
-    from relay.control.account_views import NewReseller
-
-    view = ask_desk(context, lambda desk: desk.add_reseller(NewReseller(name=name, dry_run=dry_run)))
-    tell(view, as_json, f"{'would add' if dry_run else 'added'} reseller {name}")
-
-
-@reseller.command("ls")
-@as_json_option
-@click.pass_obj
-def reseller_ls(context: Context, as_json: bool) -> None:
-    """List all resellers."""
-    from relay.control import show, show_accounts
-
-    views = ask_desk(context, lambda desk: desk.resellers())
-    show.as_json(views) if as_json else show_accounts.resellers(views)
-
-
-@reseller.command("suspend")
-@click.argument("name")
-@as_json_option
-@dry_run_option
-@click.pass_obj
-def reseller_suspend(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
-    """Refuse all new mail of all its accounts, at once."""
-    from relay.control.account_views import Order
-
-    view = ask_desk(context, lambda desk: desk.suspend_reseller(name, Order(dry_run=dry_run)))
-    tell(view, as_json, f"{'would suspend' if dry_run else 'suspended'} reseller {name} ({view.accounts} accounts)")
-
-
-@reseller.command("resume")
-@click.argument("name")
-@as_json_option
-@dry_run_option
-@click.pass_obj
-def reseller_resume(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
-    """Take mail of a suspended reseller's accounts again."""
-    from relay.control.account_views import Order
-
-    view = ask_desk(context, lambda desk: desk.resume_reseller(name, Order(dry_run=dry_run)))
-    tell(view, as_json, f"{'would resume' if dry_run else 'resumed'} reseller {name} ({view.accounts} accounts)")
 
 
 def _tell_changed(changed: "AccountChanged", as_json: bool, verb: str, done: str) -> None:

@@ -27,6 +27,7 @@ class Customers(Writer):
     def __init__(self, database: Database, node: str, clock: Clock, tree: rows.Tree) -> None:
         super().__init__(database, node, clock)
         self.resellers, self.accounts, self.removed = tree.resellers, tree.accounts, tree.removed
+        self.former_resellers = tree.former_resellers
         self.credentials, self.limits = tree.credentials, tree.limits
         self.allowlist = Allowlist(tree.networks)
         self.book = DomainBook(database, node, clock, self.accounts, tree.domains)
@@ -57,18 +58,40 @@ class Customers(Writer):
         name = self.allowlist.account_of(ip)
         return self.account_of_name(name) if name else None
 
-    async def add_reseller(self, name: str, principal: Principal) -> Reseller:
-        """Raises Conflict when there is one of that name."""
-        if name in self.resellers:
-            raise Conflict(f"there is a reseller {name!r} already")
-        reseller, undo = self._new_reseller(name)
+    async def add_reseller(self, name: str, principal: Principal, contact: str = "") -> Reseller:
+        """Raises Conflict when there is, or was, one of that name."""
+        self.check_reseller_name(name)
+        reseller, undo = self._new_reseller(name, contact)
         await self._audited(
-            lambda connection, now: rows.insert_reseller(connection, name, now),
+            lambda connection, now: rows.insert_reseller(connection, name, now, contact),
             principal,
-            Act("reseller.add", "", name),
+            Act("reseller.add", "", name, {"contact": contact}),
             undo,
         )
         return reseller
+
+    async def change_reseller(self, after: Reseller, principal: Principal) -> None:
+        """Put a changed reseller in the place of the one of its name."""
+        await self._audited(
+            lambda connection, now: rows.update_reseller(connection, after),
+            principal,
+            Act("reseller.set", "", after.name, {"contact": after.contact}),
+            put(self.resellers, after.name, after),
+        )
+
+    async def move_reseller(self, reseller: Reseller, principal: Principal, *, is_removed: bool) -> None:
+        """Make a reseller a former one, whose name is not given out again; or bring it back."""
+        name = reseller.name
+        undos = [
+            put(self.resellers, name, None if is_removed else reseller),
+            put(self.former_resellers, name, reseller if is_removed else None),
+        ]
+        await self._audited(
+            lambda connection, now: rows.mark_reseller(connection, name, now if is_removed else None),
+            principal,
+            Act("reseller.remove" if is_removed else "reseller.restore", "", name),
+            undos,
+        )
 
     async def suspend_reseller(self, name: str, is_suspended: bool, principal: Principal) -> Reseller:
         """Refuse, or take again, the mail of all accounts of a reseller. Raises NotFound."""
@@ -93,6 +116,7 @@ class Customers(Writer):
     ) -> Account:
         """Add an account, with the limits of each of its end senders and a first login. Raises Conflict."""
         self.check_name(account.name)
+        self._check_not_former(account.reseller)
         name, detail = account.name, _account_detail(account)
         added = replace(account, created_at=self._clock.now())
         undos, acts = [put(self.accounts, name, added)], [Act("account.add", name, name, detail)]
@@ -192,8 +216,19 @@ class Customers(Writer):
                 f"mailweir account restore {name}"
             )
 
-    def _new_reseller(self, name: str) -> tuple[Reseller, Undo]:
-        reseller = Reseller(name, created_at=self._clock.now())
+    def check_reseller_name(self, name: str) -> None:
+        """Raises Conflict when there is, or was, one of that name."""
+        if name in self.resellers:
+            raise Conflict(f"there is a reseller {name!r} already")
+        self._check_not_former(name)
+
+    def _check_not_former(self, name: str) -> None:
+        if name in self.former_resellers:
+            raise Conflict(f"reseller {name!r} was removed; bring it back: mailweir reseller restore {name}")
+
+    def _new_reseller(self, name: str, contact: str = "") -> tuple[Reseller, Undo]:
+        self._check_not_former(name)
+        reseller = Reseller(name, created_at=self._clock.now(), contact=contact)
         return reseller, put(self.resellers, name, reseller)
 
 

@@ -2,7 +2,7 @@
 
 from relay.clock import Clock
 from relay.control.accounts import Accounts, InSpool
-from relay.control.allowances import LimitDesk, Networks, Resellers
+from relay.control.allowances import LimitDesk, Networks
 from relay.control.bands_desk import BandsDesk
 from relay.control.credentials import Credentials
 from relay.control.pools_desk import PoolsDesk, WarmupDesk
@@ -10,6 +10,8 @@ from relay.control.sources_desk import SourcesDesk
 from relay.control.state import State
 from relay.control.suppression_desk import SuppressionDesk
 from relay.delivery.egress.egress import Egress
+from relay.resellers.brand_desk import BrandDesk
+from relay.resellers.desk import Resellers
 from relay.saved.desk import SavedDesk
 
 
@@ -21,7 +23,8 @@ class Desk:
         self.accounts = Accounts(state, in_spool)
         self.credentials = Credentials(state, clock)
         self.suppressions = SuppressionDesk(state, clock)
-        self.networks, self.limits, self.resellers = Networks(state), LimitDesk(state), Resellers(state)
+        self.networks, self.limits = Networks(state), LimitDesk(state)
+        self.resellers, self.brands = Resellers(state), BrandDesk(state)
         self.sources, self.pools = SourcesDesk(state, clock, egress), PoolsDesk(state)
         self.bands = BandsDesk(state, clock, egress)
         self.warmup = WarmupDesk(state, clock, egress)

@@ -3,8 +3,9 @@
 from relay.control.audit_calls import AuditCalls
 from relay.control.domain_calls import DomainCalls
 from relay.control.policy_calls import PolicyCalls
+from relay.resellers.calls import ResellerCalls
 from relay.users.calls import UserCalls
 
 
-class DeskCalls(DomainCalls, UserCalls, AuditCalls, PolicyCalls):
+class DeskCalls(DomainCalls, UserCalls, ResellerCalls, AuditCalls, PolicyCalls):
     """What `at_the_desk` hands to its action."""

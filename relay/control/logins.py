@@ -141,6 +141,7 @@ class Logins(Customers):
         account = self.removed.get(name)
         if account is None:
             raise NotFound(f"there is no removed account {name!r}")
+        self._check_not_former(account.reseller)
         undos = [put(self.removed, name, None), put(self.accounts, name, account)]
         await self._audited(
             lambda connection, now: rows.mark_account(connection, name, None),

@@ -13,6 +13,8 @@ from relay.control.rows_of_users import UserRows
 from relay.control.suppressed import Suppressed
 from relay.delivery.pauses import Pause, Paused
 from relay.policy.decision import Decision, Effect, Proposal
+from relay.resellers import book as brand_book
+from relay.resellers.brand import BrandVersion
 
 
 class Everything(NamedTuple):
@@ -25,6 +27,7 @@ class Everything(NamedTuple):
     suppressed: Suppressed
     policies: list[PolicyVersion]
     users: UserRows
+    brands: dict[str, BrandVersion]
 
 
 def load(connection: Connection, now: datetime) -> Everything:
@@ -41,6 +44,7 @@ def load(connection: Connection, now: datetime) -> Everything:
         suppressed=Suppressed(rows_of_suppression.load(connection)),
         policies=policy_book.load(connection),
         users=rows_of_users.load(connection, now),
+        brands=brand_book.load(connection),
     )
 
 

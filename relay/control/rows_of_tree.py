@@ -21,9 +21,11 @@ class Use(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """What stands in the tables of the tree. `removed` are the accounts whose names only remain."""
+    """What stands in the tables of the tree. `removed` are the accounts whose names only remain, as those of former
+    resellers do."""
 
     resellers: dict[str, Reseller]
+    former_resellers: dict[str, Reseller]
     accounts: dict[str, Account]
     removed: dict[str, Account]
     credentials: dict[str, Credential]
@@ -38,9 +40,10 @@ def load(connection: Connection) -> Tree:
     accounts, removed = _accounts(connection)
     logins = list(connection.execute(select(schema.credential).order_by(schema.credential.c.login)))
     networks = connection.execute(select(schema.network))
-    resellers = connection.execute(select(schema.reseller).order_by(schema.reseller.c.name))
+    resellers, former = _resellers(connection)
     return Tree(
-        resellers={row.name: Reseller(row.name, row.is_suspended, row.created_at) for row in resellers},
+        resellers=resellers,
+        former_resellers=former,
         accounts=accounts,
         removed=removed,
         credentials={row.login: _credential(row) for row in logins},
@@ -61,13 +64,18 @@ def insert_missing(connection: Connection, table: Any, **values: object) -> None
         connection.execute(insert(table).values(**values))
 
 
-def insert_reseller(connection: Connection, name: str, now: datetime) -> None:
-    insert_missing(connection, schema.reseller, name=name, created_at=now, is_suspended=False)
+def insert_reseller(connection: Connection, name: str, now: datetime, contact: str = "") -> None:
+    insert_missing(connection, schema.reseller, name=name, created_at=now, is_suspended=False, contact=contact)
 
 
 def update_reseller(connection: Connection, reseller: Reseller) -> None:
     known = schema.reseller.c.name == reseller.name
-    connection.execute(update(schema.reseller).where(known).values(is_suspended=reseller.is_suspended))
+    values = {"is_suspended": reseller.is_suspended, "contact": reseller.contact}
+    connection.execute(update(schema.reseller).where(known).values(**values))
+
+
+def mark_reseller(connection: Connection, name: str, removed_at: datetime | None) -> None:
+    connection.execute(update(schema.reseller).where(schema.reseller.c.name == name).values(removed_at=removed_at))
 
 
 def insert_account(connection: Connection, account: Account, now: datetime) -> None:
@@ -160,6 +168,15 @@ def put_limits(connection: Connection, level: Level, key: str, limits: LimitSet 
         connection.execute(
             insert(schema.limit_set).values(level=level.value, key=key, account=account, **asdict(limits))
         )
+
+
+def _resellers(connection: Connection) -> tuple[dict[str, Reseller], dict[str, Reseller]]:
+    resellers: dict[str, Reseller] = {}
+    former: dict[str, Reseller] = {}
+    for row in connection.execute(select(schema.reseller).order_by(schema.reseller.c.name)):
+        known = Reseller(row.name, row.is_suspended, row.created_at, row.contact)
+        (former if row.removed_at else resellers)[row.name] = known
+    return resellers, former
 
 
 def _account_values(account: Account) -> dict[str, object]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -46,6 +47,28 @@ reseller = Table(
     Column("name", String(64), primary_key=True),
     Column("created_at", Instant, nullable=False),
     Column("is_suspended", Boolean, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("removed_at", Instant),
+)
+
+# Append-only but for the oldest; the last version of a reseller is in force.
+brand = Table(
+    "brand",
+    metadata,
+    Column("reseller", String(64), ForeignKey("reseller.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(80), nullable=False),
+    Column("colour", String(7), nullable=False),
+    Column("logo", LargeBinary, nullable=False),
+    Column("logo_type", String(16), nullable=False),
+    Column("reply_to", String(320), nullable=False),
+    Column("notice_text", Text, nullable=False),
+    Column("web_host", String(255), nullable=False),
+    Column("release_host", String(255), nullable=False),
+    Column("bounce_host", String(255), nullable=False),
+    Column("dashboard_host", String(255), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
 )
 
 # A removed account keeps its row: its name stands in decisions, mail and the audit log, and is not given out again.

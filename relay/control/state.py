@@ -29,6 +29,8 @@ from relay.delivery.pauses import Pause, Paused, Pauses
 from relay.delivery.verp import Key
 from relay.policy import decision
 from relay.policy.decision import Decision, Proposal
+from relay.resellers.book import BrandBook
+from relay.resellers.brand import Brands
 from relay.saved.book import SavedBook
 from relay.tree import Principal, Role
 
@@ -48,6 +50,8 @@ class State(Logins):
         self.users = Users(database, node, clock, loaded.users)
         self.webhooks = WebhookBook(database, node, clock)
         self.cases = CaseBook(database, node, clock)
+        self.branding = BrandBook(database, node, clock, loaded.brands)
+        self.brands = Brands(self.branding.in_force, self.accounts)
         self.saved = SavedBook(database, node, clock)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)

@@ -38,7 +38,7 @@ class DomainDesk:
         state: State,
         clock: Clock,
         inspector: Inspector,
-        ourselves: Callable[[], Ourselves],
+        ourselves: Callable[[str], Ourselves],
         lifetime: Callable[[], timedelta],
     ) -> None:
         """`lifetime`: how long mail stays in the queue at most, and so how long a retired key's record must stay."""
@@ -74,7 +74,7 @@ class DomainDesk:
         domain = _with_return_path(book.domain(account.name, name), new.return_path_host)
         undo = shell("domain", "rm", name, "--account", account.name) if is_new else ""
         if new.dry_run:
-            records = records_of(domain, [*book.keys_of(account.name, name), *made], self._ourselves())
+            records = records_of(domain, [*book.keys_of(account.name, name), *made], self._ourselves(account.name))
             view = _view(domain, [*book.keys_of(account.name, name), *made], records, self._lifetime())
             return _finished(view, undo, dry_run=True)
         if is_new:
@@ -140,7 +140,9 @@ class DomainDesk:
         require(principal, Role.OPERATOR)
         owner, name = self._found(principal, name, order.account)
         book = self._state.book
-        found = await self._inspector.inspect(book.domain(owner, name), book.keys_of(owner, name), self._ourselves())
+        found = await self._inspector.inspect(
+            book.domain(owner, name), book.keys_of(owner, name), self._ourselves(owner)
+        )
         changed = await self._take_up(principal, owner, name, found, dry_run=order.dry_run)
         after = {key.selector: key for key in [*book.keys_of(owner, name), *changed]}
         selectors = {state: [key.selector for key in changed if key.state is state] for state in KeyState}
@@ -161,7 +163,7 @@ class DomainDesk:
         book = self._state.book
         for account, name in book.every_domain():
             found = await self._inspector.glance(
-                book.domain(account, name), book.keys_of(account, name), self._ourselves()
+                book.domain(account, name), book.keys_of(account, name), self._ourselves(account)
             )
             await self._take_up(_WATCH, account, name, found, dry_run=False)
 
@@ -204,7 +206,7 @@ class DomainDesk:
 
     def _records(self, account: str, name: str) -> Sequence[DnsRecord]:
         keys = [key for key in self._state.book.keys_of(account, name) if key.state is not KeyState.RETIRED]
-        return records_of(self._state.book.domain(account, name), keys, self._ourselves())
+        return records_of(self._state.book.domain(account, name), keys, self._ourselves(account))
 
     def _view(self, account: str, name: str, records: Sequence[DnsRecord]) -> DomainView:
         book = self._state.book

@@ -25,11 +25,12 @@ def make_desk(state: State, clock: Clock, settings: Callable[[], Settings]) -> D
     first = settings()
     inspector = Inspector(Lookups(first.delivery), organisation_of, first.delivery.tls)
 
-    def ourselves() -> Ourselves:
+    def ourselves(account: str) -> Ourselves:
         now = settings()
         label = now.lockdown.labels[0] if now.is_lockdown_on and now.lockdown.labels else ""
         addresses = dict.fromkeys([*_public(state.egress.sources.values()), *now.dnsbl.addresses])
-        return Ourselves(now.node.hostname, tuple(addresses), now.dkim.spf_include, label, now.verp.domain)
+        return_path = state.brands.of_account(account).bounce_host or now.verp.domain
+        return Ourselves(now.node.hostname, tuple(addresses), now.dkim.spf_include, label, return_path)
 
     return DomainDesk(state, clock, inspector, ourselves, lambda: timedelta(hours=settings().delivery.lifetime_hours))
 

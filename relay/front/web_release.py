@@ -21,6 +21,7 @@ from relay.front.web_page import page, posted
 from relay.notice_texts import ADVICE, hindered, meaning, redacted, write_to
 from relay.policy.self_release import Hindrance
 from relay.policy.why import facts
+from relay.resellers.brand import Brand, Brands
 from relay.self_release import Offer, SelfRelease
 from relay.spool.store import SpoolFull
 
@@ -34,10 +35,19 @@ _CONFIRMED = b"confirm=yes"
 
 
 class ReleasePages:
-    """Serves them for one relay. `contact`: whom customers write to."""
+    """Serves them for one relay. `contact`: whom a brand's customers write to."""
 
-    def __init__(self, releases: SelfRelease, contact: Callable[[], str], clock: Clock, proxies: Networks) -> None:
-        self._releases, self._contact, self._clock, self._proxies = releases, contact, clock, proxies
+    def __init__(
+        self,
+        *,
+        releases: SelfRelease,
+        contact: Callable[[Brand], str],
+        brands: Brands,
+        clock: Clock,
+        proxies: Networks,
+    ) -> None:
+        self._releases, self._contact, self._brands = releases, contact, brands
+        self._clock, self._proxies = clock, proxies
         self._asked = Gcra(_PER_MINUTE, _BURST_SECONDS)
 
     def routes(self) -> list[Route]:
@@ -51,7 +61,7 @@ class ReleasePages:
         if not self._takes(request):
             return _hasty()
         offer = self._releases.offer(request.path_params["token"])
-        return _stray() if offer is None else self._shown(offer, HTTPStatus.OK)
+        return self._stray(request) if offer is None else self._shown(offer, HTTPStatus.OK)
 
     async def post(self, request: Request) -> Response:
         """Release, once."""
@@ -67,35 +77,45 @@ class ReleasePages:
         token = request.path_params["token"]
         if body is None or body.strip() != _CONFIRMED:
             offer = self._releases.offer(token)
-            return _stray() if offer is None else self._shown(offer, HTTPStatus.BAD_REQUEST)
-        return await self._release(token, client_address(request, self._proxies))
+            return self._stray(request) if offer is None else self._shown(offer, HTTPStatus.BAD_REQUEST)
+        return await self._release(request, token)
 
-    async def _release(self, token: str, address: str) -> Response:
+    async def _release(self, request: Request, token: str) -> Response:
         try:
-            offer, freed = await self._releases.release(token, address)
+            offer, freed = await self._releases.release(token, client_address(request, self._proxies))
         except (StateFailure, SpoolFull, Refusal) as error:
             _log.error("release by link failed error=%s", error)
             return _later()
         if offer is None:
-            return _stray()
+            return self._stray(request)
         if freed is None:
             return self._shown(offer, HTTPStatus.CONFLICT)
         sender = html.escape(offer.decision.proposal.sender)
         text = f"Sender {sender} may send again. Messages that waited and are on their way now: {freed.messages}."
-        return page(HTTPStatus.OK, "Released", f"{text}</p><p>Should it go on as before, it is stopped again.")
+        text = f"{text}</p><p>Should it go on as before, it is stopped again."
+        return page(HTTPStatus.OK, "Released", text, self._brand_of(offer))
 
     def _shown(self, offer: Offer, status: HTTPStatus) -> Response:
-        decision = offer.decision
-        contact = html.escape(write_to(self._contact(), decision.id))
+        decision, brand = offer.decision, self._brand_of(offer)
+        contact = html.escape(write_to(self._contact(brand), decision.id))
         if offer.hindrance is not None:
             title = "Nothing to release" if offer.hindrance is Hindrance.OVER else "This needs a person"
-            return page(status, title, f"{html.escape(hindered(offer.hindrance))}</p><p>{contact}")
+            return page(status, title, f"{html.escape(hindered(offer.hindrance))}</p><p>{contact}", brand)
         said = f"{facts(decision, self._clock.now())} {meaning(decision.proposal.effect)}"
         return page(
             status,
             "Release this sender?",
             f"{html.escape(said)}</p>{_messages(offer)}<p>{html.escape(ADVICE)}</p>{_BUTTON}<p>{contact}",
+            brand,
         )
+
+    def _brand_of(self, offer: Offer) -> Brand:
+        return self._brands.of_account(offer.decision.proposal.account)
+
+    def _stray(self, request: Request) -> Response:
+        text = "This link is not complete, too old, or not one of ours. Please take it from the newest notice."
+        brand = self._brands.of_host(request.headers.get("host", ""))
+        return page(HTTPStatus.NOT_FOUND, "No such link", text, brand)
 
     def _takes(self, request: Request) -> bool:
         address = client_address(request, self._proxies)
@@ -109,11 +129,6 @@ def _messages(offer: Offer) -> str:
     rest = offer.waiting - len(offer.held)
     more = f"<p>and {rest} more</p>" if rest > 0 else ""
     return f"<p>Messages that wait: {offer.waiting}</p><ul>{lines}</ul>{more}"
-
-
-def _stray() -> Response:
-    text = "This link is not complete, too old, or not one of ours. Please take it from the newest notice."
-    return page(HTTPStatus.NOT_FOUND, "No such link", text)
 
 
 def _hasty() -> Response:

@@ -21,6 +21,7 @@ from relay.feedback import Wish
 from relay.front.guard import Gcra, client_key
 from relay.front.web_login import Networks, client_address
 from relay.front.web_page import page, posted
+from relay.resellers.brand import Brands
 
 _log = logging.getLogger("mailweir.front")
 
@@ -47,10 +48,11 @@ class UnsubscribePages:
         read: Callable[[str], Wish | None],
         note: Note,
         author_of: Callable[[str], str],
+        brands: Brands,
         clock: Clock,
         proxies: Networks,
     ) -> None:
-        self._read, self._note, self._author_of = read, note, author_of
+        self._read, self._note, self._author_of, self._brands = read, note, author_of, brands
         self._clock, self._proxies = clock, proxies
         self._strays = Gcra(_STRAY_PER_MINUTE, _STRAY_BURST_SECONDS)
         self._inside = 0
@@ -97,11 +99,12 @@ class UnsubscribePages:
             return self._asked(wish, HTTPStatus.BAD_REQUEST)
         await self._note(wish, "one-click" if is_one_click else "page", client_address(request, self._proxies))
         text = f"{_told(wish)} gets no more of these mails from {html.escape(self._author_of(wish.account))}."
-        return page(HTTPStatus.OK, "You are unsubscribed", text)
+        return page(HTTPStatus.OK, "You are unsubscribed", text, self._brands.of_account(wish.account))
 
     def _asked(self, wish: Wish, status: HTTPStatus) -> Response:
         author = html.escape(self._author_of(wish.account))
-        return page(status, "Unsubscribe", f"Stop mails from {author} to {_told(wish)}?</p>{_BUTTON}<p>")
+        text = f"Stop mails from {author} to {_told(wish)}?</p>{_BUTTON}<p>"
+        return page(status, "Unsubscribe", text, self._brands.of_account(wish.account))
 
     def _stray(self, request: Request) -> Response:
         address = client_address(request, self._proxies)
@@ -110,7 +113,8 @@ class UnsubscribePages:
             response.headers["Retry-After"] = "60"
             return response
         text = "This link is not complete, or not one of ours. Please take it from the mail once more."
-        return page(HTTPStatus.NOT_FOUND, "No such link", text)
+        brand = self._brands.of_host(request.headers.get("host", ""))
+        return page(HTTPStatus.NOT_FOUND, "No such link", text, brand)
 
 
 def _told(wish: Wish) -> str:

@@ -20,6 +20,7 @@ from relay.domains.routes import DomainRoutes
 from relay.evidence.routes import EvidenceRoutes
 from relay.holds.routes import HoldRoutes
 from relay.privacy.routes import PrivacyRoutes
+from relay.resellers.routes import ResellerRoutes
 from relay.saved.routes import SavedRoutes
 from relay.tenants.routes import TenantRoutes
 from relay.users.routes import UserRoutes
@@ -38,6 +39,7 @@ _ROOMS: tuple[Any, ...] = (
     PolicyRoutes,
     QueueRoutes,
     RelayRoutes,
+    ResellerRoutes,
     SavedRoutes,
     ShapingRoutes,
     SuppressionRoutes,

@@ -1,8 +1,9 @@
 """Who may do what, route by route: the least role with the whole tree, a reseller, an account, and another account.
 
-v viewer, a abuse, o operator, d admin, - nobody. The last column is a reader of another customer: a letter there means
-that the list is his own and holds nothing of acme's. `absent`: what the row names does not exist, so that a 404 says
-nothing of roles. `query`: a door of analytics, though its path looks like the relay's.
+v viewer, a abuse, o operator, d admin, - nobody. The last column is a reader of another customer, and an admin of
+another reseller: a letter there means that the list is his own and holds nothing of acme's or its reseller's. `absent`:
+what the row names does not exist, so that a 404 says nothing of roles. `query`: a door of analytics, though its path
+looks like the relay's.
 """
 
 from dataclasses import dataclass
@@ -71,6 +72,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/limits"): {"level": "senders", "key": "acme", "rcpts_per_hour": 7, **_DRY},
     ("POST", "/v1/limits/remove"): {"level": "senders", "key": "acme", **_DRY},
     ("POST", "/v1/resellers"): {"name": "west", **_DRY},
+    ("PATCH", "/v1/resellers/{reseller}"): {"contact": "x", **_DRY},
+    ("POST", "/v1/resellers/{reseller}/brand"): {"name": "Mine", **_DRY},
+    ("POST", "/v1/resellers/{reseller}/brand/back"): {"version": 0, **_DRY},
     ("POST", "/v1/domains"): {"account": "acme", "domain": "acme.test", "algorithms": [], **_DRY},
     ("POST", "/v1/domains/{domain}/end-key"): {"selector": "none", **_DRY},
     ("POST", "/v1/webhooks"): {"url": "https://hooks.example.org/x", "account": "acme", **_DRY},
@@ -136,6 +140,8 @@ GET /v1/audit/chain a - - -
 GET /v1/audit/heads a - - -
 POST /v1/backup/begin d - - - query
 POST /v1/backup/cut d - - -
+GET /v1/brand v v v v
+GET /v1/brand/of-host/{host} v - - -
 POST /v1/backup/end d - - - query
 POST /v1/complaints a - - - query
 GET /v1/credentials v v v v
@@ -215,6 +221,13 @@ POST /v1/queue/retry o o o -
 POST /v1/reload o - - -
 GET /v1/resellers v v v v
 POST /v1/resellers d - - -
+GET /v1/resellers/{reseller} v v - -
+PATCH /v1/resellers/{reseller} d - - -
+GET /v1/resellers/{reseller}/brand v v - -
+POST /v1/resellers/{reseller}/brand d d - -
+POST /v1/resellers/{reseller}/brand/back d d - -
+POST /v1/resellers/{reseller}/remove d - - -
+POST /v1/resellers/{reseller}/restore d - - - absent
 POST /v1/resellers/{reseller}/resume d - - -
 POST /v1/resellers/{reseller}/suspend d - - -
 POST /v1/returned o - - -

@@ -20,6 +20,7 @@ from relay.control.views import NewDecision
 from relay.control.webhook_views import NewWebhook
 from relay.envelope import Level
 from relay.policy.decision import Effect
+from relay.resellers.views import BrandOrder
 from relay.tree import Role
 from relay.users.views import NewUser, SignIn
 from tests.builders import ROOT, Installation, until
@@ -30,7 +31,9 @@ PARTS = {  # name -> reseller, account
     "reseller": ("north", ""),
     "account": ("", "acme"),
     "foreign": ("", "other"),  # of another reseller: it must not see a trace of acme
+    "neighbour": ("south", ""),  # another reseller's admin, the strongest who stands beside
 }
+WHO = [(part, role) for part in PARTS for role in Role if part != "neighbour" or role is Role.ADMIN]
 PASSWORD = "correct horse 7"
 _ROUTE = re.compile(r'\("(GET|POST|PUT|PATCH|DELETE)", "(/(?:v1/|q/|sql)[^"]*)", self')
 
@@ -68,7 +71,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         try:
             with installation.client() as relay:
                 names = _furnish(relay)
-                tokens = {(part, role): _token(relay, part, role) for part in PARTS for role in Role}
+                tokens = {(part, role): _token(relay, part, role) for part, role in WHO}
             query = f"http://127.0.0.1:{installation.query}"
             until(lambda: _answers(query), 40)
             yield Stage(f"http://127.0.0.1:{installation.control}", query, tokens, names)
@@ -105,14 +108,14 @@ def _outcome(row: Row, part: str, answer: httpx2.Response) -> str:
     """allowed: it came to the command, even if this one had nothing to do. refused: role or sight."""
     if answer.status_code in (401, 403) or (answer.status_code == 404 and not row.is_absent):
         return "refused"
-    if part == "foreign" and re.search(r"acme", answer.text.replace(row.path, "")) and answer.is_success:
+    if part in ("foreign", "neighbour") and re.search(r"acme|north", answer.text) and answer.is_success:
         return "leaked"
     assert answer.status_code < 500, (row, part, answer.status_code, answer.text)
     return "allowed"
 
 
 def _expected(row: Row, part: str, role: Role) -> str:
-    least: Any = getattr(row, part)
+    least: Any = getattr(row, "foreign" if part == "neighbour" else part)
     return "allowed" if least != NEVER and role.includes(Role(least)) else "refused"
 
 
@@ -126,6 +129,7 @@ def _furnish(relay: ControlClient) -> dict[str, str]:
     relay.add_domain(NewDomain(account="acme", domain="acme.example"))
     webhook = relay.add_webhook(NewWebhook(url="https://hooks.acme.example/", account="acme")).webhook.id
     relay.add_user(NewUser(name="acme-ann", role=Role.VIEWER, account="acme", password=PASSWORD))
+    relay.set_brand("north", BrandOrder(name="North Hosting", dashboard_host="panel.north.example"))
     held = NewDecision(
         account="acme",
         sender=SENDER,
@@ -156,6 +160,7 @@ def _furnish(relay: ControlClient) -> dict[str, str]:
         "case": "none",
         "question": "none",
         "mailbox": "none",
+        "host": "panel.north.example",
     }
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from relay.case import identified
 from relay.envelope import Account
 from relay.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish
+from relay.resellers.brand import NO_BRANDS
 from relay.settings import Headers, Settings, Web
 from relay.tree import SenderId
 from tests.relay.test_identity import SERVER
@@ -26,7 +27,7 @@ TOKENS = UnsubscribeTokens(SECRET)
 
 def headers(**more: object) -> FeedbackHeaders:
     web = Web(public_url=str(more.pop("public_url", "https://relay.example")))
-    return FeedbackHeaders(Settings(dir=Path("/tmp"), web=web, **more), SECRET)  # type: ignore[arg-type]
+    return FeedbackHeaders(Settings(dir=Path("/tmp"), web=web, **more), SECRET, NO_BRANDS)  # type: ignore[arg-type]
 
 
 def test_a_token_says_what_it_was_made_of_and_only_to_us() -> None:
@@ -130,7 +131,7 @@ def test_feedback_id_is_stable_per_sender_and_names_nobody() -> None:
     assert sender not in other
     [lone] = headers().offered(replace(SHOP, reseller=""), SENDER)
     assert lone.split(b":")[3] == b"0"
-    [foreign] = FeedbackHeaders(Settings(dir=Path("/tmp")), b"t" * 32).offered(SHOP, SENDER)
+    [foreign] = FeedbackHeaders(Settings(dir=Path("/tmp")), b"t" * 32, NO_BRANDS).offered(SHOP, SENDER)
     assert sender not in foreign
     assert account not in foreign
 
