@@ -40,7 +40,7 @@ def doctor(context: Context) -> None:
 
 @click.group()
 def warehouse() -> None:
-    """The warehouse: ingest, rebuild, show."""
+    """The warehouse: ingest, rebuild, info."""
 
 
 @warehouse.command()

@@ -74,7 +74,7 @@ SUMMARIES = {
     "decisions": "List decisions, youngest first: who is stopped or limited, since when, by whom, and why.",
     "case": "What people wrote about abuse: list, show, close, reopen.",
     "ingest": "Bring reports from outside: DMARC, TLS, complaints, SNDS, Google, Yahoo.",
-    "warehouse": "The warehouse: ingest, rebuild, show.",
+    "warehouse": "The warehouse: ingest, rebuild, info.",
     "backup": "Back up the whole node to a folder, while it runs or not.",
     "restore": "Restore a backup into an empty data folder.",
     "forget": "Forget a person: a keyed name takes the place of an address wherever it is past.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.manual.api_page import api_page, has_door
-from tests.manual.commands import all_options, commands_page, groups, unknown
+from tests.manual.commands import all_options, commands_page, groups, lacks, unknown
 from tests.manual.pages import DOCS, ROOT, Page, pages
 from tests.manual.settings_page import keys, policy_table, settings_page
 
@@ -59,6 +59,21 @@ def test_every_command_and_option_that_a_page_shows_exists() -> None:
 
     assert len(lines) > 300  # the reading itself works
     assert [f"{path}: {line}: {told}" for path, line in lines if (told := unknown(line))] == []
+
+
+def test_no_shown_command_leaves_out_a_required_option() -> None:
+    lines = [(page.path, line) for page in _BY_HAND for line in page.command_lines()]
+
+    assert [f"{path}: {line}: needs {told}" for path, line in lines if (told := lacks(line))] == []
+    assert lacks("mailweir dest override yahoo --per-minute 60") == "--reason"
+
+
+def test_every_page_stands_in_the_contents() -> None:
+    contents = next(page for page in PAGES if page.path == "docs/README.md")
+    linked = {((DOCS / link.partition("#")[0]).resolve()) for link in contents.links()}
+    missing = [path.name for path in sorted(DOCS.glob("*.md")) if path.resolve() not in linked]
+
+    assert missing == ["README.md"]
 
 
 def test_parts_of_commands_and_options_alone_exist() -> None:

@@ -49,6 +49,19 @@ def unknown(line: str) -> str:
     return ""
 
 
+def lacks(line: str) -> str:
+    """Say which required option a whole command line leaves out; "" when none. Lines without an option only name."""
+    words = _words(line)
+    command: click.Command = mailweir
+    context = click.Context(mailweir, info_name="mailweir")
+    for word in words[1:]:
+        found = command.get_command(context, word) if isinstance(command, click.Group) else None
+        command = found or command
+    given = {word.partition("=")[0] for word in words if word.startswith("-")} - _EVERYWHERE - {"--json"}
+    needed = [one for one in command.params if isinstance(one, click.Option) and one.required]
+    return ", ".join(one.opts[0] for one in needed if given and not given & set(one.opts))
+
+
 def all_options() -> set[str]:
     """Return every option that some command has."""
     context = click.Context(mailweir, info_name="mailweir")
