@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import actions, data
+from dashboard.brand import show_brand
 from dashboard.components.words import plain
 from dashboard.reader import ask_to_sign_in, reader
 from dashboard.theme import look
@@ -57,6 +58,7 @@ def main() -> None:
         ask_to_sign_in(data.settings())
         return
     st.session_state[data.READER] = whose
+    show_brand(data.own_brand())
     _sidebar()
     actions.take_request()
     page.run()

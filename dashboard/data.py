@@ -28,6 +28,8 @@ from relay.control.held_views import HeldGroupView
 from relay.control.shaping_views import DestinationView
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
 from relay.policy import file as policy_file
+from relay.resellers.brand import NO_BRAND, Brand
+from relay.resellers.views import brand_of_view
 from relay.settings import Policy, Settings
 from relay.tree import Principal, Role
 
@@ -310,6 +312,13 @@ def ask_relay(
 ) -> Reading[T]:
     """Ask the relay something as the reader; `name` tells this question from others. For what changes slowly."""
     return _relay(name, ask, empty, fresh_seconds)
+
+
+def own_brand() -> Brand:
+    """The reader's reseller's; none for who sees everything, and while the relay has never answered."""
+    if reader().sees_everything:
+        return NO_BRAND
+    return ask_relay("brand", lambda relay: brand_of_view(relay.own_brand()), NO_BRAND).value
 
 
 def relay_client() -> ControlClient:

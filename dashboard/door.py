@@ -19,6 +19,7 @@ from starlette.routing import Route
 from dashboard.keeper import COOKIE, Keeper
 from relay.control.client import ControlError, ControlUnreachable
 from relay.front.web_login import client_address
+from relay.resellers.brand import Brand, ink_on
 from relay.users.views import SignIn
 
 _log = logging.getLogger("mailweir.dashboard")
@@ -58,10 +59,14 @@ class Door:
 def sign_in_routes(keeper: Keeper) -> list[Route]:
     """The sign-in page, what its form sends, and the way out."""
 
+    async def page(request: Request, target: str, name: str = "", trouble: str = "", status: int = 200) -> Response:
+        brand = await asyncio.to_thread(keeper.brand_of, request.headers.get("host", ""))
+        return HTMLResponse(_filled(brand, target, name, trouble), status, _HEADERS)
+
     async def show(request: Request) -> Response:
         if await asyncio.to_thread(keeper.entry) == "open":
             return RedirectResponse("/", 303)
-        return _page(request.query_params.get("next", "/"), "", "")
+        return await page(request, request.query_params.get("next", "/"))
 
     async def come_in(request: Request) -> Response:
         if not _is_same_site(request):
@@ -73,10 +78,11 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
         try:
             who = await asyncio.to_thread(keeper.sign_in, order)
         except ControlUnreachable:
-            return _page(target, name, "The relay does not answer, so nobody can sign in. Is it running?", 503)
+            trouble = "The relay does not answer, so nobody can sign in. Is it running?"
+            return await page(request, target, name, trouble, 503)
         except ControlError as error:
             _log.info("sign-in refused client=%s", client)
-            return _page(target, name, f"{error.detail[:1].upper()}{error.detail[1:]}.", 401)
+            return await page(request, target, name, f"{error.detail[:1].upper()}{error.detail[1:]}.", 401)
         answer = RedirectResponse(_own_path(target), 303)
         is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
         answer.set_cookie(
@@ -133,21 +139,32 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 
-def _page(target: str, name: str, trouble: str, status: int = 200) -> HTMLResponse:
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'",
+    "X-Frame-Options": "DENY",
+}
+
+
+def _filled(brand: Brand, target: str, name: str, trouble: str) -> str:
     shown = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
-    filled = _HTML.format(trouble=shown, name=html.escape(name), next=html.escape(_own_path(target)))
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-        "X-Frame-Options": "DENY",
-    }
-    return HTMLResponse(filled, status, headers)
+    title = html.escape(brand.name or "Mailweir")
+    logo = f'<img src="{brand.logo_uri}" alt="{title}">' if brand.logo else ""
+    own = f"button {{ background: {brand.colour}; color: {ink_on(brand.colour)}; }}" if brand.colour else ""
+    return _HTML.format(
+        trouble=shown,
+        name=html.escape(name),
+        next=html.escape(_own_path(target)),
+        title=title,
+        head=logo or title,
+        own=own,
+    )
 
 
 # The colours are those of .streamlit/config.toml.
 _HTML = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Mailweir: sign in</title>
+<title>{title}: sign in</title>
 <style>
 :root {{ color-scheme: light dark; --ink: #1b2730; --back: #f3f6f8; --card: #fff; --line: #dce3e8; --do: #1f4a63;
   --red: #9c1c15; --redback: #fbe9e7; }}
@@ -164,9 +181,10 @@ input {{ box-sizing: border-box; width: 100%; margin-top: .25rem; padding: .55re
 button {{ width: 100%; margin-top: 1.4rem; padding: .6rem; font: inherit; font-weight: 600; color: #fff;
   background: var(--do); border: 0; border-radius: .45rem; cursor: pointer; }}
 .trouble {{ padding: .6rem .8rem; color: var(--red); background: var(--redback); border-radius: .45rem; }}
+h1 img {{ max-width: 100%; max-height: 64px; }}
 small {{ display: block; margin-top: 1.2rem; opacity: .75; }}
-</style></head>
-<body><main><h1>Mailweir</h1>{trouble}
+{own}</style></head>
+<body><main><h1>{head}</h1>{trouble}
 <form method="post" action="/signin">
 <input type="hidden" name="next" value="{next}">
 <label>Name<input name="name" value="{name}" autocomplete="username" autofocus required></label>

@@ -13,6 +13,8 @@ from typing import Literal
 from analytics.sessions import Sessions
 from relay.control.client import ControlClient, ControlError, base_url
 from relay.front.web_login import Networks
+from relay.resellers.brand import NO_BRAND, Brand
+from relay.resellers.views import brand_of_view
 from relay.settings import Settings
 from relay.tree import Principal, Role, Scope
 from relay.users.views import SignIn, Whoami
@@ -22,6 +24,7 @@ _log = logging.getLogger("mailweir.dashboard")
 COOKIE = "mailweir_session"
 
 _KNOWN_SECONDS = 5.0
+_BRAND_SECONDS, _HOSTS = 15.0, 100
 _TIMEOUT_SECONDS = 4.0
 _UNSIGNED = Principal("dashboard", Role.ABUSE)
 
@@ -57,6 +60,7 @@ class Keeper:
         self.sessions = Sessions(lambda token: ControlClient(self._url, token, timeout_seconds=_TIMEOUT_SECONDS))
         self._lock = threading.Lock()
         self._asked_at, self._mark = float("-inf"), settings.dir / _MARK
+        self._brands: dict[str, tuple[float, Brand]] = {}
         self._entry: Entry = "closed" if self._mark.exists() else "open"
 
     @property
@@ -89,6 +93,28 @@ class Keeper:
         """Begin a session. Raises ControlError with words for the reader."""
         with self._as_dashboard() as relay:
             return relay.sign_in(order)
+
+    def brand_of(self, host: str) -> Brand:
+        """In whose brand somebody is asked to sign in who came to this host; the relay's own while it does not answer.
+
+        Asked for all hosts alike and remembered a while: anybody may open the page as often as he likes.
+        """
+        host = host.lower().partition(":")[0]
+        with self._lock:
+            asked_at, known = self._brands.get(host, (float("-inf"), NO_BRAND))
+            if not host or time.monotonic() - asked_at < _BRAND_SECONDS:
+                return known
+            if len(self._brands) >= _HOSTS:
+                self._brands.clear()
+            self._brands[host] = (time.monotonic(), known)  # the others need not ask too
+        try:
+            with self._as_dashboard() as relay:
+                known = brand_of_view(relay.brand_of_host(host))
+        except (ControlError, OSError):
+            return known
+        with self._lock:
+            self._brands[host] = (time.monotonic(), known)
+        return known
 
     def sign_out(self, token: str) -> None:
         """End a session; one that is over already needs nothing."""

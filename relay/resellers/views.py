@@ -1,9 +1,12 @@
 """What the control API says of resellers' brands, as typed values."""
 
+from dataclasses import fields
 from datetime import datetime
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from relay.resellers.brand import Brand
 
 
 class ResellerChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +34,11 @@ class BrandView(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_host: str = ""
     author: str = ""
     set_at: datetime | None = None
+
+
+def brand_of_view(view: BrandView) -> Brand:
+    """The brand itself, as it was told."""
+    return Brand(**{field.name: getattr(view, field.name) for field in fields(Brand)})
 
 
 class BrandsView(msgspec.Struct, frozen=True, kw_only=True):

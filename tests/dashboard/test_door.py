@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from relay.control.account_views import NewReseller
 from relay.control.client import ControlClient
 from relay.envelope import Account
+from relay.resellers.views import BrandOrder
 from relay.tree import Role
 from relay.users.views import NewUser, UserChange
 from tests.builders import Installation, free_port, until
@@ -154,3 +156,22 @@ def _is_up(site: Site) -> bool:
         return _status(site, "/healthz") == 200
     except httpx2.HTTPError:
         return False
+
+
+def test_a_reseller_s_host_asks_in_its_brand_and_other_hosts_in_ours(site: Site, dana: str) -> None:
+    site.admin.add_reseller(NewReseller(name="north"))
+    logo = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>'
+    host = "panel.north.example"
+    site.admin.set_brand("north", BrandOrder(name="Nörd", colour="#ffd400", logo=logo, dashboard_host=host))
+
+    with site.browser() as browser:
+        theirs = browser.get("/signin", headers={"host": host})
+        ours = browser.get("/signin", headers={"host": "elsewhere.example"})
+
+    assert "<title>Nörd: sign in</title>" in theirs.text
+    assert 'src="data:image/svg+xml;base64,' in theirs.text
+    assert "background: #ffd400; color: #000;" in theirs.text
+    assert theirs.headers["content-security-policy"].startswith("default-src 'none';")
+    assert "script" not in theirs.text
+    assert "<h1>Mailweir</h1>" in ours.text
+    assert "<img" not in ours.text
