@@ -7,7 +7,9 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
 
 from relay.clock import SteppedClock
 from relay.control.account_views import LimitOrder, NewAccount, NewReseller, Order
@@ -17,7 +19,9 @@ from relay.control.errors import Invalid
 from relay.control.state import State
 from relay.delivery.verp import Key
 from relay.envelope import Account, Level
+from relay.feedback import Wish
 from relay.front.web_page import page
+from relay.front.web_unsubscribe import UnsubscribePages
 from relay.notice_mail import Heading, Item, notice_mail
 from relay.resellers.book import KEPT
 from relay.resellers.brand import NO_BRAND, PNG, SVG, Brand, Brands, ink_on
@@ -326,3 +330,29 @@ def test_a_notice_is_in_the_reseller_s_name_and_nobody_writes_headers_by_it() ->
     assert "\n--\nCall us.\nNorth" in parsed.get_content().replace("\r\n", "\n")
     assert b"From: Mail relay <" in plain
     assert b"Call us" not in plain
+
+
+def test_unsubscribe_page_is_in_the_brand_of_the_mail_s_reseller_and_a_stray_one_in_the_host_s() -> None:
+    north = Brand(name="North", web_host="mail.north.example")
+    wish = Wish("acme", "ann@post.example", "mw1.1")
+
+    async def noted(_wish: Wish, _method: str, _address: str) -> None:
+        raise AssertionError("a GET changes nothing")
+
+    pages = UnsubscribePages(
+        read=lambda token: wish if token == "good" else None,
+        note=noted,
+        author_of=lambda account: account,
+        brands=Brands({"north": north}, {"acme": Account("acme", "north")}),
+        clock=SteppedClock(START),
+        proxies=(),
+    )
+
+    async def get(token: str, host: str) -> str:
+        transport = httpx2.ASGITransport(app=Starlette(routes=pages.routes()))
+        async with httpx2.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return (await client.get(f"/u/{token}")).text
+
+    assert "<header>North</header>" in asyncio.run(get("good", "relay.example"))
+    assert "<header>North</header>" in asyncio.run(get("bad", "mail.north.example"))
+    assert "<header>" not in asyncio.run(get("bad", "relay.example"))
