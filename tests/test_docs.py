@@ -25,7 +25,7 @@ PAGES = pages()
 _BY_HAND = [page for page in PAGES if not page.path.startswith("docs/reference/")]
 _OF_OTHER_PROGRAMS = {"--table", "--scale"}  # bench.containment's and bench.days'
 _NOT_SETTINGS = {"sandbox.test", "verp.rotate"}  # a domain; a command in the audit log
-_METRIC = re.compile(r"\bmailweir_[a-z_]+(?:_total|_seconds|_bytes|_sessions|_held)?\b")
+_MADE = re.compile(r"(?:\bgauge|_counter|_histogram)\(\s*\"([a-z_]+)\"")
 
 
 def _sections() -> set[str]:
@@ -128,6 +128,14 @@ def test_every_door_that_a_page_names_answers() -> None:
 
     assert [found for page in _BY_HAND for found in _misnamed(page, wrong)] == []
     assert not has_door("GET", "/v1/nowhere")
+
+
+def test_every_metric_has_its_row_and_every_row_its_metric() -> None:
+    made = {name for path in (ROOT / "relay").rglob("*.py") for name in _MADE.findall(path.read_text())}
+    page = next(page for page in PAGES if page.path == "docs/operations.md")
+    shown = set(re.findall(r"^\| `mailweir_([a-z_]+)`", page.text, re.M))
+
+    assert {name.removesuffix("_total") for name in shown} == made
 
 
 def test_every_link_leads_somewhere() -> None:
