@@ -65,7 +65,7 @@ def _ends() -> Iterator[str]:
     yield _arrow((middle + 10, _STEP_TOP + _STEP_HEIGHT), (middle + 10, top - 2))
     yield _arrow((_left(4) + 150, top + 22), (_left(6) + 20, _STEP_TOP + _STEP_HEIGHT + 2))
     yield f'<text x="{_left(5) + 62}" y="{top + 26}" fill="{_QUIET}">release</text>'
-    yield _box(_left(6), top, _STEP_WIDTH, 58, _GREY, "4yz, 5yz", ("tried 48 hours, then", "its author is told"))
+    yield _box(_left(6), top, _STEP_WIDTH, 58, _GREY, "4yz, 5yz", ("tried again, or", "reported"))
     yield _arrow((_left(6) + 80, _STEP_TOP + _STEP_HEIGHT), (_left(6) + 80, top - 2))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.way_picture import draw
 from tests.manual.api_page import api_page, has_door
 from tests.manual.commands import all_options, commands_page, groups, lacks, unknown
 from tests.manual.pages import DOCS, ROOT, Page, pages
@@ -46,6 +47,12 @@ def test_a_reference_is_what_the_code_says(name: str) -> None:
     written = DOCS / "reference" / f"{name}.md"
 
     assert written.read_text() == _WRITTEN[name](), f"{written} {_ANEW}"
+
+
+def test_the_picture_of_a_message_s_way_is_as_it_is_drawn() -> None:
+    picture = DOCS / "pictures" / "way.svg"
+
+    assert picture.read_text() == draw(), f"{picture} {_ANEW}"
 
 
 def test_every_key_of_the_policy_has_its_row() -> None:
@@ -171,6 +178,7 @@ def test_a_wrong_command_line_is_seen() -> None:
 def _write_anew() -> None:
     for name, page in _WRITTEN.items():
         (DOCS / "reference" / f"{name}.md").write_text(page())
+    (DOCS / "pictures" / "way.svg").write_text(draw())
     text = POLICY.read_text()
     POLICY.write_text(text[: text.index(_KEYS) + len(_KEYS)] + policy_table() + text[text.index(_KEYS_END) :])
 
