@@ -1,10 +1,15 @@
 """The questions that are being asked, so that whoever asked one can give it up by its id."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from analytics.answers import Refused
 from analytics.ask import Stop
+from relay.control.tokens import PRINCIPALS
+
+MOST_OF_ONE = 8  # dear questions of one person at once; two run at a time, for all (threads.py)
 
 
 class Running:
@@ -13,18 +18,25 @@ class Running:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stops: dict[tuple[str, str], Stop] = {}
+        self._asked: Counter[str] = Counter()
 
     @contextmanager
     def started(self, principal: str, question: str) -> Iterator[Stop]:
-        """Make a question known while it runs; `question` "": it has no id."""
+        """Make a question known while it runs; `question` "": it has no id. Raises Refused."""
         stop, key = Stop(), (principal, question)
         with self._lock:
+            if self._asked[principal] >= MOST_OF_ONE and principal not in PRINCIPALS:  # as whom many people ask
+                raise Refused(429, f"{principal} waits for {MOST_OF_ONE} answers already; ask again when one is there")
+            self._asked[principal] += 1
             if question:
                 self._stops[key] = stop
         try:
             yield stop
         finally:
             with self._lock:
+                self._asked[principal] -= 1
+                if not self._asked[principal]:
+                    del self._asked[principal]
                 if self._stops.get(key) is stop:
                     del self._stops[key]
 
