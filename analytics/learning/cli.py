@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analytics.learning.cli_shadow import shadow_command
 from relay.cli import Context
 from relay.control.cli_labels import promote, rollback
 
@@ -27,6 +28,7 @@ def model() -> None:
 
 model.add_command(promote)
 model.add_command(rollback)
+model.add_command(shadow_command)
 
 
 @model.command("train")

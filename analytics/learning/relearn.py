@@ -16,15 +16,15 @@ import numpy as np
 from analytics.learning.corpus import read_corpus
 from analytics.learning.gate import Ruling, Trial, rule
 from analytics.learning.samples import BITS, FOLDS, Samples, sampled
+from analytics.learning.shadow import parts_of_row
 from analytics.learning.training import probabilities, save, train
 from analytics.learning.words import WordStore
 from relay.content.model import load
 from relay.content.model_files import FEATURE_VERSION
-from relay.content.tokens import Parts, views
+from relay.content.tokens import views
 
 NICE = 10
 _LATER = 0.3  # of the labelled mail, the latest, judges; the rest is learnt from
-_COLUMNS = ("shown", "other", "subject", "structure")
 _MOST_SLICES = 8  # accounts with most labels
 
 
@@ -98,7 +98,7 @@ def relearn(order: Order, now: datetime) -> Report:
 
 def _samples(order: Order, rows: list[dict[str, Any]]) -> Samples:
     """Labelled messages as training takes them, one origin together."""
-    parts = [_parts(row) for row in rows]
+    parts = [parts_of_row(row) for row in rows]
     labels = [order.labels[row["message_id"]] for row in rows]
     return Samples(
         parts,
@@ -109,11 +109,6 @@ def _samples(order: Order, rows: list[dict[str, Any]]) -> Samples:
         np.ones(len(rows), bool),
         np.arange(len(rows)) * FOLDS // max(1, len(rows)),  # in time: near duplicates lie together
     )
-
-
-def _parts(row: dict[str, Any]) -> Parts:
-    shown, other, subject, structure = (np.array(row[name], np.uint32) for name in _COLUMNS)
-    return Parts(shown, other, subject, structure, np.array(row["numbers"], np.float32))
 
 
 def _joined(one: Samples, other: Samples) -> Samples:

@@ -6,7 +6,7 @@ two steps repeats harmless ones: a part has its source's name, a day is replaced
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,27 @@ class WordStore:
     def labelled(self, labels: Mapping[str, Any], since: date) -> pa.Table:
         """The words of those messages of `labels` (by id) that were received since; columns as SCHEMA."""
         wanted, found = pa.array(sorted(labels), pa.string()), []
-        for path in sorted(self._days.rglob("*.parquet")):
-            day = path.stem if path.parent == self._days else path.parent.name
-            if day >= since.isoformat():
-                for batch in pq.ParquetFile(path).iter_batches(_ROWS):
-                    rows = batch.filter(pc.is_in(batch.column("message_id"), wanted))
-                    found += [rows] if rows.num_rows else []
+        for batch in self.batches(since):
+            rows = batch.filter(pc.is_in(batch.column("message_id"), wanted))
+            found += [rows] if rows.num_rows else []
         return pa.Table.from_batches(found, SCHEMA)
+
+    def batches(self, since: date) -> Iterator[pa.RecordBatch]:
+        """Yield the words of all messages received since, day by day; columns as SCHEMA."""
+        for path in self._since(since):
+            yield from pq.ParquetFile(path).iter_batches(_ROWS)
+
+    def count(self, since: date) -> int:
+        """How many messages `batches` has."""
+        return sum(pq.read_metadata(path).num_rows for path in self._since(since))
+
+    def _since(self, since: date) -> list[Path]:
+        """The days' files, and the parts that are not yet made into one."""
+        return [
+            path
+            for path in sorted(self._days.rglob("*.parquet"))
+            if (path.stem if path.parent == self._days else path.parent.name) >= since.isoformat()
+        ]
 
 
 def days_ago(now: datetime, days: int) -> date:
