@@ -1,6 +1,7 @@
 """Builds installations for tests: a folder, its settings, accounts, and the relay as a real process."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -34,10 +35,8 @@ newcomer_rcpts_per_hour = 0
 
 def free_port() -> int:
     """A port nobody listens on, below those that the system gives to outgoing connections: until our server starts, a
-    connection of another test could take it."""
-    chance = random.SystemRandom()  # the tests' own is seeded alike in all workers
-    while True:
-        port = chance.randrange(20_000, 32_000)
+    connection of another test could take it. None is given out twice soon, and workers have parts of their own."""
+    for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -45,6 +44,18 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+    raise AssertionError("there is always another port")
+
+
+def _part_of_worker() -> Iterator[int]:
+    """The ports of this worker of the test run, again and again, from anywhere on: another run may be going on."""
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    ports = range(20_000 + part * 3_000, 23_000 + part * 3_000)
+    begin = random.SystemRandom().randrange(len(ports))  # the tests' own chance is seeded alike in all workers
+    return itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+_ports = _part_of_worker()
 
 
 @dataclass
