@@ -43,26 +43,20 @@ def test_nothing_is_left_running(played: tuple[Path, dict[str, Any], int]) -> No
     assert _processes_of(played[0]) == []
 
 
-def test_a_second_story_in_the_same_folder_hacks_another_site(played: tuple[Path, dict[str, Any], int]) -> None:
+def test_a_second_story_hacks_another_site_and_an_interrupt_leaves_nothing_running(
+    played: tuple[Path, dict[str, Any], int],
+) -> None:
     folder, _, _ = played
     memory = json.loads((folder / "demo.json").read_text())
     again = _Running(folder)
 
     again.wait_for("is hacked")
-    again.interrupt()
-
-    assert json.loads((folder / "demo.json").read_text())["runs"] == memory["runs"] + 1
-    assert "web01@" not in again.text
-
-
-def test_interrupting_leaves_nothing_running(tmp_path: Path) -> None:
-    running = _Running(tmp_path / "demo")
-
-    running.wait_for("Start relay")
-    status = running.interrupt()
+    status = again.interrupt()
 
     assert status == 130
-    assert _processes_of(tmp_path / "demo") == []
+    assert _processes_of(folder) == []
+    assert json.loads((folder / "demo.json").read_text())["runs"] == memory["runs"] + 1
+    assert "web01@" not in again.text
 
 
 class _Running:
