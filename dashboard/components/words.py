@@ -29,7 +29,7 @@ def code(text: str) -> str:
     >>> code("shop|mail-from|a@b.example")
     '`shop|mail-from|a@b.example`'
     """
-    return f"`{text}`" if text and "`" not in text else plain(text)
+    return f"`{text}`" if text.isprintable() and text and "`" not in text else plain(text)  # an empty line ends a span
 
 
 def short(text: str, length: int = 60) -> str:

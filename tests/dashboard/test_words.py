@@ -40,3 +40,8 @@ def test_addresses_and_urls_are_not_linked_by_markdown() -> None:
     assert "www\\." not in words.plain("www.evil.example")
     assert "a@b.example" not in words.plain("a@b.example")
     assert words.code("a@b.example") == "`a@b.example`"
+
+
+def test_an_identifier_with_lines_in_it_is_no_markdown() -> None:
+    assert words.code("a\n\n![x](http://evil.example)") == words.plain("a ![x](http://evil.example)")
+    assert "![" not in words.code("a\n\n![x](http://evil.example)")
