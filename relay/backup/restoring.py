@@ -88,7 +88,7 @@ def _copy(folder: Path, manifest: Manifest, target: Path, advance: Advance) -> N
         found = copier.copy(folder / DATA / entry.path, entry.path)
         if found is None or (found.size_bytes, found.sha256) != (entry.size_bytes, entry.sha256):
             raise NoBackup(f"{folder / DATA / entry.path} is gone or altered; use another backup")
-        (target / entry.path).chmod(entry.mode)
+        (target / entry.path).chmod(entry.mode & 0o770)  # never for everybody, whatever a manifest says
 
 
 def _settled(settings: Settings, manifest: Manifest) -> tuple[Settled, Report]:
