@@ -10,7 +10,6 @@ from typing import Any
 
 from analytics.simulation.timelapse import TimeLapse
 from bench.days_traffic import Order
-from relay.addressee import addressee
 from relay.clock import Clock
 from relay.delivery.courier import Courier
 from relay.delivery.egress.egress import Egress
@@ -22,6 +21,7 @@ from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.workshop import Ways
 from relay.envelope import Account
 from relay.events import Action, Bounce, Deferral, Delivery, Expiration, Reception, Record
+from relay.notices.addressee import addressee
 from relay.settings import Delivery as DeliverySettings
 from relay.settings import Node, Settings
 from relay.spool.journal import Journal

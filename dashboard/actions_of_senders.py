@@ -15,7 +15,7 @@ from relay.cases.views import NewNote
 from relay.control.account_views import LimitOrder
 from relay.control.views import NewDecision, ReleaseOrder
 from relay.envelope import Level
-from relay.notice_texts import ADVICE
+from relay.notices.texts import ADVICE
 from relay.policy.decision import PARKING, Effect
 
 _LENGTHS = {"1 hour": 1, "6 hours": 6, "24 hours": 24, "7 days": 168, "30 days": 720}

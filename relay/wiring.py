@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 import relay
 from relay.admission import Gate
-from relay.audience import Audience
 from relay.content.active import active_model
 from relay.content.checkers import Checkers
 from relay.content.workers import ContentPool
@@ -24,7 +23,6 @@ from relay.core import Core
 from relay.delivery.courier import Courier
 from relay.delivery.signing.arc_keys import ArcKeys
 from relay.delivery.workshop import Ways
-from relay.digest import Digests
 from relay.domains.desk import DomainDesk
 from relay.domains.wiring import make_desk
 from relay.events import AuthFailure
@@ -44,19 +42,21 @@ from relay.holds.expiry import Expiry
 from relay.holds.following import Following
 from relay.inbound import Returns
 from relay.metrics import Metrics
-from relay.notice_items import Items, contact_address
-from relay.notices import Notices
+from relay.notices.audience import Audience
+from relay.notices.digest import Digests
+from relay.notices.items import Items, contact_address
+from relay.notices.release_links import ReleaseLinks
+from relay.notices.self_release import SelfRelease
+from relay.notices.sending import Notices
 from relay.observed import count, outcome_counter, show_gauges
 from relay.policy.outages import HARD, slot_of
 from relay.policy.steps import version_of
 from relay.quota import quota_of
 from relay.reception import Receiver
 from relay.refusals import Refusals
-from relay.release_links import ReleaseLinks
 from relay.reporting import Reporting
 from relay.sandbox.addresses import lies_in
 from relay.sandbox.complaint import Complaints
-from relay.self_release import SelfRelease
 from relay.unsubscribing import Unsubscribing
 
 _log = logging.getLogger("mailweir.node")

@@ -16,7 +16,7 @@ from dashboard.data import Reading, Window
 from dashboard.theme import palette
 from relay.control.held_views import HeldView
 from relay.control.views import DecisionView
-from relay.notice_texts import redacted
+from relay.notices.texts import redacted
 from relay.tree import Role
 
 SAMPLES = 5

@@ -15,7 +15,7 @@ from dashboard.components.words import count, plain, sender_parts, share
 from dashboard.data import Reading
 from dashboard.theme import look
 from relay.control.views import DecisionView
-from relay.notice_texts import redacted
+from relay.notices.texts import redacted
 from relay.policy.decision import AUTOMATIC, Effect
 from relay.tree import Role
 

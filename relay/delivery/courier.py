@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relay.addressee import Addressee
 from relay.clock import Clock
 from relay.delivery.handshake import Handshake
 from relay.delivery.outcomes import Bookkeeper
@@ -20,6 +19,7 @@ from relay.delivery.routing.sites import Site, Sites
 from relay.delivery.routing.sorting import Sorting
 from relay.delivery.workshop import Memory, Ways, Workshop, usual_ways
 from relay.events import Record
+from relay.notices.addressee import Addressee
 from relay.reply import Reply
 from relay.sandbox.receiver import Complain, SandboxReceiver
 from relay.settings import Settings

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from relay.addressee import Addressee
 from relay.clock import Clock
 from relay.delivery.byhand import ByHand
 from relay.delivery.pauses import Pauses
@@ -15,6 +14,7 @@ from relay.delivery.replies import Category, Outcome, OwnReply, classify
 from relay.delivery.telling import Late, News, Teller
 from relay.dsn_options import SUCCESS, notify_of
 from relay.events import Bounce, Deferral, Delivery, Expiration, Record
+from relay.notices.addressee import Addressee
 from relay.reply import Reply
 from relay.sandbox.addresses import lies_in
 from relay.settings import Settings

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from relay.addressee import Addressee, Told
 from relay.clock import Clock
 from relay.delivery.dsn import (
     MAX_HEADER_BYTES,
@@ -25,6 +24,7 @@ from relay.delivery.dsn import (
 from relay.delivery.queues import Parcel, expires_at
 from relay.dsn_options import DELAY, FAILURE, notify_of, option
 from relay.events import Bounce, Expiration, Record
+from relay.notices.addressee import Addressee, Told
 from relay.reply import Reply
 from relay.settings import Settings
 from relay.spool.digests import DigestLine

@@ -18,11 +18,11 @@ from relay.control.errors import Refusal, StateFailure
 from relay.front.guard import Gcra, client_key
 from relay.front.web_login import Networks, client_address
 from relay.front.web_page import page, posted
-from relay.notice_texts import ADVICE, hindered, meaning, redacted, write_to
+from relay.notices.self_release import Offer, SelfRelease
+from relay.notices.texts import ADVICE, hindered, meaning, redacted, write_to
 from relay.policy.self_release import Hindrance
 from relay.policy.why import facts
 from relay.resellers.brand import Brand, Brands
-from relay.self_release import Offer, SelfRelease
 from relay.spool.store import SpoolFull
 
 _log = logging.getLogger("mailweir.front")

@@ -1,8 +1,8 @@
 """Held mail does not wait for ever: what nobody released in `policy.hold_days` is dropped, and its account told.
 
-A day before, by a notice (relay/notices.py), while somebody can still decide; and afterwards in its digest
-(relay/digest.py), message by message, of a sender that is held, blocked or suspended only how many there were. What is
-remembered lies beside the rows, so a restart goes on where it was; a crash may tell twice, and swallows nothing.
+A day before, by a notice (relay/notices/sending.py), while somebody can still decide; and afterwards in its digest
+(relay/notices/digest.py), message by message, of a sender that is held, blocked or suspended only how many there were.
+What is remembered lies beside the rows, so a restart goes on where it was; a crash may tell twice, never swallows.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from relay.clock import Clock
 from relay.control.state import State
 from relay.holds.release import Releases
-from relay.notices import Expiring
+from relay.notices.sending import Expiring
 from relay.policy.decision import AUTOMATIC, PARKED
 from relay.settings import Policy
 from relay.spool.digests import DigestLine

@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.addressee import Told, addressee, contact_of
 from relay.envelope import Account, IdentityRule
+from relay.notices.addressee import Told, addressee, contact_of
 
 ACME = Account("acme", contact="desk@acme.example", domains=("acme.example",))
 HOST = Account("host", contact="desk@host.example", shared_host=True)

@@ -12,7 +12,6 @@ import httpx2
 import msgspec
 import pytest
 
-from relay.addressee import addressee
 from relay.clock import SteppedClock
 from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
@@ -39,6 +38,7 @@ from relay.delivery.egress.egress import Egress
 from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.events import Action, Reception, Record, decode
+from relay.notices.addressee import addressee
 from relay.policy.decision import Effect, Proposal, Standing
 from relay.policy.signals import Signals
 from relay.settings import Delivery, Policy, Settings

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.clock import SteppedClock
-from relay.digest import Digests, digest_mail
 from relay.envelope import Account
+from relay.notices.digest import Digests, digest_mail
 from relay.spool.digests import MAX_LINES, Due
 from tests.delivering import Delivering, delivering, delivery_settings, eventually, story
 from tests.sink import Sink

@@ -13,7 +13,7 @@ from relay.control.held_views import DropOrder, HeldQuery, HeldView, ReleaseOrde
 from relay.control.views import HoldOrder, NewAccount
 from relay.events import Dropped, Label, Released
 from relay.holds.expiry import Expiry
-from relay.notices import Expiring
+from relay.notices.sending import Expiring
 from relay.policy.decision import Standing
 from relay.settings import Policy
 from relay.spool.digests import Due

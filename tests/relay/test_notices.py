@@ -12,13 +12,13 @@ from relay.clock import SteppedClock
 from relay.control.state import State
 from relay.control.views import Freed, ReleaseOrder
 from relay.envelope import Account
-from relay.notice_items import Items
-from relay.notice_texts import redacted
-from relay.notices import Expiring, Notices
+from relay.notices.items import Items
+from relay.notices.release_links import ReleaseLinks, read_token
+from relay.notices.self_release import SelfRelease
+from relay.notices.sending import Expiring, Notices
+from relay.notices.texts import redacted
 from relay.policy.decision import Decision, Effect, Proposal
 from relay.policy.self_release import Hindrance, hindrance, relapses
-from relay.release_links import ReleaseLinks, read_token
-from relay.self_release import SelfRelease
 from relay.settings import Node, Settings, Web
 from relay.settings import Notices as NoticeSettings
 from relay.spool.store import Spool

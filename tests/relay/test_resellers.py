@@ -22,7 +22,7 @@ from relay.envelope import Account, Level
 from relay.feedback import Wish
 from relay.front.web_page import page
 from relay.front.web_unsubscribe import UnsubscribePages
-from relay.notice_mail import Heading, Item, notice_mail
+from relay.notices.mail import Heading, Item, notice_mail
 from relay.resellers.book import KEPT
 from relay.resellers.brand import NO_BRAND, PNG, SVG, Brand, Brands, ink_on
 from relay.resellers.checked import checked_brand

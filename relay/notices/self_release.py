@@ -7,15 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from relay.addressee import contact_of
 from relay.clock import Clock
 from relay.control.state import State
 from relay.control.views import Freed, ReleaseOrder
 from relay.control.webhook_views import ReleaseLink
-from relay.notice_texts import hindered
+from relay.notices.addressee import contact_of
+from relay.notices.release_links import LASTS_SECONDS, ReleaseLinks, read_token
+from relay.notices.texts import hindered
 from relay.policy.decision import Decision
 from relay.policy.self_release import AUTHOR, Hindrance, hindrance, is_stop
-from relay.release_links import LASTS_SECONDS, ReleaseLinks, read_token
 from relay.settings import Settings
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role, Scope

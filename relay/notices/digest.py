@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from relay.addressee import contact_of
 from relay.clock import Clock
 from relay.envelope import Account
+from relay.notices.addressee import contact_of
 from relay.settings import Delivery, Settings
 from relay.spool.digests import Due, Gathered
 from relay.spool.store import Spool

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from relay import notice_texts as texts
-from relay.addressee import contact_of
 from relay.control.state import State
-from relay.notice_mail import Item
+from relay.notices import texts
+from relay.notices.addressee import contact_of
+from relay.notices.mail import Item
+from relay.notices.self_release import SelfRelease
 from relay.policy.decision import Decision, Effect
 from relay.policy.why import facts, undo, when
 from relay.resellers.brand import NO_BRAND, Brand
-from relay.self_release import SelfRelease
 from relay.settings import Settings
 from relay.spool.notices import Audience, Notice
 from relay.spool.store import HeldMessage, Spool

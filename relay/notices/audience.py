@@ -1,8 +1,8 @@
 """Who hears of a message's failures, by what the state says of its account and sender at this moment."""
 
-from relay.addressee import Addressee, addressee
 from relay.clock import Clock
 from relay.control.state import State
+from relay.notices.addressee import Addressee, addressee
 from relay.policy.decision import PARKED
 from relay.policy.signals import Signals
 from relay.spool.store import SpooledMessage

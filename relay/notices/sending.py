@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from relay.addressee import contact_of
 from relay.clock import Clock
 from relay.control.state import State
-from relay.notice_items import EXPIRING, RELEASED, STOPPED, Items, contact_address
-from relay.notice_mail import Heading, notice_mail
+from relay.notices.addressee import contact_of
+from relay.notices.items import EXPIRING, RELEASED, STOPPED, Items, contact_address
+from relay.notices.mail import Heading, notice_mail
 from relay.policy.decision import Decision, Effect
 from relay.policy.self_release import AUTHOR, is_by_machine, is_stop
 from relay.resellers.brand import NO_BRAND
