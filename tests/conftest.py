@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ _TOGETHER = re.compile(
 _SERVER = re.compile(r"\[(?:exim|postfix|cpanel|directadmin)\b")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _same_settings_afterwards() -> Iterator[None]:
+    """`--config` of a command stands in the environment for what it starts; a test's must not stay for the next one."""
+    before = os.environ.get("MAILWEIR_CONFIG")
+    yield
+    if before is None:
+        os.environ.pop("MAILWEIR_CONFIG", None)
+    else:
+        os.environ["MAILWEIR_CONFIG"] = before
 
 
 @pytest.fixture(scope="session")
