@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,18 +90,7 @@ class Postfix:
 
     def send(self, message: bytes, sender: str, *recipients: str) -> None:
         """Hand a message to sendmail as a Unix user that is not root."""
-        arguments = [self._command("sendmail"), "-i", "-f", sender, "--", *recipients]
-        subprocess.run(
-            arguments,
-            input=message,
-            env=self._environment,
-            check=True,
-            timeout=60,
-            user=_UNIX_USER,
-            group=_UNIX_USER,
-            extra_groups=[],
-            cwd="/",
-        )
+        self.run_as(_UNIX_USER, self.sendmail, "-i", "-f", sender, "--", *recipients, given=message)
 
     @property
     def sendmail(self) -> str:
@@ -126,6 +115,15 @@ class Postfix:
 
     def flush(self) -> None:
         self._run("postqueue", "-f")
+
+    def flush_until(self, is_done: Callable[[], object]) -> None:
+        """Flush each second until something is so: a queue manager that reloads just then does not hear of a flush."""
+        for _ in range(20):
+            self.flush()
+            with suppress(AssertionError):
+                until(is_done, 1)
+                return
+        raise AssertionError(self.log())
 
     def queue(self) -> str:
         """Return what waits, as `postqueue -p` shows it."""
