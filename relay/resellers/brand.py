@@ -95,8 +95,12 @@ class Brands:
 
     def of_host(self, host: str) -> Brand:
         """The brand whose host a browser asked for, its port left out."""
+        return self.of_reseller(self.reseller_of_host(host))
+
+    def reseller_of_host(self, host: str) -> str:
+        """Whose host it is; "" when it is in no brand."""
         asked = host.lower().partition(":")[0]  # an IPv6 literal is no brand's
-        return next((brand for brand in self._in_force.values() if asked and asked in brand.hosts), NO_BRAND)
+        return next((name for name, brand in self._in_force.items() if asked and asked in brand.hosts), "")
 
 
 NO_BRANDS = Brands({}, {})

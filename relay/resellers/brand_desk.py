@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import fields, replace
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from relay.control.access import require, require_whole_tree
@@ -37,9 +38,7 @@ class BrandDesk:
         """The brand of a host name, for the sign-in page, which does not know yet who comes."""
         require(principal, Role.VIEWER)
         require_whole_tree(principal, "ask whose a host is")
-        brand = self._state.brands.of_host(host)
-        whose = next((name for name, one in self._book.in_force.items() if one is brand), "")
-        return self._in_force(whose)
+        return self._in_force(self._state.brands.reseller_of_host(host))
 
     async def show(self, principal: Principal, reseller: str) -> BrandsView:
         require(principal, Role.VIEWER)
@@ -118,8 +117,8 @@ def _view(reseller: str, version: int, brand: Brand) -> BrandView:
 
 
 def _view_of(one: BrandVersion) -> BrandView:
-    values: dict[str, Any] = {name: getattr(one.brand, name) for name in _PARTS}
-    return BrandView(reseller=one.reseller, version=one.version, author=one.author, set_at=one.set_at, **values)
+    view = _view(one.reseller, one.version, one.brand)
+    return msgspec.structs.replace(view, author=one.author, set_at=one.set_at)
 
 
 def _listed(one: BrandVersion) -> BrandView:

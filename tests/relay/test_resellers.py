@@ -27,7 +27,7 @@ from relay.resellers.book import KEPT
 from relay.resellers.brand import NO_BRAND, PNG, SVG, Brand, Brands, ink_on
 from relay.resellers.checked import checked_brand
 from relay.resellers.logo import LOGO_BYTES, checked_logo
-from relay.resellers.views import BrandBack, BrandOrder, ResellerChange
+from relay.resellers.views import BrandBack, BrandOrder, BrandView, ResellerChange
 from relay.return_paths import ReturnPaths
 from relay.settings import Settings, Smtp, Verp
 from relay.spool.notices import Audience, Bundle, Group
@@ -254,6 +254,7 @@ def test_a_brand_is_set_in_versions_and_taken_back(tmp_path: Path) -> None:
         assert str(entry.detail["logo"]).startswith(f"{len(png())} bytes ")
         none = await room.ask(lambda relay: relay.brand_back("isp", BrandBack(version=0)))
         assert none.brand.name == ""
+        assert await room.ask(lambda relay: relay.brand_of_host("x.example")) == BrandView()  # no host, nobody's
         assert (await room.refusal(lambda relay: relay.brand_back("isp", BrandBack(version=99)))).status == 404
 
     with_room(tmp_path, work)
