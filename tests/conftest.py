@@ -34,6 +34,13 @@ def _same_settings_afterwards() -> Iterator[None]:
         os.environ["MAILWEIR_CONFIG"] = before
 
 
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting stands in the environment, whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("MAILWEIR_")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The folder of real mail, bounces and reports; skips where it is absent."""

@@ -1,7 +1,6 @@
 """The backup's command, and the warehouse that stands still for it."""
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -17,10 +16,8 @@ from tests.builders import Account, Installation
 
 
 @pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+def node(tmp_path: Path, no_settings: None, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """A data folder that nothing runs on, with an account, a secret and a warehouse."""
-    for name in [name for name in os.environ if name.startswith("MAILWEIR_")]:
-        monkeypatch.delenv(name)
     installation = Installation(tmp_path / "node")
     installation.write(1)
     installation.add_account(Account("acme"))

@@ -45,10 +45,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
 
 @pytest.fixture
 def said(
-    node: tuple[Installation, Service], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    node: tuple[Installation, Service],
+    no_settings: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> object:
-    for name in [name for name in os.environ if name.startswith("MAILWEIR_")]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("MAILWEIR_CONFIG", str(node[0].config))
 
     def say(*words: str, code: int = 0) -> str:

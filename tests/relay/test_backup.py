@@ -139,7 +139,8 @@ def test_an_altered_byte_is_found_by_dry_run_and_by_restore_and_nothing_may_star
 ) -> None:
     backup, new = backed_up(spooled, tmp_path / "backup"), Settings(dir=tmp_path / "new")
     segment = next((backup / DATA / "spool").glob("*.seg"))
-    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
+    content = segment.read_bytes()
+    segment.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
     with pytest.raises(NoBackup, match=segment.name):
         restoring.verify(backup, lambda count: None)

@@ -20,10 +20,8 @@ from tests.builders import Installation
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, no_settings: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation that nobody has started yet, and whose control port nobody listens on."""
-    for name in [name for name in os.environ if name.startswith("MAILWEIR_")]:
-        monkeypatch.delenv(name)
     (tmp_path / "mailweir.toml").write_text(f'dir = "{tmp_path / "data"}"\n[control]\nlisten = "127.0.0.1:1"\n')
     monkeypatch.setenv("MAILWEIR_CONFIG", str(tmp_path / "mailweir.toml"))
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,6 @@ from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 
 SENDER = "acme|mailfrom|desk@acme.example"
-INNOCENT = "acme|mailfrom|ann@acme.example"
 Say = Callable[..., tuple[int, str]]
 _LETTER = "Dear customer, here is our letter of this week with many words that are always the same, number {}"
 

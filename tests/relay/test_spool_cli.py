@@ -13,9 +13,7 @@ from tests.relay.test_spool import delivered, opened, put
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("MAILWEIR_")]:
-        monkeypatch.delenv(name)
+def data(tmp_path: Path, no_settings: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mailweir.toml").write_text(f'dir = "{tmp_path / "data"}"\n')
     monkeypatch.setenv("MAILWEIR_CONFIG", str(tmp_path / "mailweir.toml"))
     return tmp_path / "data"
