@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
 
 from relay.clock import Clock
 from relay.control import schema
@@ -62,7 +62,8 @@ class BrandBook(Writer):
 
 def load(connection: Connection) -> dict[str, BrandVersion]:
     """The youngest version of each reseller."""
-    rows = connection.execute(select(_brands).order_by(_brands.c.version))
+    last = select(_brands.c.reseller, func.max(_brands.c.version)).group_by(_brands.c.reseller)
+    rows = connection.execute(select(_brands).where(tuple_(_brands.c.reseller, _brands.c.version).in_(last)))
     return {row.reseller: _version(row) for row in rows}
 
 
