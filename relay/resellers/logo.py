@@ -6,10 +6,13 @@ Logos are shown as <img> of a data: URI, where no browser runs a script; these c
 import re
 import struct
 import zlib
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from relay.control.errors import Invalid
 from relay.resellers.brand import PNG, SVG
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 LOGO_BYTES = 32_768  # it stands in each page; a logo that needs more is a photograph
 _WIDTH_MAX, _HEIGHT_MAX = 1200, 600
@@ -103,6 +106,8 @@ def _unpacked(data: bytes, most: int) -> int:
 
 
 def _check_svg(content: bytes) -> None:
+    from xml.etree import ElementTree  # a relay that starts needs no parser of XML
+
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -122,7 +127,7 @@ def _check_svg(content: bytes) -> None:
         _check_element(element)
 
 
-def _check_element(element: "ElementTree.Element[str]") -> None:
+def _check_element(element: "Element[str]") -> None:
     name = str(element.tag).removeprefix(_NAMESPACE)
     if name not in _ELEMENTS:
         raise Invalid(f"logo: the SVG has an element {name[:40]!r}; only shapes, text and gradients may be in it")
