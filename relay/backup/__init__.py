@@ -1,3 +1,3 @@
-"""Backup and restore of one node's data folder. In: `desk` (the running relay's part), `restoring`, for the command
+"""Backup and restore of one node's data folder. In: `routes` (the running relay's part), `restoring`, for the command
 line of analytics/backup, which also knows the warehouse. A backup is a folder: manifest.json, and `data` as it was.
 """
