@@ -91,9 +91,14 @@ async def _healthz(_request: Request) -> Response:
 
 
 async def _openapi(_request: Request) -> Response:
+    return json_answer(_document())
+
+
+@functools.cache  # anybody may ask, as often as he likes
+def _document() -> bytes:
     from relay.openapi.submission import submission_document  # seldom asked for
 
-    return json_answer(msgspec.json.encode(submission_document()))
+    return msgspec.json.encode(submission_document())
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -12,7 +12,6 @@ from relay.openapi.reading import Operation
 
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
-_PUBLIC = "/healthz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,6 @@ def _item(operation: Operation, about: About, schemas: _Schemas) -> dict[str, An
         item["parameters"] = parameters
     if operation.body is not None:
         item["requestBody"] = {"required": True, "content": {_JSON: {"schema": schemas.of(operation.body)}}}
-    if operation.path == _PUBLIC:
-        item["security"] = []
     return item
 
 
