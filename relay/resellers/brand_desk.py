@@ -113,7 +113,8 @@ def _told(value: object) -> str:
 
 
 def _view(reseller: str, version: int, brand: Brand) -> BrandView:
-    return BrandView(reseller=reseller, version=version, **{name: getattr(brand, name) for name in _PARTS})
+    view = msgspec.convert(brand, BrandView, from_attributes=True)
+    return msgspec.structs.replace(view, reseller=reseller, version=version)
 
 
 def _view_of(one: BrandVersion) -> BrandView:

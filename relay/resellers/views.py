@@ -1,6 +1,5 @@
 """What the control API says of resellers' brands, as typed values."""
 
-from dataclasses import fields
 from datetime import datetime
 
 import msgspec
@@ -38,7 +37,7 @@ class BrandView(msgspec.Struct, frozen=True, kw_only=True):
 
 def brand_of_view(view: BrandView) -> Brand:
     """The brand itself, as it was told."""
-    return Brand(**{field.name: getattr(view, field.name) for field in fields(Brand)})
+    return msgspec.convert(view, Brand, from_attributes=True)
 
 
 class BrandsView(msgspec.Struct, frozen=True, kw_only=True):
