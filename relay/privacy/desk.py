@@ -1,5 +1,6 @@
 """The command that forgets a person, as far as the relay knows him. Its audit row names him by the keyed name."""
 
+import asyncio
 import sqlite3
 from collections.abc import Set
 from contextlib import closing
@@ -68,12 +69,13 @@ class PrivacyDesk:
 
     async def _in_spool(self, forgotten: Forgotten) -> list[Trace]:
         found = await self._spool.find(forgotten.address, forgotten.is_in)
+        counted = await asyncio.to_thread(_counted, self._counters, forgotten)
         traces = [
             Trace("spool", "recipients", found.recipients, "kept", _WAITS),
             Trace("spool", "messages from him", found.messages, "kept", _WAITS),
             Trace("spool", "return paths", found.origins, "replaced"),
             Trace("spool", "lines of digests", found.lines, "replaced"),
-            Trace("counters", "rows", _counted(self._counters, forgotten), "kept", _COUNTED),
+            Trace("counters", "rows", counted, "kept", _COUNTED),
         ]
         return [trace for trace in traces if trace.count]
 
