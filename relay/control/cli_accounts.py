@@ -1,4 +1,4 @@
-"""The commands `account`. They work while the relay runs, and before its first start."""
+"""The command `account`. It works while the relay runs, and before its first start."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -115,9 +115,9 @@ _LOGROTATE = """\
 
 
 def _relay(place: Place) -> str:
-    sockets = "".join(f" mailweir-{name}.socket" for name in SOCKETS)
+    sockets = " ".join(f"mailweir-{name}.socket" for name in SOCKETS)
     ports = (
-        f"Sockets={sockets.strip()}\nCapabilityBoundingSet=\n"
+        f"Sockets={sockets}\nCapabilityBoundingSet=\n"
         if place.has_sockets
         else "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
     )

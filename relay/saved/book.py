@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select
 
 from relay.control import schema
@@ -27,7 +28,7 @@ class SavedBook(Writer):
 
         def write(connection: Connection, _now: datetime) -> None:
             connection.execute(_delete(principal.id, saved))
-            connection.execute(insert(_saved).values(owner=principal.id, **_values(saved)))
+            connection.execute(insert(_saved).values(owner=principal.id, **asdict(saved)))
 
         await self._audited(write, principal, act)
 
@@ -44,7 +45,3 @@ def _load(connection: Connection, wanted: Any) -> list[SavedQuestion]:
 
 def _delete(owner: str, saved: SavedQuestion) -> Any:
     return delete(_saved).where(_saved.c.owner == owner, _saved.c.kind == saved.kind, _saved.c.name == saved.name)
-
-
-def _values(saved: SavedQuestion) -> dict[str, Any]:
-    return {name: getattr(saved, name) for name in saved.__struct_fields__}

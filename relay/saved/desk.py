@@ -7,7 +7,7 @@ from relay.control.audit_views import AuditDetail
 from relay.control.errors import Invalid, NotFound
 from relay.control.state import State
 from relay.saved.views import SavedDone, SavedKind, SavedOrder, SavedQuestion, SavedRemoval
-from relay.tree import Principal, Role
+from relay.tree import Principal, Role, Scope
 
 _NAME_LENGTH, _TEXT_LENGTH = 80, 20_000
 _MOST = 100  # of a kind and an owner: a list that is read by eye
@@ -60,8 +60,7 @@ def _check(principal: Principal, kind: SavedKind) -> None:
 
 
 def _may_ask_freely(principal: Principal) -> bool:
-    scope = principal.scope
-    return principal.role.includes(Role.ADMIN) and scope.reseller is None and scope.account is None
+    return principal.role.includes(Role.ADMIN) and principal.scope == Scope()
 
 
 def _act(command: str, principal: Principal, saved: SavedQuestion) -> Act:
