@@ -20,6 +20,7 @@ from starlette.routing import Route
 from analytics.answers import ARROW, Refused, arrow, arrow_stream, body, content, json, problem
 from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely, span_seconds
 from analytics.complaints import Complaints, NewComplaint
+from analytics.doors import Answer
 from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
 from analytics.openapi import described
@@ -41,8 +42,6 @@ _MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
     "present `Authorization: Bearer TOKEN`; this node's tokens are the files below `tokens` in its data folder"
 )
-
-Answer = Callable[[Principal, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,15 @@
 """What the query API does for a backup: the warehouse stands still, and goes on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from analytics.answers import json
-from analytics.ask import OutOfScope
 from analytics.backup.standstill import Standstill
-from relay.tree import Principal, Role, Scope
-
-Answer = Callable[[Principal, Request], Awaitable[Response]]
+from analytics.doors import Answer, require
+from relay.tree import Principal, Role
 
 
 class BackupDoors:
@@ -25,15 +23,10 @@ class BackupDoors:
         return [("POST", "/v1/backup/begin", self.begin), ("POST", "/v1/backup/end", self.end)]
 
     async def begin(self, principal: Principal, request: Request) -> Response:
-        _require(principal)
+        require(principal, Role.ADMIN, "take backups")
         await asyncio.to_thread(self._standstill.begin)
         return json({"status": "still"})
 
     async def end(self, principal: Principal, request: Request) -> Response:
-        _require(principal)
+        require(principal, Role.ADMIN, "take backups")
         return json({"held": self._standstill.end()})
-
-
-def _require(principal: Principal) -> None:
-    if not principal.role.includes(Role.ADMIN) or principal.scope != Scope():
-        raise OutOfScope(f"{principal.id} may not take backups: it needs {Role.ADMIN} and the whole tree")

@@ -1,20 +1,19 @@
 """What the query API answers about the inboxes: mail that is brought, cases. For people of the whole installation."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.ask import OutOfScope, Unanswerable
+from analytics.ask import Unanswerable
+from analytics.doors import Answer, require
 from analytics.inbox.cases import CaseOrder, Cases
 from analytics.inbox.intake import MAILBOXES, Intake
-from relay.tree import Principal, Role, Scope
+from relay.tree import Principal, Role
 
 _MAX_BYTES = 33 * 1024 * 1024
-
-Answer = Callable[[Principal, Request], Awaitable[Response]]
 
 
 class InboxDoors:
@@ -32,7 +31,7 @@ class InboxDoors:
         ]
 
     async def bring(self, principal: Principal, request: Request) -> Response:
-        _require(principal, Role.OPERATOR, "bring mail")
+        require(principal, Role.OPERATOR, "bring mail")
         mailbox, asked = request.path_params["mailbox"], request.query_params
         if mailbox not in MAILBOXES:
             raise Unanswerable(f"mailbox {mailbox!r}: must be one of {', '.join(MAILBOXES)}")
@@ -41,22 +40,17 @@ class InboxDoors:
         return _json(await asyncio.to_thread(self._intake.take, raw, mailbox, origin, dry_run=is_dry))
 
     async def show(self, principal: Principal, request: Request) -> Response:
-        _require(principal, Role.ABUSE, "read people's mail")
+        require(principal, Role.ABUSE, "read people's mail")
         return _json(await asyncio.to_thread(self._cases.show, request.path_params["id"]))
 
     async def change(self, principal: Principal, request: Request) -> Response:
-        _require(principal, Role.ABUSE, "close cases")
+        require(principal, Role.ABUSE, "close cases")
         try:
             order = msgspec.json.decode(await _content(request), type=CaseOrder)
         except msgspec.DecodeError as error:
             raise Unanswerable(f"the body is not what it should be: {error}") from None
         case_id = request.path_params["id"]
         return _json(await asyncio.to_thread(self._cases.change, case_id, order, principal.id))
-
-
-def _require(principal: Principal, role: Role, what: str) -> None:
-    if not principal.role.includes(role) or principal.scope != Scope():
-        raise OutOfScope(f"{principal.id} may not {what}: it needs {role} and the whole tree")
 
 
 async def _content(request: Request) -> bytes:

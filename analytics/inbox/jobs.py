@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from analytics.doors import Answer
 from analytics.inbox.cases import Cases
-from analytics.inbox.doors import Answer, InboxDoors
+from analytics.inbox.doors import InboxDoors
 from analytics.inbox.imap import fetch_job
 from analytics.inbox.intake import Intake
 from analytics.inbox.reading import EVERY_SECONDS, InboxReading

@@ -1,22 +1,21 @@
 """What the query API does about people's traces: forget an address, purge what is old or of a customer who left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from analytics.answers import body, json
-from analytics.ask import OutOfScope, Unanswerable
+from analytics.ask import Unanswerable
+from analytics.doors import Answer, require
 from analytics.privacy.forgetting import Forgetting
 from analytics.privacy.purging import Purging
 from relay.clock import Clock
 from relay.privacy.forgotten import Forgotten, NoAddress
 from relay.privacy.views import Forgot, Trace
-from relay.tree import Principal, Role, Scope
-
-Answer = Callable[[Principal, Request], Awaitable[Response]]
+from relay.tree import Principal, Role
 
 
 class ForgottenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +52,7 @@ class PrivacyDoors:
         return [("POST", "/v1/forgotten", self.forget), ("POST", "/v1/purge", self.purge)]
 
     async def forget(self, principal: Principal, request: Request) -> Response:
-        _require(principal)
+        require(principal, Role.ADMIN, "delete data")
         order = await body(request, ForgottenOrder)
         try:
             forgotten = Forgotten.of(order.address, order.token)
@@ -63,7 +62,7 @@ class PrivacyDoors:
         return json(Forgot(token=order.token, traces=traces, dry_run=order.dry_run))
 
     async def purge(self, principal: Principal, request: Request) -> Response:
-        _require(principal)
+        require(principal, Role.ADMIN, "delete data")
         order, purging = await body(request, PurgeOrder), self._purging
         if (order.days is None) == (not order.account):
             raise Unanswerable("days or account: give one of them")
@@ -74,8 +73,3 @@ class PrivacyDoors:
         else:
             done = asyncio.to_thread(purging.of_account, order.account, dry_run=order.dry_run)
         return json(Purged(traces=await done, dry_run=order.dry_run))
-
-
-def _require(principal: Principal) -> None:
-    if not principal.role.includes(Role.ADMIN) or principal.scope != Scope():
-        raise OutOfScope(f"{principal.id} may not delete data: it needs {Role.ADMIN} and the whole tree")

@@ -1,19 +1,18 @@
 """GET /v1/usage: a month's usage for programs, as JSON or CSV; each token gets its own part of the tree."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from analytics.answers import Refused, json
 from analytics.ask import ask
+from analytics.doors import Answer
 from analytics.usage.sheet import CutShort, csv_of, records_of
 from analytics.warehouse import Warehouse
 from relay.clock import Clock
 from relay.tree import Principal
-
-Answer = Callable[[Principal, Request], Awaitable[Response]]
 
 _CSV = "text/csv; charset=utf-8"
 
