@@ -92,9 +92,7 @@ def ask(
     stop: Stop | None = None,
 ) -> pa.Table:
     """Answer a named question within `scope`, cut as free ones are. Raises Unanswerable."""
-    query = QUERIES.get(name)
-    if query is None:
-        raise UnknownQuery(f"there is no query {name!r}; there are: {', '.join(QUERIES)}")
+    query = _query(name)
     if "{scope}" not in query.sql and scope != Scope():
         raise OutOfScope(f"query {name} is about the whole installation, which this token does not see")
     values = _checked(name, query, given) | _window(given, now, query.days) | {"behind_files": behind_files}
@@ -224,8 +222,14 @@ def _month(text: str, now: datetime) -> tuple[datetime, datetime]:
 
 def span_seconds(name: str, given: Mapping[str, Any], now: datetime) -> float:
     """How much time a question is about. Raises Unanswerable."""
+    return (now - _window(given, now, _query(name).days)["since"]).total_seconds()
+
+
+def _query(name: str) -> Query:
     query = QUERIES.get(name)
-    return (now - _window(given, now, query.days if query else 1)["since"]).total_seconds()
+    if query is None:
+        raise UnknownQuery(f"there is no query {name!r}; there are: {', '.join(QUERIES)}")
+    return query
 
 
 def _instant(value: object) -> datetime:

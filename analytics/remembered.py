@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -66,7 +65,7 @@ class Remembered:
 
     def __init__(self, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
         self._begin, self._clock = begin, clock
-        self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._known: dict[Hashable, _Known] = {}  # the oldest first
         self._renewing: dict[Hashable, _Known] = {}  # behind the old answer of the same key
         self._took: dict[tuple[str, int], float] = {}  # the quicker of the last two times: a first one is often slow
         self._took_last: dict[tuple[str, int], float] = {}

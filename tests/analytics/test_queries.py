@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely
+from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely, span_seconds
 from analytics.queries import QUERIES
 from relay.events import Action, Complaint, DecisionLogged, Deferral, Held, Record
 from relay.tree import Scope
@@ -265,6 +265,8 @@ def test_wrong_question_is_refused_in_words(empty: Room, name: str, params: dict
 def test_unknown_question_is_told_apart(empty: Room) -> None:
     with pytest.raises(UnknownQuery):
         ask(empty.warehouse, "nothing", {}, Scope(), NOW)
+    with pytest.raises(UnknownQuery):  # asked first, so that what is remembered is about questions there are
+        span_seconds("no_such_question", {}, NOW)
 
 
 @pytest.mark.parametrize(
