@@ -11,7 +11,6 @@ COUNTS: Sequence[str] = (
     *("messages", "recipients", "bytes", "held", "rejected", "throttled"),
     *("delivered", "bounced", "expired", "dropped"),
 )
-COLUMNS: Sequence[str] = ("reseller", "account", "begins_at", *COUNTS)
 USAGE_PARAMS: dict[str, str | int] = {"month": "", "reseller": "", "by": "month"}
 
 _DAY_US = 86_400_000_000  # a tenth of what date_trunc costs on instants with a time zone

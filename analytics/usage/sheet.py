@@ -30,9 +30,10 @@ def csv_of(records: Iterable[Mapping[str, Any]]) -> str:
     sheet = io.StringIO()
     lines = csv.writer(sheet, lineterminator="\r\n")
     lines.writerow(_HEAD)
-    lines.writerows([_safe(record[name]) for name in _HEAD] for record in records)
+    lines.writerows([inert(record[name]) for name in _HEAD] for record in records)
     return sheet.getvalue()
 
 
-def _safe(value: object) -> object:
+def inert(value: object) -> object:
+    """A cell as it stands in a sheet: text that a spreadsheet would execute gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

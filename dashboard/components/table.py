@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from analytics.usage.sheet import inert
+
 FILTERED_FROM = 8  # rows; fewer are seen at a glance
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets execute (OWASP, CSV injection)
 
 
 class Kind(StrEnum):
@@ -218,7 +219,4 @@ def _cell(value: Any) -> str:
 
 
 def _safe(value: Any) -> Any:
-    if isinstance(value, bool | int | float):
-        return value
-    text = _cell(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return value if isinstance(value, bool | int | float) else inert(_cell(value))
