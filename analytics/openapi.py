@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -95,7 +95,7 @@ def _question(named: dict[str, Any], name: str, query: Query) -> dict[str, Any]:
         "operationId": f"ask_{name}",
         "summary": f"the question {name}",
         "requestBody": {"content": {"application/json": {"schema": schema}}},
-        "responses": msgspec.json.decode(msgspec.json.encode(named["responses"])),
+        "responses": deepcopy(named["responses"]),
     }
 
 

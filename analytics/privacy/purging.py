@@ -21,7 +21,7 @@ class _Line(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Purging:
-    """One at a time, in a thread. `forget_files` deletes archive files of so many days, and says how many."""
+    """One at a time, in a thread. `old_files` names the files of journals that are older than so many days."""
 
     warehouse: Warehouse
     ingest: Ingest

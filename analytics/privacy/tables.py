@@ -19,7 +19,7 @@ def found_in(connection: Connection, forgotten: Forgotten) -> dict[str, int]:
         changes = _changes(connection, table, forgotten)
         if changes:
             query = f"SELECT count(*) FROM {table} WHERE {_where(changes)}"  # noqa: S608 - names are the catalog's
-            counts[table] = int(connection.execute(query, _values(query, forgotten)).fetchall()[0][0])
+            counts[table] = int(connection.execute(query, _values(forgotten)).fetchall()[0][0])
     return {table: count for table, count in counts.items() if count}
 
 
@@ -29,7 +29,7 @@ def replace_in(connection: Connection, forgotten: Forgotten, names: Iterable[str
         changes = _changes(connection, table, forgotten)
         sets = ", ".join(f'"{name}" = {new}' for name, new in changes.items())
         query = f"UPDATE {table} SET {sets} WHERE {_where(changes)}"  # noqa: S608
-        connection.execute(query, _values(query, forgotten))
+        connection.execute(query, _values(forgotten))
 
 
 def _tables(connection: Connection) -> list[str]:
@@ -78,7 +78,7 @@ def _replaced(text: str) -> str:
     return f"regexp_replace({once}, $pattern, $new, 'gi')"
 
 
-def _values(query: str, forgotten: Forgotten) -> dict[str, str]:
+def _values(forgotten: Forgotten) -> dict[str, str]:
     return {
         "address": forgotten.address,
         "pattern": rf"(^|[^{BEFORE}]){re.escape(forgotten.address)}($|[^{BEHIND}.]|\.$|\.[^A-Za-z0-9])",

@@ -66,7 +66,7 @@ def _stop(id: str, client: QueryClient) -> None:
         client.stop(id)
 
 
-def _run(one: Searching, read: "asking.Read", client: QueryClient) -> None:
+def _run(one: Searching, read: asking.Read, client: QueryClient) -> None:
     try:
         with client:
             one.found = read(client, one.id)
