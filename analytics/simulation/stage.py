@@ -86,6 +86,7 @@ async def set_stage(options: StageOptions, world: World, clock: Clock, tell: Tel
         stack.push_async_callback(complaints.close)
         with tell.step("Analytics reads the history into the warehouse"):
             await _until_ingested(queries, clock)
+            await in_thread(lambda: queries.run_job("reputation_parts"))  # its own first run found nothing yet
         customers = Customers(world, _entrance(made), ledger, clock, f"{world.seed} run {made.memory.runs}")
         stack.push_async_callback(customers.close)
         with tell.step(f"{len(world.customers)} customers log in (AUTH over STARTTLS)"):
