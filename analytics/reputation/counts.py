@@ -161,9 +161,9 @@ def _by_hour(hours: str, keys: str, names: tuple[str, ...], which: str) -> str:
             WHERE minute >= {then} AND {which}
             UNION ALL
             SELECT hour + INTERVAL 30 MINUTE AS minute, {columns}
-            FROM rollup_hour_or_source
+            FROM {hours}
             WHERE hour < {then}
-        )""".replace("rollup_hour_or_source", hours)  # noqa: S608 - our own names
+        )"""  # noqa: S608 - our own names
 
 
 class _Nested:
