@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 _PAGES = (
     "now",
@@ -40,9 +40,8 @@ def main() -> None:
     parser.add_argument("--pages", nargs="*", default=list(_PAGES), choices=_PAGES)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    path = os.environ.get("MAILWEIR_CHROMIUM", "/usr/bin/chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = launched(playwright)
         if args.every:
             for name, page in _each(browser, args.url.rstrip("/"), args.pages):
                 page.screenshot(path=args.folder / f"{name}.png", full_page=True)
@@ -50,6 +49,12 @@ def main() -> None:
             for name, page in _looks(browser, args.url.rstrip("/"), _OF_README, "light", 1440):
                 page.screenshot(path=args.folder / f"{name.partition('-')[0]}.png")
         browser.close()
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Debian's Chromium, or the one that is named."""
+    path = os.environ.get("MAILWEIR_CHROMIUM", "/usr/bin/chromium")
+    return playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
 def _each(browser: Browser, url: str, pages: list[str]) -> Iterator[tuple[str, Page]]:

@@ -85,6 +85,8 @@ def _wait(page: "Page", condition: str, name: str) -> None:
 def _browser(installation: Installation) -> Iterator["Page"]:
     from playwright.sync_api import Error, sync_playwright
 
+    from bench.pictures import launched
+
     port = free_port()
     with installation.config.open("a") as file:
         file.write(f'[dashboard]\nlisten = "127.0.0.1:{port}"\n')
@@ -94,7 +96,7 @@ def _browser(installation: Installation) -> Iterator["Page"]:
         stopped(installation.start("dashboard")),
         sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = launched(playwright)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=f"http://127.0.0.1:{port}")
 
         def opens() -> bool:
