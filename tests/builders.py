@@ -14,13 +14,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TypeVar
 
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
 from relay.control.state import State
 from relay.envelope import Account
+from relay.events import Record, decode
 from relay.settings import Settings, load
 from relay.tree import Principal, Role
+
+_T = TypeVar("_T", bound=Record)
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Principal("test", Role.ADMIN)
@@ -133,6 +137,17 @@ timeout_seconds = 10
 
     def client(self, name: str = "admin") -> ControlClient:
         return ControlClient.of(self.settings, name)
+
+    def records(self, kind: type[_T]) -> list[_T]:
+        """What the journal has of one kind, files that grow and the archive included."""
+        while True:
+            try:
+                files = [path.read_bytes() for path in sorted((self.data / "journal").rglob("*.jsonl*"))]
+            except FileNotFoundError:  # one was closed or archived just now, and has another name
+                continue
+            # the last line of a file that grows may be half a one
+            lines = [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+            return [record for record in map(decode, lines) if isinstance(record, kind)]
 
     def start(self, *command: str) -> "subprocess.Popen[bytes]":
         """Start `mailweir relay` (or another command) without waiting."""

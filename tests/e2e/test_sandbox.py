@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.envelope import Account
-from relay.events import Reception, decode
+from relay.events import Reception
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
@@ -13,11 +13,6 @@ from tests.sink import Sink
 LIMITS = NO_LIMITS.replace("rcpts_per_hour = 0\nrcpts_per_day", "rcpts_per_hour = 100\nrcpts_per_day", 1)
 SENDER = "acme|mailfrom|app@acme.example"
 LETTER = b"From: app@acme.example\r\nTo: you\r\nMessage-ID: <%b@acme.example>\r\nSubject: try\r\n\r\nA try.\r\n"
-
-
-def decoded(node: Installation) -> list[Reception]:
-    lines = [line for path in node.data.glob("journal/**/*.jsonl") for line in path.read_bytes().splitlines()]
-    return [record for record in map(decode, lines) if isinstance(record, Reception)]
 
 
 def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp_path: Path) -> None:
@@ -47,7 +42,7 @@ def test_sandbox_mail_has_outcomes_and_a_complaint_and_counts_against_nobody(tmp
                 "SELECT sum(accepted) AS a, sum(delivered) AS d, sum(bounced) AS b, sum(complaints) AS c "
                 f"FROM rollup_minute WHERE sender = '{SENDER}'"
             )
-            used = next(one for one in decoded(node) if one.sandbox is False and one.door == "smtp").hour_used
+            used = next(one for one in node.records(Reception) if one.sandbox is False and one.door == "smtp").hour_used
             pages = {name: client.table(name).to_pylist() for name in ("complaint_senders", "complaints_by_sender")}
             (bounces,) = client.table("bounce_totals").to_pylist()
             signals, suppressed = relay.signals(SENDER), relay.suppressions("acme")

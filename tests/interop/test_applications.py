@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from relay.envelope import Account
-from relay.events import Reception, decode
+from relay.events import Reception
 from relay.tenants.views import TenantHeaderOrder
 from tests.builders import ROOT, Installation, until
 from tests.sink import Sink
@@ -51,9 +51,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 def receptions(node: Installation, to: str) -> list[Reception]:
-    lines = [line for path in node.data.glob("journal/*") for line in path.read_bytes().splitlines()]
-    records = [record for record in map(decode, lines) if isinstance(record, Reception)]
-    return [record for record in records if [one.address for one in record.recipients] == [to]]
+    return [record for record in node.records(Reception) if [one.address for one in record.recipients] == [to]]
 
 
 def command(name: str, script: Path, authority: Path) -> list[str]:

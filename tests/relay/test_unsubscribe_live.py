@@ -16,7 +16,7 @@ import pytest
 
 from relay.delivery.signing.dkim_keys import dns_record
 from relay.envelope import Account
-from relay.events import Record, Rejection, Unsubscribe, decode
+from relay.events import Rejection, Unsubscribe
 from relay.front.bearer import bearer_of
 from tests.builders import ROOT, Installation, until
 from tests.sink import Received, Sink
@@ -57,18 +57,14 @@ class Site:
             code, text = smtp.rcpt(address)
             return f"{code} {text.decode()}"
 
-    def records(self, kind: type[Record]) -> list[Record]:
-        lines = [line for path in self.installation.data.glob("journal/*") for line in path.read_bytes().splitlines()]
-        return [record for record in map(decode, lines) if isinstance(record, kind)]
-
     def unsubscribed(self, address: str) -> list[tuple[str, str]]:
         """Account and method of the journal's records about a recipient."""
-        records = [record for record in self.records(Unsubscribe) if isinstance(record, Unsubscribe)]
+        records = self.installation.records(Unsubscribe)
         return [(record.account, record.method) for record in records if record.recipient == address]
 
     def suppressed_recipients(self, account: str, door: str) -> list[str]:
         """Whom the journal names as refused because they are suppressed."""
-        records = [record for record in self.records(Rejection) if isinstance(record, Rejection)]
+        records = self.installation.records(Rejection)
         chosen = [one for one in records if (one.rule, one.account, one.door) == ("suppressed", account, door)]
         return [recipient.address for one in chosen for recipient in one.recipients]
 

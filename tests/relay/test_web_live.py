@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from relay.envelope import Account
-from relay.events import Reception, Rejection, decode
+from relay.events import Reception
 from relay.front.bearer import bearer_of
 from tests.builders import Installation, until
 from tests.sink import Sink
@@ -32,10 +32,6 @@ class Site:
     def delivered(self, to: str) -> bytes:
         mails = self.sink.wait_until(lambda: to in self.sink.addresses())
         return next(mail.content for mail in mails if to in mail.recipients)
-
-    def records(self, kind: type) -> list[Reception | Rejection]:
-        lines = [line for path in self.installation.data.glob("journal/*") for line in path.read_bytes().splitlines()]
-        return [record for record in map(decode, lines) if isinstance(record, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +59,8 @@ def test_a_finished_message_reaches_the_sink_byte_by_byte(site: Site) -> None:
 
     assert answer.status_code == 202
     assert site.delivered("raw@d.example").endswith(b"\r\n" + content)
-    until(lambda: any(record.message_id == answer.json()["id"] for record in site.records(Reception)))
-    (record,) = [record for record in site.records(Reception) if record.message_id == answer.json()["id"]]
+    until(lambda: any(record.message_id == answer.json()["id"] for record in site.installation.records(Reception)))
+    (record,) = [record for record in site.installation.records(Reception) if record.message_id == answer.json()["id"]]
     assert (record.door, record.credential, record.client_ip) == ("http", "srv1", "127.0.0.1")
     assert record.sender == "acme|mailfrom|a@acme.example"
 
@@ -96,8 +92,8 @@ def test_a_shared_host_names_its_end_sender_in_a_header_here_too(site: Site) -> 
     answer = site.client.post("/v1/messages", json=letter, headers=bearer)
 
     assert b"X-AuthUser" not in site.delivered("named@d.example")
-    until(lambda: any(record.message_id == answer.json()["id"] for record in site.records(Reception)))
-    senders = {record.message_id: record.sender for record in site.records(Reception)}
+    until(lambda: any(record.message_id == answer.json()["id"] for record in site.installation.records(Reception)))
+    senders = {record.message_id: record.sender for record in site.installation.records(Reception)}
     assert senders[answer.json()["id"]] == "shared|x-authuser|bob@web1.example"
 
 
