@@ -23,6 +23,7 @@ _FILE = click.File(encoding="utf-8-sig")
 _AT_ONCE = 2_000  # rows of a request: below the API's 5,000 rows and its megabyte
 _TOLD = 50  # faults in words; all are counted
 _NOTICED = 500  # accounts between two lines of progress
+# formats.NAMES, which --help need not load
 _FORMATS = ["mailweir", "mailchannels", "sparkpost", "postmark", "ses", "mandrill", "mailchimp", "sendgrid", "mailgun"]
 
 
@@ -33,7 +34,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     added: int
     replaced: int
     skipped: int
-    faults: "list[dict[str, Any]]"
+    faults: "Sequence[Fault]"
     undo: str = ""
     dry_run: bool = False
 
@@ -85,7 +86,7 @@ def import_suppressions(context: Context, /, file: IO[str], **options: Any) -> i
         added=added,
         replaced=replaced,
         skipped=len(skipped),
-        faults=[{"line": one.line, "what": one.what} for one in faults],
+        faults=faults,
         undo=undo,
         dry_run=options["dry_run"],
     )
@@ -136,7 +137,7 @@ def import_accounts(context: Context, /, file: IO[str], **options: Any) -> int:
         added=took.added,
         replaced=0,
         skipped=took.known,
-        faults=[{"line": one.line, "what": one.what} for one in faults],
+        faults=faults,
         dry_run=options["dry_run"],
     )
     return _told(done, options["as_json"], f"{'would add' if done.dry_run else 'added'} {done.added} accounts")
@@ -221,7 +222,7 @@ def _told(done: Imported, as_json: bool, said: str) -> int:
     skipped = f", skipped {done.skipped}" if done.skipped else ""
     click.echo(f"{said}{replaced}{skipped}")
     for fault in done.faults[:_TOLD]:
-        click.echo(f"line {fault['line']}: {fault['what']}", err=True)
+        click.echo(f"line {fault.line}: {fault.what}", err=True)
     if done.faults:
         click.echo(f"{len(done.faults)} lines were left out", err=True)
     if done.undo and not done.dry_run:

@@ -5,13 +5,15 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from relay.cli import run
 from relay.control.suppressed import Reason
 from relay.control.suppression_views import SuppressionRow
 from relay.envelope import Account
-from relay.importing.formats import FORMATS, NAMES
+from relay.importing.cli import import_suppressions
+from relay.importing.formats import NAMES
 from relay.importing.reading import Fault, Skipped, Table, UnreadableFile, format_of, instant, suppressions
 from tests.builders import Installation
 
@@ -95,7 +97,9 @@ def test_a_list_of_each_provider_is_known_by_its_columns(name: str) -> None:
 
 def test_every_provider_has_an_example_here() -> None:
     assert {name.split()[0] for name in LISTS} == {*NAMES, "list"}
-    assert len(FORMATS) >= len(NAMES)
+    [offered] = [option.type for option in import_suppressions.params if option.name == "provider"]
+    assert isinstance(offered, click.Choice)
+    assert [*NAMES] == [*offered.choices]
 
 
 def test_what_a_line_lacks_is_told_with_its_number_and_hinders_no_other() -> None:
