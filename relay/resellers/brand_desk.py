@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from relay.control.access import require, require_whole_tree
+from relay.control.access import require, require_whole_tree, sees
 from relay.control.audit import Act
 from relay.control.audit_views import AuditDetail
 from relay.control.checks import shell
@@ -89,9 +89,7 @@ class BrandDesk:
                 raise Conflict(f"the host {min(taken)} is in the brand of reseller {name!r} already")
 
     def _check_sight(self, principal: Principal, reseller: str) -> None:
-        scope = principal.scope
-        is_seen = scope.account is None and scope.reseller in (None, reseller)
-        if not is_seen or reseller not in self._state.resellers:
+        if reseller not in self._state.resellers or not sees(principal, "", reseller):
             raise NotFound(f"there is no reseller {reseller!r}; `mailweir reseller ls` names them all")
 
     def _in_force(self, reseller: str) -> BrandView:

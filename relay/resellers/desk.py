@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import msgspec
 
-from relay.control.access import require, require_sight, require_whole_tree
+from relay.control.access import require, require_sight, require_whole_tree, sees
 from relay.control.account_views import Limits, NewReseller, Order, ResellerView
 from relay.control.checks import checked_name, shell
 from relay.control.errors import Conflict, Invalid, NotFound
@@ -26,12 +26,7 @@ class Resellers:
 
     def list(self, principal: Principal) -> list[ResellerView]:
         require(principal, Role.VIEWER)
-        scope = principal.scope
-        return [
-            self._view(known)
-            for known in self._state.resellers.values()
-            if scope.account is None and scope.reseller in (None, known.name)
-        ]
+        return [self._view(known) for known in self._state.resellers.values() if sees(principal, "", known.name)]
 
     def show(self, principal: Principal, name: str) -> ResellerView:
         require(principal, Role.VIEWER)
@@ -107,8 +102,8 @@ class Resellers:
         return self._known(principal, name)
 
     def _known(self, principal: Principal, name: str) -> Reseller:
-        known, scope = self._state.resellers.get(name), principal.scope
-        if known is None or scope.account is not None or scope.reseller not in (None, name):
+        known = self._state.resellers.get(name)
+        if known is None or not sees(principal, "", name):
             raise NotFound(f"there is no reseller {name!r}; `mailweir reseller ls` names them all")
         return known
 
