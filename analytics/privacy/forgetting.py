@@ -1,7 +1,8 @@
 """Takes an address out of what analytics keeps: warehouse, archived journals, files that were set aside, raw reports.
 
-What waits in the journal is read first, and ingestion waits meanwhile, so that nothing of it comes in behind. Backups,
-files that people exported and the system's own log are beyond it (docs/privacy.md).
+What waits in the journal is read first, and ingestion waits meanwhile, so that nothing of it comes in behind; but what
+was written within the last second lies in a file that still grows, and comes in as it is. Backups, files that people
+exported and the system's own log are beyond it (docs/privacy.md).
 """
 
 from dataclasses import dataclass
