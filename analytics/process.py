@@ -148,7 +148,7 @@ def _jobs(
         now, days = clock.now(), settings.analytics.retention_days
         rows, files = rollups.expire(warehouse, now, days), _old_files(JournalFolder(settings.journal_dir), now, days)
         for path in files:
-            path.unlink()
+            path.unlink(missing_ok=True)  # `purge` may have been quicker
         return f"{rows} rows, {len(files)} files deleted"
 
     words = WordStore(settings.dir / "words")
