@@ -31,11 +31,11 @@ class Copier:
         try:
             mode = stat.S_IMODE(os.fstat(file).st_mode)
             size, digest = self._write(file, self._made(path), mode, limit)
-            changed_at = os.fstat(file)
+            status = os.fstat(file)
         finally:
             os.close(file)
         # the age of journals and models is read from their files
-        os.utime(self.target / path, ns=(changed_at.st_atime_ns, changed_at.st_mtime_ns))
+        os.utime(self.target / path, ns=(status.st_atime_ns, status.st_mtime_ns))
         return self._note(path, size, digest, mode)
 
     def copy_database(self, source: Path, path: str) -> Entry:

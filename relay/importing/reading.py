@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import IO
 
 from relay.control.errors import Invalid
@@ -65,7 +66,7 @@ class Table:
 
     def lines(self) -> Iterator[Line]:
         """The lines that have something in them. Raises UnreadableFile for what is no CSV."""
-        reader = csv.reader(self._joined(), delimiter=self._separator)
+        reader = csv.reader(chain(self._rest, self._file), delimiter=self._separator)
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -75,10 +76,6 @@ class Table:
             raise UnreadableFile(f"line {reader.line_num + self._first_line - 1}: {error}") from None
         except UnicodeDecodeError as error:
             raise UnreadableFile(f"it is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-
-    def _joined(self) -> Iterator[str]:
-        yield from self._rest
-        yield from self._file
 
 
 def format_of(table: Table, name: str = "") -> Format:

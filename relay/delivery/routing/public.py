@@ -2,9 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-_UNICAST = IPv6Network(
-    "2000::/3"
-)  # all that IANA gives out; Python also calls site-local and v4-compatible ones global
+_UNICAST = IPv6Network("2000::/3")  # all that IANA gives out; Python calls site-local and v4-compatible ones global too
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1: a gateway takes these to the IPv4 address at their end
 
 
