@@ -43,20 +43,25 @@ class PrivacyDesk:
             forgotten = Forgotten.of(order.address, token_of(self._secret, order.address))
         except NoAddress as error:
             raise Invalid(str(error)) from None
-        open_rows = self._state.decisions(open_only=True, limit=None)
-        in_force = {row.proposal.sender for row in open_rows}
+        in_force = self._in_force()
         found = await self._state.run(
             lambda connection: rows.traces(connection, forgotten, in_force, suppression=order.suppression)
         )
         found += await self._in_spool(forgotten)
         if not order.dry_run:
+            in_force = self._in_force()  # whoever was stopped meanwhile stays stopped, here and below
             taken_off = await self._state.run(
                 lambda connection: self._rewrite(connection, principal, forgotten, in_force, order.suppression)
             )
             self._state.suppression.drop(taken_off)
+            in_force |= self._in_force()
             self._state.standings.rewrite(lambda row: _renamed(row, forgotten, in_force))
             await self._spool.replace(forgotten.address, forgotten.is_in, forgotten.replace)
         return Forgot(token=forgotten.token, traces=found, dry_run=order.dry_run)
+
+    def _in_force(self) -> set[str]:
+        """Senders about whom decisions hold at this moment."""
+        return {row.proposal.sender for row in self._state.decisions(open_only=True, limit=None)}
 
     def _rewrite(
         self, connection: Connection, principal: Principal, forgotten: Forgotten, in_force: Set[str], suppression: bool

@@ -178,6 +178,24 @@ def test_a_row_that_was_changed_by_hand_still_shows_after_a_person_was_forgotten
     assert asyncio.run(broken()) is not None
 
 
+def test_a_sender_that_is_stopped_meanwhile_stays_stopped(tmp_path: Path) -> None:
+    late = f"late|mailfrom|{ANN}"
+    stop = Proposal("dana", "late", late, Effect.HOLD, "by_hand", "a test", datetime.now(UTC), None)
+
+    async def senders() -> list[set[str]]:
+        state = await _furnished(tmp_path)
+        forgetting = _desk(state, tmp_path).forget(ADMIN, ForgetOrder(address=ANN))
+        await asyncio.gather(forgetting, state.decide(stop, ADMIN))  # at its first await
+        shown = {row.proposal.sender for row in state.decisions(limit=None)}
+        await state.close()
+        state = await State.open(default_url(tmp_path), "mw1", SystemClock())
+        kept = {row.proposal.sender for row in state.decisions(limit=None)}
+        await state.close()
+        return [shown, kept]
+
+    assert asyncio.run(senders()) == [{OPEN, late, PAST.replace(ANN, TOKEN)}] * 2
+
+
 def test_his_suppression_goes_when_that_is_asked_for_and_only_his(tmp_path: Path) -> None:
     async def forgotten() -> tuple[bool, bool]:
         state = await _furnished(tmp_path)
