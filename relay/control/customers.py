@@ -142,8 +142,9 @@ class Customers(Writer):
     async def change_account(
         self, after: Account, principal: Principal, act: Act, keys: Sequence[DkimKey] = ()
     ) -> Account:
-        """Put a changed account in the place of the one of its name, with keys of new domains. Raises NotFound."""
+        """Put a changed account in the place of its name's, with keys of new domains. Raises NotFound, Conflict."""
         before = self.account(after.name)
+        self._check_not_former(after.reseller)
         waiting, undos = self.book.leave(before, after)
         undos += [put(self.accounts, after.name, after), *self.book.put_keys(keys)]
         if after.reseller and after.reseller not in self.resellers:
@@ -227,7 +228,6 @@ class Customers(Writer):
             raise Conflict(f"reseller {name!r} was removed; bring it back: mailweir reseller restore {name}")
 
     def _new_reseller(self, name: str, contact: str = "") -> tuple[Reseller, Undo]:
-        self._check_not_former(name)
         reseller = Reseller(name, created_at=self._clock.now(), contact=contact)
         return reseller, put(self.resellers, name, reseller)
 

@@ -13,9 +13,10 @@ from starlette.applications import Starlette
 
 from relay.clock import SteppedClock
 from relay.control.account_views import LimitOrder, NewAccount, NewReseller, Order
+from relay.control.audit import Act
 from relay.control.database import default_url
 from relay.control.domain_keys import Domain
-from relay.control.errors import Invalid
+from relay.control.errors import Conflict, Invalid
 from relay.control.state import State
 from relay.delivery.verp import Key
 from relay.envelope import Account, Level
@@ -31,6 +32,7 @@ from relay.resellers.views import BrandBack, BrandOrder, BrandView, ResellerChan
 from relay.return_paths import ReturnPaths
 from relay.settings import Settings, Smtp, Verp
 from relay.spool.notices import Audience, Bundle, Group
+from tests.builders import ADMIN
 from tests.relay.test_control_api import START, Room, with_room
 
 SVG_LOGO = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z" fill="#0b57d0"/></svg>'
@@ -227,6 +229,20 @@ def test_a_reseller_is_added_changed_removed_and_brought_back(tmp_path: Path) ->
         assert commands == ["reseller.restore", "reseller.remove", "account.remove"]
 
     with_room(tmp_path, work)
+
+
+def test_an_account_that_may_not_move_stays_where_it_is_in_memory_too(tmp_path: Path) -> None:
+    async def moved() -> str:
+        state = await State.open(default_url(tmp_path), "mw1", SteppedClock(START))
+        north = await state.add_reseller("north", ADMIN)
+        before = await state.add_account(Account("shop"), ADMIN)
+        await state.move_reseller(north, ADMIN, is_removed=True)
+        with pytest.raises(Conflict):
+            await state.change_account(replace(before, reseller="north"), ADMIN, Act("account.set", "shop", "shop"))
+        await state.close()
+        return state.accounts["shop"].reseller
+
+    assert asyncio.run(moved()) == ""
 
 
 def test_a_brand_is_set_in_versions_and_taken_back(tmp_path: Path) -> None:
