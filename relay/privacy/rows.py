@@ -18,9 +18,13 @@ from relay.control import audit, schema
 from relay.privacy.forgotten import Forgotten
 from relay.privacy.views import Trace
 
+_SIGNS_IN = "somebody who signs in: mailweir user rm"
 _IN_FORCE = {
     "account": "a customer's contact: mailweir account set NAME --contact",
-    "user": "somebody who signs in: mailweir user rm",
+    "reseller": "whom the operator writes to: mailweir reseller set NAME --contact",
+    "brand": "a brand that holds or may be put back: mailweir reseller brand set NAME --reply-to; 20 versions are kept",
+    "user": _SIGNS_IN,
+    "session": _SIGNS_IN,
     "credential": "a login: mailweir cred revoke",
     "network": "a customer's network: mailweir allow rm",
     "limit_set": "a limit that holds: mailweir limit rm",
@@ -75,6 +79,8 @@ def _fate(
 ) -> tuple[Fate, str]:
     if why := _IN_FORCE.get(table.name):
         return "kept", why
+    if table is schema.saved_question and forgotten.is_in(row["owner"]):
+        return "kept", _SIGNS_IN
     if table is schema.suppression and row["address"] == forgotten.address:
         return ("deleted", "") if suppression else ("kept", _LISTED)
     return ("kept", _DECIDED) if _sender_of(table, row) in in_force else ("replaced", "")

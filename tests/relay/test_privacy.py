@@ -23,9 +23,12 @@ from relay.policy.decision import Effect, Proposal
 from relay.privacy.desk import PrivacyDesk
 from relay.privacy.forgotten import Forgotten, NoAddress, token_of
 from relay.privacy.views import ForgetOrder, Forgot
+from relay.resellers.brand import Brand
+from relay.saved.views import SavedQuestion
 from relay.settings import Settings
 from relay.spool.traces import SpoolTraces
 from relay.tree import Principal, Role
+from relay.users.user import User
 from tests.builders import ADMIN, Account
 from tests.delivering import delivering, delivery_settings, story
 
@@ -176,6 +179,27 @@ def test_a_row_that_was_changed_by_hand_still_shows_after_a_person_was_forgotten
             await state.close()
 
     assert asyncio.run(broken()) is not None
+
+
+def test_contacts_brands_and_who_signs_in_are_kept_and_named(tmp_path: Path) -> None:
+    async def told() -> tuple[set[str], str, str, int, bool]:
+        state, now = await State.open(default_url(tmp_path), "mw1", SystemClock()), datetime.now(UTC)
+        await state.add_reseller("north", ADMIN, ANN)
+        await state.branding.set("north", Brand(reply_to=ANN), ADMIN, Act("reseller.brand", "", "north"))
+        user = await state.users.add(User(ANN, Role.VIEWER), ADMIN)
+        token, _ = await state.users.begin_session(user, timedelta(hours=1), "here")
+        saved = SavedQuestion(kind="search", name="q", text="x", saved_at=now)
+        await state.saved.put(saved, user.principal, Act("saved.put", "", ANN))
+        done = await _desk(state, tmp_path).forget(ADMIN, ForgetOrder(address=ANN))
+        await state.close()
+        state = await State.open(default_url(tmp_path), "mw1", SystemClock())
+        found = state.resellers["north"].contact, state.brands.of_reseller("north").reply_to
+        asked, is_known = len(await state.saved.all(ANN)), state.users.principal_of(token) is not None
+        await state.close()
+        return {one.what for one in done.traces if one.fate == "kept"}, *found, asked, is_known
+
+    kept = {"reseller", "brand", "user", "session", "saved_question", "rows"}
+    assert asyncio.run(told()) == (kept, ANN, ANN, 1, True)
 
 
 def test_a_sender_that_is_stopped_meanwhile_stays_stopped(tmp_path: Path) -> None:
