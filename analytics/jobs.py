@@ -4,6 +4,7 @@ a restart, the last success, stands in the table `job`: what is overdue then run
 A job that fails is repeated with growing waits, and from its second failure in a row on an alarm says so, daily.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -80,8 +82,9 @@ class Jobs:
         self._raise_alarm = raise_alarm
         self._recorded: dict[str, float] = {}
         self._alarmed: dict[str, datetime] = {}
-        self._idle = threading.Condition()  # guards the three below
+        self._idle = threading.Condition()  # guards the four below
         self._running: set[str] = set()
+        self._again: set[str] = set()  # they run, and must once more
         self._is_closed = False
         self._failures = {row["job"]: row["failures"] for row in self._known()}
         # Its warnings say that a run was skipped because the last one still runs: here the plan, not a fault.
@@ -100,7 +103,7 @@ class Jobs:
                 id=job.name,
                 next_run_time=self._first_run(job, last.get(job.name)),
                 coalesce=True,
-                max_instances=1,
+                max_instances=2,  # `run` sees to it that one works; another comes before the scheduler knows it ended
                 misfire_grace_time=None,
             )
         self._scheduler.start()
@@ -121,6 +124,16 @@ class Jobs:
         """
         if self._may_begin(job.name):
             self._run_alone(job)
+
+    def hurry(self, name: str) -> None:
+        """Have a job run at once instead of at its time; once more when it runs. Not while it waits after a failure."""
+        with self._idle:
+            if self._is_closed or self._failures.get(name):
+                return
+            if name in self._running:
+                self._again.add(name)
+                return
+        self._set_due(name)
 
     def run_now(self, name: str) -> tuple[str, str]:
         """Run a job because somebody asks; return its error, "" for none, and what it did.
@@ -147,7 +160,15 @@ class Jobs:
         finally:
             with self._idle:
                 self._running.discard(job.name)
+                is_again = job.name in self._again and not self._failures.get(job.name)
+                self._again.discard(job.name)
                 self._idle.notify_all()
+            if is_again:
+                self._set_due(job.name)
+
+    def _set_due(self, name: str) -> None:
+        with contextlib.suppress(JobLookupError):  # it was never planned, or all is being stopped
+            self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
     def _run(self, job: Job) -> tuple[str, str]:
         started_at, began = self._clock.now(), time.perf_counter()

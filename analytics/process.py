@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from analytics import rollups
 from analytics.backup.doors import BackupDoors
 from analytics.backup.standstill import Standstill
 from analytics.complaints import Complaints
-from analytics.inbox.jobs import inbox_room
+from analytics.inbox.jobs import InboxRoom, inbox_room
 from analytics.ingest import Ingest
 from analytics.jobs import Job, Jobs
 from analytics.journals import JournalFolder
@@ -33,6 +33,7 @@ from analytics.service import Doors, QueryApi
 from analytics.sessions import Sessions
 from analytics.usage.door import UsageDoor
 from analytics.warehouse import Warehouse
+from analytics.watching import JournalWatch
 from analytics.webhooks.caller import Caller
 from relay.backup.mark import refuse_half
 from relay.clock import Clock, SystemClock
@@ -109,6 +110,7 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         def on_ingested() -> None:
             caller.wake()
             inbox.wake()
+            jobs.hurry("inbox")
 
         work = _jobs(settings, warehouse, ingest, journal, clock, on_ingested)
         work += inbox.jobs
@@ -128,8 +130,26 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         stack.callback(api.close)
         jobs.start()
         stack.callback(jobs.close)
+
+        stack.enter_context(_watched(folder, inbox, jobs))
         _log.info("started warehouse=%s behind_files=%d", warehouse.path, behind())
         yield Running(warehouse, ingest, jobs, api)
+
+
+@contextlib.contextmanager
+def _watched(folder: JournalFolder, inbox: InboxRoom, jobs: Jobs) -> Iterator[None]:
+    """Bounces are read, and all is ingested, as soon as a journal file is complete."""
+
+    def appeared(files: Sequence[Path]) -> None:
+        if inbox.hear(files):
+            jobs.hurry("inbox")
+
+    watch = JournalWatch(folder, appeared, partial(jobs.hurry, "ingest"))
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.close()
 
 
 def _jobs(

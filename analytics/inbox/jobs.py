@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from analytics.doors import Answer
 from analytics.inbox.cases import Cases
@@ -22,11 +23,15 @@ _NIGHT = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class InboxRoom:
-    """`wake`: something was ingested. `doors`: method, path, answer of the query API."""
+    """`wake`: something was ingested. `hear`: of new journal files; it says whether the job `inbox` has work by them.
+
+    `doors`: method, path, answer of the query API.
+    """
 
     jobs: list[Job]
     doors: Sequence[tuple[str, str, Answer]]
     wake: Callable[[], None]
+    hear: Callable[[Sequence[Path]], bool]
 
 
 def inbox_room(
@@ -47,4 +52,5 @@ def inbox_room(
     jobs = [Job("inbox", EVERY_SECONDS, reading.run), Job("inbox_retention", _NIGHT, sweep)]
     if settings.imap.host:
         jobs.append(fetch_job(settings.imap, intake))
-    return InboxRoom(jobs, InboxDoors(intake, Cases(settings.dir, warehouse, journal)).table(), reading.wake)
+    doors = InboxDoors(intake, Cases(settings.dir, warehouse, journal)).table()
+    return InboxRoom(jobs, doors, reading.wake, reading.hear)

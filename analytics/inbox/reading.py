@@ -8,12 +8,14 @@ changes nothing. A relay that does not answer fails the run, which repeats; a ba
 import hashlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analytics.inbox.arriving import arriving
 from analytics.inbox.attribution import Attribution, Traced
-from analytics.inbox.mails import AT_ONCE, Mail, News, open_mail, unread
+from analytics.inbox.mails import AT_ONCE, Mail, News, Unread, open_mail, unread
 from analytics.inbox.records import bounce_of, complaint_of, read_of
 from analytics.inbox.telling import Told, tell
 from analytics.reports.dmarc_report import DmarcReport
@@ -28,7 +30,7 @@ from relay.spool.journal import Journal
 
 _log = logging.getLogger("mailweir.inbox")
 
-EVERY_SECONDS = 0.25  # it looks at a flag: a question is asked only after something was ingested
+EVERY_SECONDS = 1.0  # it looks at a flag; each ingestion hurries it, so this is the first wait after a failure
 _KNOWN = """
 SELECT report_key, file FROM out_of_band WHERE report_key IN (SELECT unnest($keys::VARCHAR[]))
 UNION ALL
@@ -64,6 +66,7 @@ class InboxReading:
         self._folder, self._warehouse, self._journal, self._clock = folder, warehouse, journal, clock
         self._feeds, self._relay, self._attribution = feeds, relay, Attribution(warehouse, relay)
         self._woken = threading.Event()
+        self._heard: deque[Unread] = deque()  # bounces that the warehouse may not have yet
         self._read: dict[str, None] = {}  # files whose record may not be ingested yet
         self._written: dict[str, None] = {}  # keys of news, likewise
         self._owed: set[str] = set()  # keys of news that the relay has not been told
@@ -72,19 +75,33 @@ class InboxReading:
         """Something was ingested: look at the next run."""
         self._woken.set()
 
+    def hear(self, files: Sequence[Path]) -> bool:
+        """Note the bounces in new journal files for the next run; tell whether there are any."""
+        found = arriving(files)
+        self._heard.extend(found)
+        if found:
+            self.wake()
+        return bool(found)
+
     def run(self) -> str:
         """Read what came; say how much. Raises ControlError while the relay does not answer."""
         if not self._woken.is_set():
             return ""
         self._woken.clear()
         try:
+            heard = [self._heard.popleft() for _ in range(min(len(self._heard), AT_ONCE))]
+            said = [self._open([one for one in heard if one.file not in self._read])]
             waiting = unread(self._warehouse, [*self._read])
-            if len(waiting) == AT_ONCE:
+            if AT_ONCE in (len(waiting), len(heard)):
                 self._woken.set()
-            return self._take([open_mail(self._folder, one) for one in waiting]) if waiting else ""
+            said.append(self._open(waiting))
         except BaseException:
-            self._woken.set()
+            self._woken.set()  # what was heard is in the warehouse by then
             raise
+        return "; ".join(filter(None, said))
+
+    def _open(self, mails: Sequence[Unread]) -> str:
+        return self._take([open_mail(self._folder, one) for one in mails]) if mails else ""
 
     def _take(self, mails: Sequence[Mail]) -> str:
         found = self._trace([(mail, news) for mail in mails for news in mail.news])

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 MAX_BYTES = 16 * 1024 * 1024
 CLOSE_SECONDS = 1.0
 GATHER_SECONDS = 0.05
-_URGENT_SECONDS = 0.2  # five files a second at most, however many are urgent
+_URGENT_SECONDS = 0.2  # after the last file was closed: five files a second at most, however many are urgent
 
 
 class Stamp(TypedDict):
@@ -50,6 +50,7 @@ class Journal:
         self._something = threading.Event()
         self._end = threading.Event()
         self._is_urgent = False
+        self._closed_at = 0.0  # of the last file; by the monotonic clock
         self._lock = threading.Lock()  # guards everything below, and the order in which lines leave _waiting
         self._unwritten = b""
         self._is_failing = False
@@ -92,7 +93,7 @@ class Journal:
         self.append_encoded(encode(record) + b"\n")
 
     def hasten(self) -> None:
-        """Have the file closed in a fraction of a second: somebody waits for what was appended."""
+        """Have the file closed at once, or a fraction of a second after the last: somebody waits for its records."""
         self._is_urgent = True
 
     def append_encoded(self, line: bytes) -> None:
@@ -131,7 +132,8 @@ class Journal:
             self._something.wait()
             began = time.monotonic()
             while not self._end.wait(GATHER_SECONDS):
-                if time.monotonic() >= began + (_URGENT_SECONDS if self._is_urgent else CLOSE_SECONDS):
+                due = self._closed_at + _URGENT_SECONDS if self._is_urgent else began + CLOSE_SECONDS
+                if time.monotonic() >= due:
                     break
                 self._attempt(self._write_waiting)
             self._is_urgent = False
@@ -187,6 +189,7 @@ class Journal:
         os.close(self._file)
         self._file = None
         self._path.rename(self._path.with_suffix(""))
+        self._closed_at = time.monotonic()
 
 
 def _close_after_crash(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from analytics.ask import OutOfScope, ask
+from analytics.inbox.arriving import MOST_FILES
 from analytics.inbox.attribution import Attribution, Proof
 from analytics.inbox.cases import CaseOrder, Cases, NoSuchCase
 from analytics.inbox.cli import mails_of
@@ -32,7 +33,7 @@ from relay.tree import Scope
 from tests.analytics.aggregates import dmarc, gzipped, record
 from tests.analytics.aggregates import mail as aggregate_mail
 from tests.analytics.conftest import Room, room
-from tests.analytics.records import Story
+from tests.analytics.records import Story, write
 
 __all__ = ["room"]
 
@@ -139,27 +140,29 @@ class Desk:
         self.journal.close()
         self.room.ingest.run()
 
-    def came(self, raw: bytes, *, to: str = "fbl", owner: int = 0, mail_from: str = "") -> str:
-        """A mail came in by SMTP: its file and its record."""
+    def came(
+        self, raw: bytes, *, to: str = "fbl", owner: int = 0, mail_from: str = "", is_ingested: bool = True
+    ) -> str:
+        """A mail came in by SMTP: its file and its record, whose journal file may be waiting still."""
         self.numbers += 1
         file = f"inbox/20261126/{self.numbers}.eml"
         (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / file).write_bytes(raw)
         whose = self.story.whose(owner) if owner else {"message_id": "", "account": "", "sender": ""}
-        self.room.bring(
-            Inbound(
-                **self.story.stamp(),
-                **whose,
-                recipient_id=owner,
-                recipient="r0@post.example" if owner else f"{to}@relay.example",
-                report_type="bounce" if owner else to,
-                mail_from=mail_from,
-                client_ip="192.0.2.9",
-                size_bytes=len(raw),
-                file=file,
-            ),
-            name=f"relay-mw1-b-{self.numbers:08d}",
+        record = Inbound(
+            **self.story.stamp(),
+            **whose,
+            recipient_id=owner,
+            recipient="r0@post.example" if owner else f"{to}@relay.example",
+            report_type="bounce" if owner else to,
+            mail_from=mail_from,
+            client_ip="192.0.2.9",
+            size_bytes=len(raw),
+            file=file,
         )
+        write(self.room.folder.path, f"relay-mw1-b-{self.numbers:08d}", [record])
+        if is_ingested:
+            self.room.ingest.run()
         return file
 
     def read(self) -> str:
@@ -215,6 +218,49 @@ def test_each_mail_is_read_once_and_the_same_news_counts_once(desk: Desk) -> Non
     assert desk.rows("SELECT count(*) FROM out_of_band") == [(1,)]
     assert desk.rows("SELECT count(*) FROM report_read") == [(2,)]
     assert len(desk.relay.told) == 1
+
+
+def test_a_bounce_suppresses_before_it_is_ingested_and_is_not_read_again_after(desk: Desk) -> None:
+    desk.came(bounce(), owner=1, is_ingested=False)
+    desk.came(bounce(b"r0@post.example", b"Message-ID: <one@acme.example>\r\n"), to="abuse", is_ingested=False)
+
+    has_work = desk.reading.hear(desk.room.folder.closed())
+    desk.reading.run()
+    first = [row.address for row in desk.relay.suppressed], desk.rows("SELECT count(*) FROM inbound")
+    desk.stop()
+    desk.start()
+    desk.read()
+
+    assert has_work
+    assert first == (["r0@post.example"], [(0,)])  # what came to a mailbox has to wait for the warehouse
+    assert desk.rows("SELECT count(*) FROM out_of_band") == [(1,)]
+    assert desk.rows("SELECT count(*) FROM report_read") == [(2,)]
+    assert len(desk.relay.told) == 1
+
+
+def test_a_bounce_that_was_heard_of_while_the_relay_is_away_is_found_in_the_warehouse(desk: Desk) -> None:
+    desk.came(bounce(), owner=1, is_ingested=False)
+    desk.reading.hear(desk.room.folder.closed())
+    desk.relay.is_down = True
+    with pytest.raises(ControlUnreachable):
+        desk.reading.run()
+    desk.relay.is_down = False
+    desk.room.ingest.run()
+
+    desk.reading.run()
+
+    assert (len(desk.relay.told), len(desk.relay.suppressed)) == (1, 1)
+
+
+def test_files_that_are_many_gone_or_broken_are_left_to_ingestion(desk: Desk, tmp_path: Path) -> None:
+    desk.came(bounce(), owner=1, is_ingested=False)
+    (waiting,) = desk.room.folder.closed()
+    broken = tmp_path / "broken.jsonl"
+    broken.write_bytes(b'{"kind":"Inbound","node":\n')
+
+    assert not desk.reading.hear([waiting] * (MOST_FILES + 1))
+    assert not desk.reading.hear([tmp_path / "gone.jsonl", broken])
+    assert desk.reading.hear([waiting])
 
 
 def test_a_crash_between_record_and_relay_loses_no_suppression_and_doubles_no_record(desk: Desk) -> None:

@@ -178,6 +178,51 @@ def test_job_runs_when_somebody_asks_unless_it_runs_already(room: Room) -> None:
         jobs.run_now("fast")
 
 
+def test_hurried_job_runs_at_once_and_once_more_when_it_was_running(room: Room) -> None:
+    remember(room, "look", CLOCK.now())  # by itself it would run in an hour
+    begun, may_end = threading.Semaphore(0), threading.Semaphore(0)
+
+    def slow() -> str:
+        begun.release()
+        assert may_end.acquire(timeout=10)
+        return "done"
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("look", 3600, slow)])
+    jobs.start()
+
+    jobs.hurry("look")
+    assert begun.acquire(timeout=10)
+    for _ in range(3):
+        jobs.hurry("look")
+    may_end.release(2)
+
+    assert begun.acquire(timeout=10)
+    until(lambda: room.value("SELECT count(*) FROM job_run") == 2, 10)
+    jobs.close()
+    jobs.hurry("look")
+    assert not begun.acquire(blocking=False)
+
+
+def test_job_that_waits_after_a_failure_is_not_hurried(room: Room) -> None:
+    remember(room, "look", CLOCK.now())
+    runs: list[str] = []
+
+    def fail() -> str:
+        runs.append("run")
+        raise OSError("no room")
+
+    jobs = Jobs(room.warehouse, CLOCK, [Job("look", 3600, fail)])
+    jobs.start()
+    jobs.hurry("look")
+    until(lambda: room.value("SELECT count(*) FROM job_run") == 1, 10)
+
+    jobs.hurry("look")
+    jobs.close()
+
+    assert runs == ["run"]
+    assert state(room, "look")["failures"] == 1
+
+
 def test_idle_runs_leave_no_history(room: Room) -> None:
     jobs = Jobs(room.warehouse, CLOCK, [])
 
