@@ -47,8 +47,8 @@ def warehouse() -> None:
 @click.pass_obj
 def ingest(context: Context) -> None:
     """Ingest what waits in the journal, while analytics is stopped."""
-    from analytics.ingest import Ingest
-    from analytics.journals import JournalFolder
+    from analytics.ingesting.ingest import Ingest
+    from analytics.ingesting.journals import JournalFolder
     from analytics.warehouse import Warehouse
 
     settings = context.settings()
@@ -68,8 +68,8 @@ def rebuild(context: Context) -> None:
     """Make the warehouse again from the archived journals, while analytics is stopped."""
     from rich.progress import Progress
 
-    from analytics.journals import JournalFolder
-    from analytics.rebuild import rebuild as replay
+    from analytics.ingesting.journals import JournalFolder
+    from analytics.ingesting.rebuild import rebuild as replay
 
     settings = context.settings()
     total = sum(path.stat().st_size for path in JournalFolder(settings.journal_dir).archived())

@@ -17,7 +17,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 
-from relay.control.account_calls import quoted
+from relay.control.accounts.calls import quoted
 from relay.control.client import base_url
 from relay.privacy.views import Trace
 from relay.settings import Settings
@@ -76,7 +76,7 @@ class QueryClient:
         return cast(dict[str, Any], msgspec.json.decode(self._ask("GET", "/healthz")))
 
     def table(self, name: str, **params: object) -> pa.Table:
-        """Answer the question `name` (analytics/queries.py). Instants may be given as datetime."""
+        """Answer the question `name` (analytics/queries/named.py). Instants may be given as datetime."""
         return self._named(name, params)[0]
 
     def frame(self, name: str, **params: object) -> pd.DataFrame:

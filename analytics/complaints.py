@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from analytics.ask import Unanswerable
+from analytics.serving.ask import Unanswerable
 from analytics.warehouse import Warehouse
 from relay.clock import Clock
 from relay.control.client import ControlClient, ControlError

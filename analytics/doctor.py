@@ -23,7 +23,7 @@ from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.tokens import PRINCIPALS
 from relay.front.entrances import entrances
 from relay.policy.file import plain
-from relay.ports import taken
+from relay.running.ports import taken
 from relay.settings import Settings, SettingsError, load, split_listen
 
 _LOW_BYTES, _VERY_LOW_BYTES = 2_000_000_000, 200_000_000

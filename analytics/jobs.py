@@ -20,7 +20,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.clock import Clock
-from relay.policy.decision import Evidence
+from relay.policy.decisions.decision import Evidence
 
 _log = logging.getLogger("mailweir.jobs")
 

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.answers import ARROW, json
-from analytics.queries import QUERIES, Query, Required
+from analytics.queries.named import QUERIES, Query, Required
+from analytics.serving.answers import ARROW, json
 from relay.control.views import Problem
 from relay.openapi.document import About, document
 from relay.openapi.reading import Operation, operation_of
@@ -64,7 +64,7 @@ def bare_table() -> Table:
     from analytics.inbox.doors import InboxDoors
     from analytics.privacy.doors import PrivacyDoors
     from analytics.search.door import SearchDoor
-    from analytics.service import QueryApi
+    from analytics.serving.service import QueryApi
     from analytics.usage.door import UsageDoor
 
     # a table names its methods only

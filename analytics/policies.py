@@ -5,7 +5,7 @@ While the relay does not answer, the last known one; before it ever did, [policy
 
 from collections.abc import Callable
 
-from analytics.ingest import Ingest
+from analytics.ingesting.ingest import Ingest
 from relay.control.client import ControlClient, ControlError
 from relay.policy.file import PolicyError, read
 from relay.settings import Policy

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from analytics import rollups
 from analytics.backup.doors import BackupDoors
 from analytics.backup.standstill import Standstill
 from analytics.complaints import Complaints
 from analytics.inbox.jobs import InboxRoom, inbox_room
-from analytics.ingest import Ingest
+from analytics.ingesting import rollups
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.jobs import Job, Jobs
-from analytics.journals import JournalFolder
 from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
 from analytics.listings.jobs import listing_jobs
@@ -29,8 +29,8 @@ from analytics.privacy.purging import Purging
 from analytics.reports.feeds import Feeds
 from analytics.reports.job import feed_job
 from analytics.reputation.jobs import reputation_jobs
-from analytics.service import Doors, QueryApi
-from analytics.sessions import Sessions
+from analytics.serving.service import Doors, QueryApi
+from analytics.serving.sessions import Sessions
 from analytics.usage.door import UsageDoor
 from analytics.warehouse import Warehouse
 from analytics.watching import JournalWatch
@@ -41,8 +41,8 @@ from relay.control import tokens
 from relay.control.client import ControlClient, base_url
 from relay.control.serving import serve
 from relay.events import AlarmRaised
-from relay.policy.decision import Evidence
-from relay.ports import taken
+from relay.policy.decisions.decision import Evidence
+from relay.running.ports import taken
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
 from relay.tree import Principal

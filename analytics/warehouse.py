@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from analytics.priority import give_way
+from analytics.serving.priority import give_way
 
 _log = logging.getLogger("mailweir.warehouse")
 _T = TypeVar("_T")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analytics.journals import JournalFolder
+from analytics.ingesting.journals import JournalFolder
 
 _log = logging.getLogger("mailweir.ingest")
 

@@ -21,13 +21,13 @@ from typing import cast
 
 from bench.verp import DOMAIN, NOW, altered, made_up
 from relay.clock import SteppedClock
-from relay.control.domain_keys import Domain
 from relay.delivery.headers import feedback_line, reference
 from relay.delivery.verp import Key, Keyring, Traced
+from relay.domains.keys import Domain
 from relay.evidence.desk import EvidenceDesk
 from relay.evidence.suppressing import Suppressing
 from relay.evidence.views import CLAIMS_MAX, Claim, ClaimOrder
-from relay.return_paths import ReturnPaths
+from relay.returns.paths import ReturnPaths
 from relay.settings import Node, Settings, Verp
 from relay.tree import Principal, Role
 from tests.relay.test_spool import opened, put

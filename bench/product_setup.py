@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from relay.clock import SystemClock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.envelope import EVERY_DOMAIN, Account
 from relay.tree import Principal, Role
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.control.client import ControlClient
-from relay.ports import is_open
+from relay.running.ports import is_open
 from relay.spool import index
 from relay.spool.entry import Flags, SpooledMessage, message_row
 from relay.spool.segments import Place

@@ -22,15 +22,15 @@ from typing import Any
 
 from relay.envelope import Account
 from relay.events import Action, Features, Hit, Rcpt, Reception, encode
-from relay.policy.decision import AUTOMATIC, Decision, Effect, Proposal, Standing, State
-from relay.policy.limits import LimitUse
-from relay.policy.newcomers import Group, GroupSignal
-from relay.policy.recorded import packed
-from relay.policy.signal import SignalState
-from relay.policy.steps import Inputs
-from relay.policy.triggers import spam_certainty
-from relay.policy.verdict import judge, version_of
-from relay.policy.whatif import Tally, look_again
+from relay.policy.decisions.decision import AUTOMATIC, Decision, Effect, Proposal, Standing, State
+from relay.policy.limits.claims import LimitUse
+from relay.policy.signals.signal import SignalState
+from relay.policy.triggers.newcomers import Group, GroupSignal
+from relay.policy.triggers.sequential import spam_certainty
+from relay.policy.verdict.judge import judge, version_of
+from relay.policy.verdict.recorded import packed
+from relay.policy.verdict.steps import Inputs
+from relay.policy.verdict.whatif import Tally, look_again
 from relay.settings import Policy
 from relay.tree import SenderId
 

@@ -22,7 +22,7 @@ import msgspec
 import pyarrow as pa
 from scipy.stats import rankdata
 
-from analytics import counting
+from analytics.ingesting import counting
 from analytics.reputation.run import compute
 from analytics.simulation.trial.bag import Bag
 from analytics.simulation.trial.mail import DAY, Mail, World

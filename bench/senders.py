@@ -20,10 +20,10 @@ from contextlib import closing
 from pathlib import Path
 
 from relay.clock import SystemClock
-from relay.policy.counters import Counters
-from relay.policy.signal import Traits
-from relay.policy.signals import Signals
-from relay.policy.triggers import alarms
+from relay.policy.signals.counters import Counters
+from relay.policy.signals.live import Signals
+from relay.policy.signals.signal import Traits
+from relay.policy.triggers.sequential import alarms
 from relay.settings import Policy
 
 _POLICY = Policy()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.client import QueryClient, QueryError
-from analytics.queries import QUERIES, Required
+from analytics.queries.named import QUERIES, Required
 from relay.events import Record, encode
 from relay.settings import Settings
 from tests.analytics.records import Story

@@ -1,8 +1,8 @@
 """A warehouse of any size, made by SQL: four weeks of mail of many senders, always the same for the same numbers.
 
 The last week's rows are put together as the batches that ingestion reads from journal files, and go the same way from
-there on (analytics/batch.py, consequences.py, reputation/): only reading JSON is left out. The weeks before are copies
-of it. What the journal does not bring (bookmarks, the history of reputation) is written beside it.
+there on (analytics/ingesting/batch.py, consequences.py, reputation/): only reading JSON is left out. The weeks before
+are copies of it. What the journal does not bring (bookmarks, the history of reputation) is written beside it.
 """
 
 import time
@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from analytics import batch, consequences
-from analytics.columns import FEATURES, JOURNAL_COLUMNS
+from analytics.ingesting import batch, consequences
+from analytics.ingesting.columns import FEATURES, JOURNAL_COLUMNS
 from analytics.reputation.parts import refresh
 from analytics.reputation.run import compute, compute_parts
 from analytics.warehouse import Connection, Warehouse, transaction

@@ -22,9 +22,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from analytics.ask import ask
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
+from analytics.serving.ask import ask
 from analytics.usage.sheet import csv_of, records_of
 from analytics.warehouse import Warehouse
 from relay.events import Action, Bounce, Delivery, Dropped, Expiration, Held, Rcpt, Reception, Record, Rejection, encode

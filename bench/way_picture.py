@@ -7,7 +7,7 @@ _WIDTH, _HEIGHT = 980, 452
 _INK, _LINE, _QUIET = "#333", "#8a8f98", "#6b7280"
 _BLUE, _GREEN, _AMBER, _RED, _GREY = "#e8f0fa", "#e6f4ea", "#fdf1d8", "#fbe4e1", "#f3f4f6"
 _STEP_TOP, _STEP_HEIGHT = 92, 76
-# name, what it asks, colour; in the order a message meets them (relay/reception.py)
+# name, what it asks, colour; in the order a message meets them (relay/reception/pipeline.py)
 _STEPS = (
     ("door", ("SMTP or HTTP,", "login or network"), _BLUE),
     ("identity", ("which end sender", "is it really?"), _BLUE),

@@ -39,7 +39,7 @@ def serve(context: Context) -> None:
 
 def _bind(listen: str) -> socket.socket:
     """Take the address before the slow imports, so that a port in use is said at once. Raises SettingsError."""
-    from relay.ports import taken
+    from relay.running.ports import taken
     from relay.settings import SettingsError, split_listen
 
     if conflict := taken(listen):

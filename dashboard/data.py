@@ -24,9 +24,9 @@ from dashboard.keeper import Reader
 from relay import settings as relay_settings
 from relay.cases.views import AlarmMark, SenderNote, SignalsView
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, base_url
-from relay.control.held_views import HeldGroupView
-from relay.control.shaping_views import DestinationView
+from relay.control.shaping.views import DestinationView
 from relay.control.views import AccountView, DecisionView, HeldView, SenderView
+from relay.holds.views import HeldGroupView
 from relay.policy import file as policy_file
 from relay.resellers.brand import NO_BRAND, Brand
 from relay.resellers.views import brand_of_view

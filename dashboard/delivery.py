@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from dashboard.data import FRESH_SECONDS, Reading, ask_relay, relay_queue
-from relay.control.account_views import AccountView
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import PoolView, SourceView, WarmupView
-from relay.control.queue_views import QueueView
-from relay.control.shaping_views import DestinationView
-from relay.control.suppression_views import SuppressionView
+from relay.control.accounts.views import AccountView
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import PoolView, SourceView, WarmupView
+from relay.control.shaping.views import DestinationView
+from relay.control.suppression.views import SuppressionView
+from relay.control.waiting.views import QueueView
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from dashboard.keeper import COOKIE, Keeper
 from relay.control.client import ControlError, ControlUnreachable
-from relay.front.web_login import client_address
+from relay.front.web.login import client_address
 from relay.resellers.brand import Brand, ink_on
 from relay.users.views import SignIn
 

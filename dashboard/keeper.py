@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from analytics.sessions import Sessions
+from analytics.serving.sessions import Sessions
 from relay.control.client import ControlClient, ControlError, base_url
-from relay.front.web_login import Networks
+from relay.front.web.login import Networks
 from relay.resellers.brand import NO_BRAND, Brand
 from relay.resellers.views import brand_of_view
 from relay.settings import Settings

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from relay.admission import Admission
+    from relay.reception.admission import Admission
 
 from relay.reply import Reply
 from relay.spool.large import LargeFile

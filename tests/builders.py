@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.envelope import Account
 from relay.events import Record, decode
 from relay.settings import Settings, load

@@ -48,9 +48,19 @@ def test_functions_stay_short(path: Path) -> None:
 
 
 def test_relay_loads_nothing_heavy_and_no_room_of_commands() -> None:
-    script = "import relay.node, sys; print(*sys.modules)"
+    script = "import relay.running.node, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"numpy", "pandas", "duckdb", "sklearn", "streamlit", "pyarrow", "scipy", "xml"} & set(loaded)
-    commands = ("openapi", "importing", "installing", "panels", "sending", "cli", "supervisor", "backup.restoring")
+    commands = (
+        "openapi",
+        "importing",
+        "installing",
+        "panels",
+        "sending",
+        "cli",
+        "running.supervisor",
+        "running.cli",
+        "backup.restoring",
+    )
     assert not {f"relay.{name}" for name in commands} & set(loaded)

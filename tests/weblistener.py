@@ -18,8 +18,8 @@ from relay.front.auth import Authenticator
 from relay.front.bearer import bearer_of
 from relay.front.doorway import Doorway
 from relay.front.tls import ensure_certificate
-from relay.front.web import PublicWeb
-from relay.front.web_messages import Messages
+from relay.front.web.messages import Messages
+from relay.front.web.server import PublicWeb
 from relay.reply import Reply
 from relay.settings import Settings
 from relay.spool.idempotency import Answered

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.answers import json
 from analytics.backup.standstill import Standstill
-from analytics.doors import Answer, require
+from analytics.serving.answers import json
+from analytics.serving.doors import Answer, require
 from relay.tree import Principal, Role
 
 

@@ -24,7 +24,7 @@ from relay.backup.manifest import DATA, NAME, SETTINGS, Manifest, write
 from relay.backup.taking import LOCK, taking
 from relay.backup.views import CutView
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
-from relay.control.lock import AlreadyRunning, acquire
+from relay.control.state.lock import AlreadyRunning, acquire
 from relay.settings import Settings
 from relay.spool.cut import STAGING, Cut, clear, link_all, take_alone
 from relay.spool.segments import segment_path

@@ -12,7 +12,7 @@ from functools import partial
 
 import duckdb
 
-from analytics.ask import Unanswerable
+from analytics.serving.ask import Unanswerable
 from analytics.warehouse import Connection, Warehouse
 from relay.backup.taking import is_taken
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from analytics.ask import Unanswerable
 from analytics.reports.letter import Letter, open_letter
+from analytics.serving.ask import Unanswerable
 from analytics.warehouse import Warehouse
 from relay.events import CaseChanged
 from relay.spool.journal import Journal

@@ -7,10 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.ask import Unanswerable
-from analytics.doors import Answer, require
 from analytics.inbox.cases import CaseOrder, Cases
 from analytics.inbox.intake import MAILBOXES, Intake
+from analytics.serving.ask import Unanswerable
+from analytics.serving.doors import Answer, require
 from relay.tree import Principal, Role
 
 _MAX_BYTES = 33 * 1024 * 1024

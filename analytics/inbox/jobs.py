@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics.doors import Answer
 from analytics.inbox.cases import Cases
 from analytics.inbox.doors import InboxDoors
 from analytics.inbox.imap import fetch_job
@@ -12,6 +11,7 @@ from analytics.inbox.intake import Intake
 from analytics.inbox.reading import EVERY_SECONDS, InboxReading
 from analytics.jobs import Job
 from analytics.reports.feeds import Feeds
+from analytics.serving.doors import Answer
 from analytics.warehouse import Warehouse
 from relay.clock import Clock
 from relay.control.client import ControlClient

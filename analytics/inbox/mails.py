@@ -13,7 +13,7 @@ from analytics.reports.letter import Letter, open_letter
 from analytics.reports.reading import read_each
 from analytics.reports.report import BounceReport, Failure, NormalMail, Refused, Report
 from analytics.warehouse import Warehouse
-from relay.mailboxes import PEOPLES
+from relay.returns.mailboxes import PEOPLES
 
 _log = logging.getLogger("mailweir.inbox")
 

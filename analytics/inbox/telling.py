@@ -12,7 +12,7 @@ from relay.control.views import Outcome
 from relay.delivery.replies import Category
 from relay.evidence.views import ROWS_MAX, ReturnedMail
 
-# what is said of our address, our pace or our configuration says nothing of a sender (relay/observed.py)
+# what is said of our address, our pace or our configuration says nothing of a sender (relay/running/observed.py)
 _OF_US = (Category.GREYLISTED, Category.RATE_LIMITED, Category.REPUTATION_BLOCK, Category.CONFIG_CUSTOMER)
 _WAYS = """
 SELECT message_id, recipient_id, coalesce(source, '') AS source, coalesce(destination, '') AS destination

@@ -10,7 +10,7 @@ import click
 
 from analytics.learning.cli_shadow import shadow_command
 from relay.cli import Context
-from relay.control.cli_labels import promote, rollback
+from relay.control.labels.cli import promote, rollback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from relay.content.model_files import Figures, Line
 
-ACTION_LINES = (0.5, 0.9, 0.99)  # relay/settings.py, Policy: suspect_score, hold_score, reject_score
+ACTION_LINES = (0.5, 0.9, 0.99)  # relay/settings, Policy: suspect_score, hold_score, reject_score
 
 _ROUNDS = 200
 

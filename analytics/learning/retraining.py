@@ -21,7 +21,7 @@ from relay.clock import Clock
 from relay.content.active import active_model, promotion
 from relay.content.model_files import find_model
 from relay.control.client import ControlClient, ControlError
-from relay.control.label_views import ModelOrder
+from relay.control.labels.views import ModelOrder
 from relay.events import ModelRun
 from relay.settings import Settings
 from relay.spool.journal import Journal

@@ -8,7 +8,7 @@ from datetime import datetime
 from analytics.jobs import RaiseAlarm
 from analytics.listings.culprits import likeliest
 from analytics.warehouse import Warehouse
-from relay.policy.decision import Evidence
+from relay.policy.decisions.decision import Evidence
 
 _AT_ONCE = 5  # to tell who is to blame takes a second on ten million messages; the next run goes on
 _FROM = 3  # replies of one destination in an hour: a single one may be about anything

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from relay.cli import Context
-from relay.control.cli_egress import ip
 from relay.control.cli_options import as_json_option
+from relay.control.egress.cli import ip
 
 
 @ip.command("listings")

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from analytics.ask import ask
+from analytics.serving.ask import ask
 from analytics.warehouse import Warehouse
 from relay.tree import Scope
 

@@ -14,10 +14,10 @@ from analytics.jobs import RaiseAlarm
 from analytics.listings.culprits import likeliest
 from analytics.listings.rounds import InForce
 from analytics.warehouse import Connection, Warehouse, transaction
-from relay.control.audit_views import AuditDetail
+from relay.control.audit.views import AuditDetail
 from relay.control.client import ControlClient
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import SourceView, StandOrder
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import SourceView, StandOrder
 from relay.delivery.egress.sources import SourceState
 
 _log = logging.getLogger("mailweir.listings")

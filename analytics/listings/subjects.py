@@ -7,8 +7,8 @@ from ipaddress import ip_address
 
 from analytics.warehouse import Warehouse
 from relay.control.client import ControlClient, ControlError
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import SourceView
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import SourceView
 from relay.delivery.egress.sources import SourceState
 from relay.organisations import organisation_of
 

@@ -7,11 +7,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.answers import body, json
-from analytics.ask import Unanswerable
-from analytics.doors import Answer, require
 from analytics.privacy.forgetting import Forgetting
 from analytics.privacy.purging import Purging
+from analytics.serving.answers import body, json
+from analytics.serving.ask import Unanswerable
+from analytics.serving.doors import Answer, require
 from relay.clock import Clock
 from relay.privacy.forgotten import Forgotten, NoAddress
 from relay.privacy.views import Forgot, Trace

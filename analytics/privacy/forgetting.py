@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.privacy import tables
 from analytics.privacy.files import lines_with, reports_with, rewrite, without
 from analytics.warehouse import Connection, Warehouse, transaction

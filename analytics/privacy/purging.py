@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
+from analytics.ingesting.rollups import expirable, expire
 from analytics.privacy.files import rewrite
-from analytics.rollups import expirable, expire
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.privacy.views import Trace
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from analytics.warehouse import Warehouse
 from relay.control.client import ControlClient
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import BandRow, NewBands
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import BandRow, NewBands
 
 LASTS = timedelta(hours=3)
 _RENEW_AFTER = timedelta(hours=1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analytics.counting import LEFT, MESSAGES
+from analytics.ingesting.counting import LEFT, MESSAGES
 from analytics.warehouse import Warehouse
 
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ import msgspec
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.views import NewDecision
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 
 _log = logging.getLogger("mailweir.reputation")
 

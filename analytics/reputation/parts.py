@@ -6,7 +6,7 @@ complaint that finds its message late, count where they belong.
 
 from datetime import datetime
 
-from analytics.consequences import IS_BLOCK, SPAM
+from analytics.ingesting.consequences import IS_BLOCK, SPAM
 from analytics.warehouse import Connection, Warehouse, transaction
 from relay.settings import Policy
 

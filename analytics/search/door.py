@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from analytics.answers import ARROW, Refused, arrow, arrow_stream, body, json
-from analytics.ask import Stop
-from analytics.running import Running
 from analytics.search.finding import Asked, every, find
 from analytics.search.tables import TableAsked, rows_of
+from analytics.serving.answers import ARROW, Refused, arrow, arrow_stream, body, json
+from analytics.serving.ask import Stop
+from analytics.serving.running import Running
 from analytics.warehouse import Warehouse
 from relay.clock import Clock
 from relay.tree import Principal

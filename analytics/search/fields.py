@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-from analytics.columns import FEATURES
+from analytics.ingesting.columns import FEATURES
 
 
 class Kind(StrEnum):

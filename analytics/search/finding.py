@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from analytics.ask import Stop, TooLong, Unanswerable, bounded
 from analytics.search.compiling import Filters, Span, compiled, names_message, span
 from analytics.search.parser import parse
 from analytics.search.tree import Fault
 from analytics.search.ways import SCHEMA, finding, showing
-from analytics.sight import within
+from analytics.serving.ask import Stop, TooLong, Unanswerable, bounded
+from analytics.serving.sight import within
 from analytics.warehouse import Warehouse
 from relay.tree import Scope
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics.ask import Stop, Unanswerable, bounded, plain
 from analytics.search.finding import EXPORT_SECONDS
-from analytics.sight import within
+from analytics.serving.ask import Stop, Unanswerable, bounded, plain
+from analytics.serving.sight import within
 from analytics.warehouse import Warehouse
 from relay.tree import Scope
 

@@ -9,7 +9,7 @@ from analytics.simulation.population import Kind
 from analytics.simulation.samples import Sample, Samples
 from analytics.simulation.world import Customer, EndSender, seeded
 from relay.events import Action, DecisionLogged, Dropped, Reception, Released, TraceStep
-from relay.policy.triggers import percent, spam_certainty
+from relay.policy.triggers.sequential import percent, spam_certainty
 
 _LINE = 0.2  # settings.Policy.spam_line
 

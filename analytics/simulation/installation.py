@@ -17,13 +17,13 @@ import msgspec
 from analytics.simulation.receivers import CATCH_ALL
 from analytics.simulation.world import Customer, World
 from relay.clock import Clock
-from relay.control.account_views import Limits, NewAccount
-from relay.control.accounts import Accounts
-from relay.control.database import default_url
+from relay.control.accounts.commands import Accounts
+from relay.control.accounts.views import Limits, NewAccount
 from relay.control.desk import Desk
-from relay.control.lock import acquire
-from relay.control.state import State
-from relay.ports import taken
+from relay.control.state.database import default_url
+from relay.control.state.lock import acquire
+from relay.control.state.memory import State
+from relay.running.ports import taken
 from relay.settings import Settings, load
 from relay.tree import Principal, Role
 

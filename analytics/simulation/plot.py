@@ -6,7 +6,7 @@ from analytics.simulation.ledger import Sent
 from analytics.simulation.stage import Stage, in_thread
 from relay.control.client import ControlError
 from relay.control.views import DecisionView, Freed, ReleaseOrder
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 
 ATTACK_RATE = 4.0  # messages a second of the hacked plugin
 _POLL_SECONDS = 0.25

@@ -26,8 +26,8 @@ from analytics.simulation.teller import Teller
 from analytics.simulation.world import EndSender, World
 from relay.clock import Clock
 from relay.control.client import ControlClient, base_url
+from relay.running.supervisor import Supervisor, programs_of
 from relay.settings import split_listen
-from relay.supervisor import Supervisor, programs_of
 
 _log = logging.getLogger("mailweir.simulation")
 

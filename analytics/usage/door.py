@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analytics.answers import Refused, json
-from analytics.ask import ask
-from analytics.doors import Answer
+from analytics.serving.answers import Refused, json
+from analytics.serving.ask import ask
+from analytics.serving.doors import Answer
 from analytics.usage.sheet import CutShort, csv_of, records_of
 from analytics.warehouse import Warehouse
 from relay.clock import Clock

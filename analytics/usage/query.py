@@ -14,7 +14,7 @@ COUNTS: Sequence[str] = (
 USAGE_PARAMS: dict[str, str | int] = {"month": "", "reseller": "", "by": "month"}
 
 _DAY_US = 86_400_000_000  # a tenth of what date_trunc costs on instants with a time zone
-# relay/reporting.py names what the relay itself sends: account|bounce|hostname
+# relay/returns/reporting.py names what the relay itself sends: account|bounce|hostname
 _THEIRS = "{scope} AND ($reseller = '' OR reseller = $reseller) AND split_part(sender, '|', 2) <> 'bounce'"
 _COUNTED = f"{_THEIRS} AND sandbox IS NOT TRUE"
 _PARKED = f"""event = 'held' AND {_THEIRS}

@@ -19,9 +19,9 @@ from analytics.webhooks.outbox import Call, Event, Outbox
 from analytics.webhooks.payload import payload
 from analytics.webhooks.sending import Answer, Sender
 from relay.clock import Clock
-from relay.conditions import RELEASED
 from relay.control.client import ControlClient, ControlError
-from relay.control.webhook_views import WebhookKey
+from relay.control.webhooks.conditions import RELEASED
+from relay.control.webhooks.views import WebhookKey
 from relay.events import WebhookCall
 from relay.settings import Webhooks
 from relay.spool.journal import Journal

@@ -36,7 +36,7 @@ def webhook_add(
     dry_run: bool,
 ) -> None:
     """Have URL called; print the secret its calls are signed with, this once."""
-    from relay.control.webhook_views import NewWebhook
+    from relay.control.webhooks.views import NewWebhook
 
     if bool(account) == is_global:
         raise click.UsageError("give --account or --global")
@@ -70,7 +70,7 @@ def webhook_ls(context: Context, as_json: bool) -> None:
 @click.pass_obj
 def webhook_rm(context: Context, webhook_id: str, as_json: bool, dry_run: bool) -> None:
     """Call an endpoint no more. Adding it again gives it another secret."""
-    from relay.control.webhook_views import WebhookRemoval
+    from relay.control.webhooks.views import WebhookRemoval
 
     removed = ask(context, lambda relay: relay.remove_webhook(webhook_id, WebhookRemoval(dry_run=dry_run)))
     tell(removed, as_json, f"{'would remove' if dry_run else 'removed'} {webhook_id}, {removed.webhook.url}")

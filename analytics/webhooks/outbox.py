@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from relay.control.webhook_views import WebhookKey
+from relay.control.webhooks.views import WebhookKey
 
 RETRY_MINUTES = (2, 3, 6, 10, 15)  # as Postal does (spec 2.13); then it is given up
 WAITING_MAX = 1_000  # of one endpoint; what comes beyond is not called, and the log says so

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from analytics.webhooks.outbox import Event
-from relay.conditions import CONDITIONS
+from relay.control.webhooks.conditions import CONDITIONS
 
 _encode = msgspec.json.Encoder().encode
 

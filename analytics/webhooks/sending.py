@@ -12,7 +12,7 @@ import httpx2
 
 import relay
 from analytics.webhooks.payload import signature
-from relay.control.webhook_views import WebhookKey
+from relay.control.webhooks.views import WebhookKey
 from relay.delivery.routing.public import is_public
 from relay.settings import Webhooks
 

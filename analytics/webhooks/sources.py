@@ -6,7 +6,7 @@ from typing import Any
 from analytics.warehouse import Warehouse
 from analytics.webhooks.outbox import Event, Made
 from analytics.webhooks.payload import Message
-from relay.conditions import of_alarm, of_decision
+from relay.control.webhooks.conditions import of_alarm, of_decision
 
 LOOK_BACK = timedelta(hours=24)  # what happened while analytics was down for so long is told yet
 

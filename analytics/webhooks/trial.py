@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from analytics.webhooks.outbox import Event
 from analytics.webhooks.payload import Message, payload
 from analytics.webhooks.sending import Answer, Sender
-from relay.control.webhook_views import WebhookKey
+from relay.control.webhooks.views import WebhookKey
 from relay.settings import Settings
 
 TEST = "webhook_test"  # the condition of a test call: no receiver should act on it

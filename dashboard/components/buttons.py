@@ -6,7 +6,7 @@ from dashboard import actions, data
 from dashboard.actions import Kind
 from dashboard.components.words import count
 from relay.control.views import DecisionView
-from relay.policy.decision import PARKING, Effect
+from relay.policy.decisions.decision import PARKING, Effect
 from relay.tree import Role
 
 _DOWN = "The relay does not answer"

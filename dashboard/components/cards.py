@@ -16,8 +16,8 @@ from dashboard.components.words import UNKNOWN, ago, code, count, label_of, plai
 from dashboard.data import Reading
 from dashboard.theme import Look, look
 from relay.control.views import DecisionView, HeldView
-from relay.policy.decision import PARKING
-from relay.policy.triggers import percent
+from relay.policy.decisions.decision import PARKING
+from relay.policy.triggers.sequential import percent
 from relay.tree import Role
 
 _SUSPECTS, _SUSPECTS_FRESH_SECONDS = 10, 30.0  # the relay names at most ten; their fate is soon final

@@ -14,8 +14,8 @@ from dashboard.components.table import Kind as Cell
 from dashboard.components.words import code, count, plain, sender_parts, short, when
 from dashboard.data import Reading, Window
 from dashboard.theme import palette
-from relay.control.held_views import HeldView
 from relay.control.views import DecisionView
+from relay.holds.views import HeldView
 from relay.notices.texts import redacted
 from relay.tree import Role
 

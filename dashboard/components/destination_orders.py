@@ -6,8 +6,8 @@ from dashboard import asking, data, delivery
 from dashboard.asking import Wanted
 from dashboard.components.limits import in_words
 from dashboard.components.words import code, count, plain, until
-from relay.control.queue_views import QueueDone, QueueOrder
-from relay.control.shaping_views import DestinationChanged, OverrideOrder, ResumeOrder, SuspendOrder
+from relay.control.shaping.views import DestinationChanged, OverrideOrder, ResumeOrder, SuspendOrder
+from relay.control.waiting.views import QueueDone, QueueOrder
 
 SUSPEND, RESUME, OVERRIDE, RETRY = "suspend", "resume", "override", "retry"
 

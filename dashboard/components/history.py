@@ -9,7 +9,7 @@ import pandas as pd
 from dashboard.components.words import when
 from dashboard.theme import Palette, look
 from relay.control.views import DecisionView
-from relay.policy.decision import STANDING_OF, Effect
+from relay.policy.decisions.decision import STANDING_OF, Effect
 
 DAYS = 30
 _HEIGHT = 64

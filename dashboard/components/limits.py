@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from relay.control.shaping_views import DestinationView, EffectView
+from relay.control.shaping.views import DestinationView, EffectView
 from relay.delivery.shaping.rules import Kind
 
 

@@ -16,7 +16,7 @@ from dashboard.components import places
 from dashboard.components.words import ago, count, plain, short
 from relay.cases.alarms import mark_of
 from relay.cases.views import AlarmMark
-from relay.conditions import CONDITIONS
+from relay.control.webhooks.conditions import CONDITIONS
 from relay.tree import Role, Scope
 
 _SLOW = data.SLOW_FRESH_SECONDS

@@ -11,7 +11,7 @@ from dashboard.data import Reading
 from dashboard.theme import palette
 from relay.cases.views import RateView, SignalsView
 from relay.control.views import SenderView
-from relay.policy.posterior import percent
+from relay.policy.triggers.posterior import percent
 
 DOMAINS = [
     Column("domain", "Recipient domain", width="large"),

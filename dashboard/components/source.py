@@ -11,7 +11,7 @@ from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import ago, code, plain, sender_parts, until, when
 from dashboard.theme import Look, look, palette
-from relay.control.egress_views import SourceView, WarmupView
+from relay.control.egress.views import SourceView, WarmupView
 from relay.delivery.egress.sources import SourceState
 
 _OTHERS = "all providers"

@@ -7,9 +7,9 @@ import streamlit as st
 from dashboard import asking, data, delivery
 from dashboard.asking import Wanted
 from dashboard.components.words import code, plain
-from relay.control.account_views import Order
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import PoolOrder, SourceView, StageOrder, StandOrder, WarmupView
+from relay.control.accounts.views import Order
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import PoolOrder, SourceView, StageOrder, StandOrder, WarmupView
 
 QUARANTINE, ACTIVATE, RETIRE = "quarantine", "activate", "retire"
 WARM, COOL, STAGE, POOLS = "warmup_start", "warmup_stop", "warmup_stage", "pools"

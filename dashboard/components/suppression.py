@@ -13,8 +13,8 @@ from dashboard.components import notices, replies
 from dashboard.components.table import Column, Kind, csv_of, table
 from dashboard.components.words import code, count, label_of, plain, until
 from dashboard.data import Reading
-from relay.control.suppressed import Reason
-from relay.control.suppression_views import (
+from relay.control.suppression.suppressed import Reason
+from relay.control.suppression.views import (
     SuppressionChanged,
     SuppressionOrder,
     SuppressionRemoval,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from relay.control.egress_views import PlanView
+from relay.control.egress.views import PlanView
 from relay.delivery.egress.plan import load_plan
 from relay.delivery.egress.progress import Progress, judge
 

@@ -10,7 +10,7 @@ from dashboard.components import notices
 from dashboard.components.orders import Reach, attempt, may
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import code, count, plain
-from relay.control.audit_views import AuditEntry, AuditHead
+from relay.control.audit.views import AuditEntry, AuditHead
 from relay.control.client import ControlClient
 from relay.tree import Role
 

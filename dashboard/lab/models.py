@@ -17,7 +17,7 @@ from dashboard.components.tiles import facts
 from dashboard.components.words import code, count, plain, when
 from dashboard.theme import Look
 from relay.content.model_files import Figures
-from relay.control.label_views import ModelCard, ModelOrder, ModelView
+from relay.control.labels.views import ModelCard, ModelOrder, ModelView
 
 _MODELS = [
     Column("name", "Model", width="medium"),

@@ -12,7 +12,7 @@ from dashboard.components.orders import Order, Reach, attempt, do_it, finish, of
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import code, count, plain, when
-from relay.control.policy_views import PolicyOrder, PolicyView, RollbackOrder, VersionView
+from relay.control.policies.views import PolicyOrder, PolicyView, RollbackOrder, VersionView
 from relay.policy import file as policy_file
 
 _VERSIONS = [

@@ -9,10 +9,10 @@ import streamlit as st
 from analytics.search.timeline import rows
 from dashboard.components.orders import Order, attempt, do_it, finish, offer
 from dashboard.components.words import code, count
-from relay.control.held_views import DropOrder, ReleaseOrder
-from relay.control.label_views import LabelOrder
-from relay.control.queue_views import QueueOrder
-from relay.control.suppression_views import SuppressionOrder, SuppressionRow
+from relay.control.labels.views import LabelOrder
+from relay.control.suppression.views import SuppressionOrder, SuppressionRow
+from relay.control.waiting.views import QueueOrder
+from relay.holds.views import DropOrder, ReleaseOrder
 from relay.tree import Role
 
 _WAITING = ("accepted", "deferred", "released")

@@ -8,8 +8,8 @@ from dashboard import data
 from dashboard.components.orders import Order, attempt, do_it, finish
 from dashboard.components.words import code, count, label_of, plain
 from dashboard.setup import asked
-from relay.control import account_views as views
-from relay.control.account_views import AccountChanged
+from relay.control.accounts import views
+from relay.control.accounts.views import AccountChanged
 from relay.envelope import Level
 
 _LIMITS = list(views.Limits.__struct_fields__)

@@ -15,7 +15,7 @@ from dashboard.data import Reading
 from dashboard.setup import account_orders as orders
 from dashboard.setup import asked, logins
 from dashboard.theme import look
-from relay.control.account_views import AccountView, Limits, LimitView, ResellerView
+from relay.control.accounts.views import AccountView, Limits, LimitView, ResellerView
 from relay.envelope import Level
 from relay.tree import Role
 

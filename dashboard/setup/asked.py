@@ -2,9 +2,9 @@
 
 from dashboard import data
 from dashboard.data import Reading
-from relay.control.account_views import AccountView, CredentialView, ResellerView
-from relay.control.domain_views import DomainView
-from relay.control.webhook_views import WebhookView
+from relay.control.accounts.views import AccountView, CredentialView, ResellerView
+from relay.control.webhooks.views import WebhookView
+from relay.domains.views import DomainView
 from relay.users.views import UserView
 
 

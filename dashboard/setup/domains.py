@@ -12,8 +12,8 @@ from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import code, plain, until, when
 from dashboard.setup import asked
 from dashboard.theme import UNKNOWN, Look
-from relay.control.domain_views import CheckReport, DomainOrder, DomainView, Finding, KeyState, KeyView, NewDomain
 from relay.delivery.signing.algorithm import Algorithm
+from relay.domains.views import CheckReport, DomainOrder, DomainView, Finding, KeyState, KeyView, NewDomain
 from relay.tree import Role
 
 _PARAM = "domain"

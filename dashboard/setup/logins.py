@@ -12,8 +12,8 @@ from dashboard.components.orders import Order, attempt, do_it, finish, offer
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import code, until
 from dashboard.setup import asked
-from relay.control import account_views as views
-from relay.control.account_views import AccountView, CredentialView, Secret
+from relay.control.accounts import views
+from relay.control.accounts.views import AccountView, CredentialView, Secret
 from relay.tree import Role
 
 _LOGINS = [

@@ -6,7 +6,7 @@ from dashboard import data
 from dashboard.components import notices
 from dashboard.components.words import code
 from dashboard.setup import asked
-from relay.control.account_views import AccountView
+from relay.control.accounts.views import AccountView
 from relay.panels import pages
 from relay.panels.pages import Names, Panel
 from relay.settings import Settings, split_listen

@@ -6,7 +6,7 @@ from typing import cast
 import pandas as pd
 import streamlit as st
 
-from analytics.ask import MAX_ROWS
+from analytics.serving.ask import MAX_ROWS
 from analytics.usage.months import months_until
 from analytics.usage.query import COUNTS
 from analytics.usage.sheet import csv_of

@@ -13,8 +13,8 @@ from dashboard.components.places import window
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import code, count, plain, seconds, share
 from dashboard.setup import asked
-from relay.conditions import CONDITIONS
-from relay.control.webhook_views import NewWebhook, WebhookView
+from relay.control.webhooks.conditions import CONDITIONS
+from relay.control.webhooks.views import NewWebhook, WebhookView
 from relay.tree import Role
 
 _TEST = "webhook_tried"

@@ -16,7 +16,7 @@ from dashboard.data import Reading
 from dashboard.theme import look
 from relay.control.views import DecisionView
 from relay.notices.texts import redacted
-from relay.policy.decision import AUTOMATIC, Effect
+from relay.policy.decisions.decision import AUTOMATIC, Effect
 from relay.tree import Role
 
 _CARDS = 5  # whole cards on one page; more cases are worked from the table

@@ -14,7 +14,7 @@ from dashboard.components.tiles import facts
 from dashboard.components.words import UNKNOWN, ago, code, count, plain, seconds, share, until, when
 from dashboard.data import Reading
 from dashboard.theme import palette
-from relay.control.shaping_views import DestinationView
+from relay.control.shaping.views import DestinationView
 
 _COLUMNS = [
     Column("destination", "Destination"),

@@ -12,7 +12,7 @@ from dashboard.components.table import Column, table
 from dashboard.components.words import plain
 from dashboard.data import Reading
 from dashboard.theme import look, palette
-from relay.control.egress_views import PoolView, SourceView
+from relay.control.egress.views import PoolView, SourceView
 
 _FEW = 50  # messages: reputation calls fewer unknown
 _COLUMNS = [

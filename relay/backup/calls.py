@@ -1,7 +1,7 @@
 """The control API's call for a backup, as its client's method."""
 
 from relay.backup.views import CutView
-from relay.control.account_calls import AccountCalls
+from relay.control.accounts.calls import AccountCalls
 
 
 class BackupCalls(AccountCalls):

@@ -15,7 +15,7 @@ from relay.backup.manifest import DATA, Entry, Manifest, NoBackup, read
 from relay.backup.mark import MARK
 from relay.backup.settling import Settled
 from relay.backup.taking import LOCK
-from relay.control.lock import acquire
+from relay.control.state.lock import acquire
 from relay.settings import Settings
 from relay.spool.inspection import Inspection, Report
 

@@ -5,10 +5,10 @@ from starlette.requests import Request
 from relay.backup.views import CutView
 from relay.clock import Clock
 from relay.control.access import require, require_whole_tree
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.errors import StateFailure
 from relay.control.requests import Routes
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.spool.cut import CutFailed, Cuts
 from relay.tree import Principal, Role
 

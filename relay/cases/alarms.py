@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from relay.cases.views import AlarmMark, AlarmMarked, AlarmOrder
 from relay.clock import Clock
 from relay.control.access import in_sight, require, require_whole_tree, sees
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.checks import shell
 from relay.control.errors import Invalid, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.tree import Principal, Role, Scope
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)

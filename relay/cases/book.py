@@ -7,9 +7,9 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, or_, select
 
 from relay.cases.views import AlarmMark, SenderNote
-from relay.control import schema
-from relay.control.audit import Act
-from relay.control.writer import Writer
+from relay.control.audit.chain import Act
+from relay.control.state import schema
+from relay.control.state.writer import Writer
 from relay.tree import Principal
 
 _marks, _notes = schema.alarm_mark, schema.sender_note

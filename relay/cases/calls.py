@@ -16,7 +16,7 @@ from relay.cases.views import (
     SenderNote,
     SignalsView,
 )
-from relay.control.account_calls import quoted
+from relay.control.accounts.calls import quoted
 
 _T = TypeVar("_T")
 

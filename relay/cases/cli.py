@@ -42,8 +42,8 @@ def sender_limit(context: Context, sender: str, rcpts_per_hour: int, as_json: bo
 
     It stays until it is taken back. `mailweir limit set sender` knows the other limits.
     """
-    from relay.control.account_views import LimitOrder
-    from relay.control.show_accounts import limits_in_words
+    from relay.control.accounts.show import limits_in_words
+    from relay.control.accounts.views import LimitOrder
     from relay.envelope import Level
 
     order = LimitOrder(level=Level.SENDER, key=sender, rcpts_per_hour=rcpts_per_hour, dry_run=dry_run)

@@ -5,7 +5,7 @@ from relay.cases.notes import NoteDesk
 from relay.cases.signals import SignalDesk
 from relay.clock import Clock
 from relay.control.questions import Questions
-from relay.control.state import State
+from relay.control.state.memory import State
 
 
 class CaseDesk:

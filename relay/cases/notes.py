@@ -5,11 +5,11 @@ import secrets
 from relay.cases.views import NewNote, NoteDone, NoteRemoval, SenderNote
 from relay.clock import Clock
 from relay.control.access import require
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.checks import shell
 from relay.control.errors import Invalid, NotFound
 from relay.control.questions import Questions
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.tree import Principal, Role
 
 _LENGTH, _MOST = 2_000, 200

@@ -8,9 +8,9 @@ from relay.clock import Clock
 from relay.control.access import require
 from relay.control.errors import NotFound
 from relay.control.questions import Questions
-from relay.policy.posterior import Prior, sure_above
-from relay.policy.signals import Signals, SignalState
-from relay.policy.triggers import (
+from relay.policy.signals.live import Signals, SignalState
+from relay.policy.triggers.posterior import Prior, sure_above
+from relay.policy.triggers.sequential import (
     COMPLAINT_LINE,
     COMPLAINT_PRIOR,
     HARD_BOUNCE_LINE,
@@ -65,7 +65,7 @@ class SignalDesk:
 
 
 def rates(known: SignalState, policy: Policy) -> list[RateView]:
-    """The three rates a sender is stopped for, as policy/triggers.py judges them."""
+    """The three rates a sender is stopped for, as policy/triggers/sequential.py judges them."""
 
     def rate(signal: str, bad: float, seen: float, prior: Prior, line: float, window: int) -> RateView:
         seen = max(seen, bad)  # an outcome may come after its message has left the window

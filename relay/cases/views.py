@@ -95,8 +95,8 @@ class SignalsView(msgspec.Struct, frozen=True, kw_only=True):
     """GET /v1/senders/{sender}/signals: what the triggers see of it now.
 
     `volume` and `unique` are recipients of this hour, usual_...: the 95th percentile of this hour of the week,
-    most_...: of any hour (policy/habits.py); 0 while nothing is learnt. `stranger_share` is of 24 h. `limit` is the
-    recipients an hour its limits in force allow, the sender's reputation included; 0: no limit.
+    most_...: of any hour (policy/signals/habits.py); 0 while nothing is learnt. `stranger_share` is of 24 h. `limit` is
+    the recipients an hour its limits in force allow, the sender's reputation included; 0: no limit.
     """
 
     sender: str

@@ -30,7 +30,7 @@ class Rules:
                     f"content.toml: rule.{rule.id}: sign = {rule.sign!r} is unknown; known are {', '.join(SIGNS)}"
                 )
             self._rules.append((rule, SIGNS[rule.sign]))
-        # what concerns several senders, main knows (policy/certain.py); here only its example is tried
+        # what concerns several senders, main knows (policy/verdict/certain.py); here only its example is tried
         self._of_one = [(rule, sign) for rule, sign in self._rules if not rule.senders]
         for rule, sign in self._rules:
             content = rule.example.lstrip("\n").replace("\r\n", "\n").replace("\n", "\r\n").encode()

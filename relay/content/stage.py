@@ -7,8 +7,8 @@ from relay.content.active import active_model
 from relay.content.bare import BareContent
 from relay.content.protocol import CustomerKey, Signer
 from relay.content.workers import ContentPool
-from relay.control.domain_book import DomainBook
 from relay.delivery.signing.dkim_keys import ensure_key
+from relay.domains.book import DomainBook
 from relay.settings import Settings
 
 

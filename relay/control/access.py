@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from relay.control.errors import Forbidden, NotFound
 from relay.envelope import Account
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from relay.tree import Principal, Role
 
 # What ends or limits somebody's business for long, or is computed by a machine, is not the abuse desk's to set.

@@ -19,20 +19,18 @@ from starlette.routing import Route
 
 from relay.cases.routes import CaseRoutes
 from relay.control.access import require, require_whole_tree
-from relay.control.account_routes import AccountRoutes
-from relay.control.audit_desk import AuditDesk
-from relay.control.audit_routes import AuditRoutes
+from relay.control.accounts.routes import AccountRoutes
+from relay.control.audit.desk import AuditDesk
+from relay.control.audit.routes import AuditRoutes
 from relay.control.commands import Commands
 from relay.control.desk import Desk
-from relay.control.egress_routes import EgressRoutes
+from relay.control.egress.routes import EgressRoutes
 from relay.control.errors import Refusal, Unauthorized
-from relay.control.held_views import Freed, HeldView
-from relay.control.queue_routes import QueueRoutes
 from relay.control.requests import Answer, Routes, body, limit
 from relay.control.serving import serve
-from relay.control.shaping_routes import ShapingRoutes
-from relay.control.state import State
-from relay.control.suppression_routes import SuppressionRoutes
+from relay.control.shaping.routes import ShapingRoutes
+from relay.control.state.memory import State
+from relay.control.suppression.routes import SuppressionRoutes
 from relay.control.tokens import principal_of
 from relay.control.views import (
     ConfirmOrder,
@@ -47,7 +45,9 @@ from relay.control.views import (
     SenderView,
     Stopped,
 )
+from relay.control.waiting.routes import QueueRoutes
 from relay.holds.routes import HoldRoutes
+from relay.holds.views import Freed, HeldView
 from relay.resellers.routes import ResellerRoutes
 from relay.saved.routes import SavedRoutes
 from relay.tenants.desk import TenantDesk

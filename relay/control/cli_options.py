@@ -10,7 +10,7 @@ import click
 from relay.cli import Context
 
 if TYPE_CHECKING:
-    from relay.control.account_views import Secret
+    from relay.control.accounts.views import Secret
     from relay.control.client import ControlClient
     from relay.control.desk_calls import DeskCalls
     from relay.control.views import ReleaseOrder

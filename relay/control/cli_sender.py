@@ -11,7 +11,7 @@ from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask, dry_run_option, duration, release_order
 
 if TYPE_CHECKING:
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -86,7 +86,7 @@ def sender_hold(
 def sender_release(context: Context, /, sender: str, **options: Any) -> None:
     """End every decision about a sender and free its held mail, at the pace of its limits."""
     from relay.control import show
-    from relay.holds import show_held
+    from relay.holds import show as show_held
 
     order = release_order(options)
     result = ask(context, lambda relay: relay.release_sender(sender, order))
@@ -102,7 +102,7 @@ def sender_release(context: Context, /, sender: str, **options: Any) -> None:
 @click.pass_obj
 def sender_watch(context: Context, /, sender: str, **options: Any) -> None:
     """Send a sender's mail through the suspect pool, and stop nothing."""
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
 
     _decide(context, sender, Effect.WATCH, options)
 
@@ -117,7 +117,7 @@ def sender_watch(context: Context, /, sender: str, **options: Any) -> None:
 @click.pass_obj
 def sender_throttle(context: Context, /, sender: str, factor: float, **options: Any) -> None:
     """Leave a sender a part of its limits; they come back with time afterwards."""
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
 
     _decide(context, sender, Effect.THROTTLE, options, factor)
 
@@ -131,7 +131,7 @@ def sender_throttle(context: Context, /, sender: str, factor: float, **options: 
 @click.pass_obj
 def sender_block(context: Context, /, sender: str, **options: Any) -> None:
     """Refuse a sender's mail, for 15 minutes with 450 and then with 550; park what is still queued."""
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
 
     _decide(context, sender, Effect.BLOCK, options)
 
@@ -144,7 +144,7 @@ def sender_block(context: Context, /, sender: str, **options: Any) -> None:
 @click.pass_obj
 def sender_suspend(context: Context, /, sender: str, **options: Any) -> None:
     """Refuse a sender's mail until a person releases it; park what is still queued."""
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
 
     _decide(context, sender, Effect.SUSPEND, options)
 
@@ -159,7 +159,7 @@ def sender_suspend(context: Context, /, sender: str, **options: Any) -> None:
 @click.pass_obj
 def sender_exempt(context: Context, /, sender: str, fingerprint: str, **options: Any) -> None:
     """Keep triggers and scores from stopping a sender, or a text. Malware rules and limits still apply."""
-    from relay.policy.decision import Effect
+    from relay.policy.decisions.decision import Effect
     from relay.tree import text_of
 
     key = text_of(sender.split("|", 1)[0], fingerprint) if fingerprint else sender

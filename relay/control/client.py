@@ -14,12 +14,10 @@ import msgspec
 
 from relay.backup.calls import BackupCalls
 from relay.cases.calls import CaseCalls
-from relay.control.account_calls import quoted
+from relay.control.accounts.calls import quoted
 from relay.control.desk_calls import DeskCalls
-from relay.control.destination_calls import DestinationCalls
-from relay.control.held_calls import HeldCalls
-from relay.control.label_calls import LabelCalls
-from relay.control.queue_calls import QueueCalls
+from relay.control.labels.calls import LabelCalls
+from relay.control.shaping.calls import DestinationCalls
 from relay.control.views import (
     ConfirmOrder,
     DecisionView,
@@ -35,8 +33,10 @@ from relay.control.views import (
     SenderView,
     Stopped,
 )
-from relay.control.webhook_calls import WebhookCalls
+from relay.control.waiting.calls import QueueCalls
+from relay.control.webhooks.calls import WebhookCalls
 from relay.evidence.calls import EvidenceCalls
+from relay.holds.calls import HeldCalls
 from relay.privacy.calls import PrivacyCalls
 from relay.saved.calls import SavedCalls
 from relay.settings import Settings, split_listen

@@ -12,14 +12,13 @@ from relay.cases.desk import CaseDesk
 from relay.cases.signals import SignalDesk
 from relay.clock import Clock
 from relay.control.access import ROLE_OF_EFFECT, require
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.desk import Desk
 from relay.control.errors import Conflict, Invalid
-from relay.control.labels import LabelDesk
+from relay.control.labels.commands import LabelDesk
 from relay.control.questions import Questions
-from relay.control.queue_desk import QueueDesk
-from relay.control.shaping_calls import ShapingDesk
-from relay.control.state import State
+from relay.control.shaping.commands import ShapingDesk
+from relay.control.state.memory import State
 from relay.control.views import (
     ConfirmOrder,
     DecisionView,
@@ -30,12 +29,13 @@ from relay.control.views import (
     ReleaseOrder,
     Stopped,
 )
+from relay.control.waiting.desk import QueueDesk
 from relay.events import DecisionLogged, Held
 from relay.holds.desk import HoldDesk
 from relay.holds.release import Releases, attribution
-from relay.policy.decision import PARKING, STANDING_OF, Decision, Effect, Proposal
-from relay.policy.enacted import enacted
-from relay.policy.signals import Signals
+from relay.policy.decisions.decision import PARKING, STANDING_OF, Decision, Effect, Proposal
+from relay.policy.decisions.enacted import enacted
+from relay.policy.signals.live import Signals
 from relay.settings import Policy
 from relay.spool.journal import Journal
 from relay.spool.store import HeldMessage, Spool

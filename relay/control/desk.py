@@ -1,14 +1,14 @@
 """All commands on the tree together: what the control API, and the command line without a relay, hand orders to."""
 
 from relay.clock import Clock
-from relay.control.accounts import Accounts, InSpool
-from relay.control.allowances import LimitDesk, Networks
-from relay.control.bands_desk import BandsDesk
-from relay.control.credentials import Credentials
-from relay.control.pools_desk import PoolsDesk, WarmupDesk
-from relay.control.sources_desk import SourcesDesk
-from relay.control.state import State
-from relay.control.suppression_desk import SuppressionDesk
+from relay.control.accounts.allowances import LimitDesk, Networks
+from relay.control.accounts.commands import Accounts, InSpool
+from relay.control.accounts.credentials import Credentials
+from relay.control.egress.bands_desk import BandsDesk
+from relay.control.egress.pools_desk import PoolsDesk, WarmupDesk
+from relay.control.egress.sources_desk import SourcesDesk
+from relay.control.state.memory import State
+from relay.control.suppression.desk import SuppressionDesk
 from relay.delivery.egress.egress import Egress
 from relay.resellers.brand_desk import BrandDesk
 from relay.resellers.desk import Resellers

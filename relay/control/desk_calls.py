@@ -1,8 +1,8 @@
 """The calls that need the state only: the running relay answers them, or the command line by itself without one."""
 
-from relay.control.audit_calls import AuditCalls
-from relay.control.domain_calls import DomainCalls
-from relay.control.policy_calls import PolicyCalls
+from relay.control.audit.calls import AuditCalls
+from relay.control.policies.calls import PolicyCalls
+from relay.domains.calls import DomainCalls
 from relay.resellers.calls import ResellerCalls
 from relay.users.calls import UserCalls
 

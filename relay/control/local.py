@@ -10,9 +10,9 @@ import httpx2
 
 from relay.clock import SystemClock
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, answer_of
-from relay.control.database import default_url
 from relay.control.desk_calls import DeskCalls
-from relay.control.lock import AlreadyRunning, acquire
+from relay.control.state.database import default_url
+from relay.control.state.lock import AlreadyRunning, acquire
 from relay.policy.file import PolicyError
 from relay.settings import Settings
 from relay.tree import Principal, Role
@@ -20,7 +20,7 @@ from relay.tree import Principal, Role
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from relay.control.state import State
+    from relay.control.state.memory import State
 
 _T = TypeVar("_T")
 
@@ -73,7 +73,7 @@ class _LocalDesk(DeskCalls):
     async def _respond(
         self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None
     ) -> httpx2.Response:
-        from relay.control.state import State
+        from relay.control.state.memory import State
 
         if self._opened is None:
             state = await State.open(default_url(self._settings.dir), self._settings.node.name, SystemClock())
@@ -88,11 +88,11 @@ class _LocalDesk(DeskCalls):
 
     def _app(self, state: "State") -> "Starlette":
         from relay.control.api import build_desk
-        from relay.control.audit_desk import AuditDesk
-        from relay.control.audit_routes import AuditRoutes
+        from relay.control.audit.desk import AuditDesk
+        from relay.control.audit.routes import AuditRoutes
         from relay.control.desk import Desk
-        from relay.control.policy_desk import PolicyDesk
-        from relay.control.policy_routes import PolicyRoutes
+        from relay.control.policies.desk import PolicyDesk
+        from relay.control.policies.routes import PolicyRoutes
         from relay.domains.routes import DomainRoutes
         from relay.domains.wiring import make_desk
         from relay.users.desk import UserDesk

@@ -8,10 +8,10 @@ import msgspec
 from relay.clock import Clock
 from relay.control.access import require, require_sight, sees
 from relay.control.errors import NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.control.views import DecisionView, HeldView, SenderView
-from relay.policy.decision import AFTERMATH, STANDING_OF, Decision
-from relay.policy.why import ends_sooner, facts, sentence, undo
+from relay.policy.decisions.decision import AFTERMATH, STANDING_OF, Decision
+from relay.policy.decisions.why import ends_sooner, facts, sentence, undo
 from relay.spool.held import cluster_name
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role, is_group, newcomers_of

@@ -5,27 +5,27 @@ from typing import Literal
 
 import msgspec
 
-from relay.control.account_views import AccountAdded as AccountAdded
-from relay.control.account_views import AccountView as AccountView
-from relay.control.account_views import NewAccount as NewAccount
-from relay.control.account_views import NewCredential as NewCredential
-from relay.control.account_views import NewNetwork as NewNetwork
-from relay.control.account_views import Secret as Secret
-from relay.control.audit_views import AuditDetail as AuditDetail
-from relay.control.audit_views import AuditEntry as AuditEntry
-from relay.control.held_views import DropOrder as DropOrder
-from relay.control.held_views import Freed as Freed
-from relay.control.held_views import HeldView as HeldView
-from relay.control.held_views import ReleaseOrder as ReleaseOrder
-from relay.control.held_views import Removed as Removed
-from relay.policy.decision import Effect, Evidence
+from relay.control.accounts.views import AccountAdded as AccountAdded
+from relay.control.accounts.views import AccountView as AccountView
+from relay.control.accounts.views import NewAccount as NewAccount
+from relay.control.accounts.views import NewCredential as NewCredential
+from relay.control.accounts.views import NewNetwork as NewNetwork
+from relay.control.accounts.views import Secret as Secret
+from relay.control.audit.views import AuditDetail as AuditDetail
+from relay.control.audit.views import AuditEntry as AuditEntry
+from relay.holds.views import DropOrder as DropOrder
+from relay.holds.views import Freed as Freed
+from relay.holds.views import HeldView as HeldView
+from relay.holds.views import ReleaseOrder as ReleaseOrder
+from relay.holds.views import Removed as Removed
+from relay.policy.decisions.decision import Effect, Evidence
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     """A decision with what became of it. `held` counts the sender's parked messages while it is open.
 
-    `sentence` is all of it in words (policy/why.py): the same wherever the decision is shown. `ends_sooner`: what ends
-    it before `ends_at` beside a person.
+    `sentence` is all of it in words (policy/decisions/why.py): the same wherever the decision is shown. `ends_sooner`:
+    what ends it before `ends_at` beside a person.
     """
 
     id: str

@@ -10,12 +10,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from relay.control.domain_keys import DkimKey, Domain, Sight
-from relay.control.domain_views import CheckLine, Finding
+from relay.domains.keys import DkimKey, Domain, Sight
 from relay.domains.lookups import LookupFailed, Lookups
 from relay.domains.records import Ourselves, dkim_record, spf_terms, spf_value
 from relay.domains.spf import SpfResult, check_host
-from relay.policy.lockdown import Lock, decide, read_record, record_for
+from relay.domains.views import CheckLine, Finding
+from relay.policy.verdict.lockdown import Lock, decide, read_record, record_for
 
 _LONGEST_SECONDS = 5.0  # of one line, all lines are looked up together: the client of the control API waits for 10 s
 _SMALLEST_RSA = 1024  # RFC 8301 3.2; verifiers take nothing below for good

@@ -8,7 +8,7 @@ from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask_desk, dry_run_option, tell
 
 if TYPE_CHECKING:
-    from relay.control.domain_views import DomainView
+    from relay.domains.views import DomainView
 
 # Modules that cost time (HTTP, tables, settings) are imported where they are used: `domain --help` needs none.
 
@@ -45,8 +45,8 @@ def domain_add(context: Context, /, **options: Any) -> None:
 
     For a domain the account has already, what is missing is made: a key, a return path.
     """
-    from relay.control.domain_views import NewDomain
     from relay.delivery.signing.algorithm import Algorithm
+    from relay.domains.views import NewDomain
 
     new = NewDomain(
         account=options["account"],
@@ -110,7 +110,7 @@ def domain_show(context: Context, name: str, account: str, as_json: bool) -> Non
 @click.pass_obj
 def domain_rm(context: Context, name: str, account: str, as_json: bool, dry_run: bool) -> None:
     """Take a domain from its account; nothing is signed for it any more."""
-    from relay.control.domain_views import DomainOrder
+    from relay.domains.views import DomainOrder
 
     view = ask_desk(context, lambda desk: desk.remove_domain(name, DomainOrder(account=account, dry_run=dry_run)))
     would = "would take" if dry_run else "took"
@@ -129,7 +129,7 @@ def domain_check(ctx: click.Context, name: str, account: str, as_json: bool, dry
     Keys whose record is seen sign from now on; --dry-run only looks.
     """
     from relay.control import show
-    from relay.control.domain_views import DomainOrder
+    from relay.domains.views import DomainOrder
 
     order = DomainOrder(account=account, dry_run=dry_run)
     report = ask_desk(ctx.obj, lambda desk: desk.check_domain(name, order))
@@ -160,8 +160,8 @@ def dkim() -> None:
 @click.pass_obj
 def dkim_rotate(context: Context, /, **options: Any) -> None:
     """Make DOMAIN's next key; it takes over once its record is seen, by `domain check` or within an hour."""
-    from relay.control.domain_views import DomainOrder
     from relay.delivery.signing.algorithm import Algorithm
+    from relay.domains.views import DomainOrder
 
     order = DomainOrder(
         account=options["account"], algorithm=Algorithm(options["algorithm"]), dry_run=options["dry_run"]
@@ -183,7 +183,7 @@ def dkim_rotate(context: Context, /, **options: Any) -> None:
 @click.pass_obj
 def dkim_rm(context: Context, /, name: str, selector: str, account: str, as_json: bool, dry_run: bool) -> None:
     """End a key for good: its private half is forgotten."""
-    from relay.control.domain_views import DomainOrder
+    from relay.domains.views import DomainOrder
 
     order = DomainOrder(account=account, selector=selector, dry_run=dry_run)
     view = ask_desk(context, lambda desk: desk.end_key(name, order))

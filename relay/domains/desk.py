@@ -7,24 +7,15 @@ from datetime import datetime, timedelta
 
 from relay.clock import Clock
 from relay.control.access import in_sight, require, sees
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.checks import checked_domain, shell
-from relay.control.domain_keys import DkimKey, Domain, after_look, new_key, retired
-from relay.control.domain_views import (
-    CheckReport,
-    DomainOrder,
-    DomainView,
-    Finding,
-    KeyState,
-    KeyView,
-    NewDomain,
-    RecordView,
-)
 from relay.control.errors import Conflict, Invalid, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.checks import Inspection, Inspector
+from relay.domains.keys import DkimKey, Domain, after_look, new_key, retired
 from relay.domains.records import DnsRecord, Ourselves, dkim_record, records_of, zone_line
+from relay.domains.views import CheckReport, DomainOrder, DomainView, Finding, KeyState, KeyView, NewDomain, RecordView
 from relay.tree import Principal, Role
 
 _WATCH = Principal("domain-watch", Role.OPERATOR)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from relay.control.domain_keys import DkimKey, Domain
 from relay.delivery.signing.dkim_keys import dns_record
-from relay.policy.lockdown import record_for
+from relay.domains.keys import DkimKey, Domain
+from relay.policy.verdict.lockdown import record_for
 
 _TXT_BYTES = 255  # of one string in a TXT record, RFC 1035 3.3
 

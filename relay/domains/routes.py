@@ -2,9 +2,9 @@
 
 from starlette.requests import Request
 
-from relay.control.domain_views import CheckReport, DomainOrder, DomainView, NewDomain
 from relay.control.requests import Routes, body
 from relay.domains.desk import DomainDesk
+from relay.domains.views import CheckReport, DomainOrder, DomainView, NewDomain
 from relay.tree import Principal
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.domains.checks import Inspector
 from relay.domains.desk import DomainDesk

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.control.account_calls import AccountCalls
+from relay.control.accounts.calls import AccountCalls
 from relay.evidence.views import Claim, ClaimOrder, Proved, ReturnedMail, ReturnedOrder, Suppressions
 
 

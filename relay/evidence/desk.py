@@ -2,7 +2,7 @@
 
 from relay.control.access import require, require_whole_tree
 from relay.control.errors import Invalid
-from relay.control.suppressed import Reason
+from relay.control.suppression.suppressed import Reason
 from relay.delivery.headers import is_feedback_of, is_genuine, referenced_message
 from relay.evidence.rule import Evidence
 from relay.evidence.suppressing import Suppressing
@@ -15,7 +15,7 @@ from relay.evidence.views import (
     ReturnedOrder,
     Suppressions,
 )
-from relay.return_paths import ReturnPaths
+from relay.returns.paths import ReturnPaths
 from relay.spool.store import Spool
 from relay.tree import Principal, Role
 

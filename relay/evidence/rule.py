@@ -7,7 +7,7 @@ A hard bounce: 30 days the first time, 180 from the second on; a complaint: unti
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from relay.control.suppressed import Blocked, Reason, Suppression
+from relay.control.suppression.suppressed import Blocked, Reason, Suppression
 from relay.settings import Suppression as Settings
 
 # What was under way when the first bounce came bounces too, and is not a second time

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from relay.clock import Clock
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.errors import StateFailure
-from relay.control.state import State
-from relay.control.suppressed import Reason, Suppression
+from relay.control.state.memory import State
+from relay.control.suppression.suppressed import Reason, Suppression
 from relay.events import Bounce, Suppressed
 from relay.evidence.rule import Evidence, row_after
-from relay.policy.decision import AUTOMATIC
+from relay.policy.decisions.decision import AUTOMATIC
 from relay.settings import Suppression as Settings
 from relay.spool.journal import Journal
 from relay.tree import Principal, Role

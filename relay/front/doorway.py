@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from relay.admission import Admission
 from relay.clock import Clock
-from relay.control.suppressed import Blocked
+from relay.control.suppression.suppressed import Blocked
 from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
 from relay.front.incoming import OpenLarge
-from relay.quota import Quota
+from relay.reception.admission import Admission
+from relay.reception.quota import Quota
 from relay.reply import PermanentError, Reply
 from relay.settings import Smtp
 

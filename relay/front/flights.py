@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from relay.front.web_answers import WebRefusal
+from relay.front.web.answers import WebRefusal
 from relay.reply import Reply
 from relay.spool.idempotency import Answered
 

@@ -12,8 +12,8 @@ from relay.front.entrances import Entrance
 from relay.front.incoming import Incoming
 from relay.front.server import Doors
 from relay.front.session import Door
-from relay.inbound import Returns
 from relay.reply import Reply
+from relay.returns.inbound import Returns
 from relay.settings import Settings, Smtp
 
 _ANYBODY = Account("inbox")  # no account has it: nothing is spooled under it

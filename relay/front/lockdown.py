@@ -16,7 +16,7 @@ import dns.resolver
 from relay.clock import Clock
 from relay.delivery.routing.lookup import failure_of, make_resolver
 from relay.organisations import organisation_of
-from relay.policy.lockdown import Lock, LockdownRecord, LockdownResult, decide, read_record
+from relay.policy.verdict.lockdown import Lock, LockdownRecord, LockdownResult, decide, read_record
 from relay.settings import Settings
 
 _KNOWN_SECONDS = 300.0  # spec 2.2; also for "there is none", whatever the TTL: owners wait for a change that long

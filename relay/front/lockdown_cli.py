@@ -9,7 +9,7 @@ from relay.cli import Context
 
 if TYPE_CHECKING:
     from relay.front.lockdown import Answer
-    from relay.policy.lockdown import LockdownResult
+    from relay.policy.verdict.lockdown import LockdownResult
     from relay.settings import Settings
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -56,7 +56,7 @@ def record(context: Context, account: str, sender: str, as_json: bool) -> None:
     """Print the TXT record that lets ACCOUNT use a domain, and nobody else."""
     from relay.control import show
     from relay.domains.records import txt_strings
-    from relay.policy.lockdown import record_for
+    from relay.policy.verdict.lockdown import record_for
 
     if sender and "|" not in sender:
         sender = f"{account}|*|{sender}"

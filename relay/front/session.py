@@ -6,7 +6,6 @@ Never logs per command; never echoes input.
 from dataclasses import replace
 from typing import Any, Self
 
-from relay.admission import Admission
 from relay.dsn_options import decode_xtext, mail_options, rcpt_options
 from relay.envelope import Credential, Submission
 from relay.front.address import parse_path
@@ -14,6 +13,7 @@ from relay.front.bindings import check_binding
 from relay.front.doorway import CLOSING, check_suppression
 from relay.front.incoming import TOO_BIG
 from relay.front.transfer import Transfer
+from relay.reception.admission import Admission
 from relay.reply import PermanentError, RelayError, Reply
 from relay.spool.large import LargeFile
 

@@ -50,8 +50,8 @@ def held() -> None:
 def held_ls(context: Context, /, as_json: bool, by: Any, limit: int, before: str, **which: Any) -> None:
     """List held messages, newest first, or count them by sender, text or rule."""
     from relay.control import show
-    from relay.control.held_views import HeldQuery
-    from relay.holds import show_held
+    from relay.holds import show as show_held
+    from relay.holds.views import HeldQuery
 
     query = HeldQuery(**_query(which))
     if by:
@@ -75,7 +75,7 @@ def held_ls(context: Context, /, as_json: bool, by: Any, limit: int, before: str
 def held_show(context: Context, message: str, with_text: bool, as_json: bool) -> None:
     """Show one held message with its headers."""
     from relay.control import show
-    from relay.holds import show_held
+    from relay.holds import show as show_held
 
     content = ask(context, lambda relay: relay.held_message(message, with_text=with_text))
     show.as_json(content) if as_json else show_held.content(content)
@@ -94,7 +94,7 @@ def held_show(context: Context, message: str, with_text: bool, as_json: bool) ->
 def held_release(context: Context, /, messages: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Send held mail on its way. With nothing but --sender its hold ends too."""
     from relay.control import show
-    from relay.holds import show_held
+    from relay.holds import show as show_held
 
     if bool(messages) == any(options[name] for name in _CRITERIA):
         raise click.UsageError(f"say which mail: --message, or {_criteria_words()}")
@@ -116,7 +116,7 @@ def held_drop(
     """Delete held messages for good."""
     from relay.control import show
     from relay.control.views import DropOrder
-    from relay.holds import show_held
+    from relay.holds import show as show_held
 
     if bool(messages) == any(which[name] for name in _CRITERIA):
         raise click.UsageError(f"say which mail: MESSAGE..., or {_criteria_words()}")

@@ -13,24 +13,15 @@ import msgspec
 
 from relay.clock import Clock
 from relay.control.access import require, require_sight
-from relay.control.audit import Act
+from relay.control.audit.chain import Act
 from relay.control.checks import shell
 from relay.control.errors import Invalid, NotFound
-from relay.control.held_views import (
-    DropOrder,
-    Freed,
-    HeldContent,
-    HeldGroupView,
-    HeldQuery,
-    HeldView,
-    ReleaseOrder,
-    Removed,
-)
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.control.views import AuditDetail
 from relay.holds.content import headers_and_text
 from relay.holds.release import Chosen, Releases, Releasing
-from relay.policy.decision import PARKED, Decision
+from relay.holds.views import DropOrder, Freed, HeldContent, HeldGroupView, HeldQuery, HeldView, ReleaseOrder, Removed
+from relay.policy.decisions.decision import PARKED, Decision
 from relay.settings import Policy
 from relay.spool.entry import CorruptEntry
 from relay.spool.held import By, HeldGroup, Which, cluster_name

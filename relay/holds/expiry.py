@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.holds.release import Releases
 from relay.notices.sending import Expiring
-from relay.policy.decision import AUTOMATIC, PARKED
+from relay.policy.decisions.decision import AUTOMATIC, PARKED
 from relay.settings import Policy
 from relay.spool.digests import DigestLine
 from relay.spool.held import SLICE, Choice, Which

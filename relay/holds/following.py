@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.events import Held
 from relay.holds.release import Releases, Releasing, attribution
-from relay.policy.decision import AUTOMATIC, PARKED
-from relay.policy.ladder import gives_back
+from relay.policy.decisions.decision import AUTOMATIC, PARKED
+from relay.policy.decisions.ladder import gives_back
 from relay.settings import Policy
 from relay.spool.held import Which
 from relay.spool.journal import Journal

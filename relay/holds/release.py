@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from relay.clock import Clock
-from relay.control.labels import LabelDesk
+from relay.control.labels.commands import LabelDesk
 from relay.events import Dropped, Released
 from relay.holds.schedule import Schedule, scheduled
-from relay.policy.signals import Signals
+from relay.policy.signals.live import Signals
 from relay.spool.digests import DigestLine
 from relay.spool.held import SLICE, Choice, Which
 from relay.spool.journal import Journal

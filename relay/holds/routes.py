@@ -7,17 +7,8 @@ from starlette.requests import Request
 
 from relay.control.commands import Commands
 from relay.control.errors import Invalid
-from relay.control.held_views import (
-    DropOrder,
-    Freed,
-    HeldContent,
-    HeldGroupView,
-    HeldQuery,
-    HeldView,
-    ReleaseOrder,
-    Removed,
-)
 from relay.control.requests import Routes, body, limit
+from relay.holds.views import DropOrder, Freed, HeldContent, HeldGroupView, HeldQuery, HeldView, ReleaseOrder, Removed
 from relay.spool.held import By
 from relay.tree import Principal
 

@@ -8,7 +8,7 @@ may have in six minutes leaves at once, so that few messages need not wait for e
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.policy.ledger import LONGEST_DELAY_SECONDS
+from relay.policy.limits.ledger import LONGEST_DELAY_SECONDS
 from relay.spool.held import Choice, Departure
 
 _HOUR_SECONDS = 3600.0

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relay.control.account_views import Limits, NewAccount
+from relay.control.accounts.views import Limits, NewAccount
 from relay.control.checks import checked_domain, checked_name
 from relay.control.errors import Invalid
 from relay.importing.reading import Fault, Line, Table, UnreadableFile

@@ -16,7 +16,7 @@ from relay.control.cli_options import as_json_option, ask_desk, dry_run_option
 
 if TYPE_CHECKING:
     from relay.control.desk_calls import DeskCalls
-    from relay.control.suppression_views import SuppressionRow
+    from relay.control.suppression.views import SuppressionRow
     from relay.importing.reading import Fault, Skipped
 
 _FILE = click.File(encoding="utf-8-sig")
@@ -65,7 +65,7 @@ def import_suppressions(context: Context, /, file: IO[str], **options: Any) -> i
     Its columns say whose it is. Lines that cannot be read are told and left out, the others are taken; exit code 1
     when there were such lines. Soft bounces, what is over and repeated addresses are skipped.
     """
-    from relay.control.suppressed import Reason
+    from relay.control.suppression.suppressed import Reason
     from relay.importing.reading import Table, UnreadableFile, format_of, suppressions
 
     account = _whose(options)
@@ -164,7 +164,7 @@ def _whose(options: dict[str, Any]) -> str:
 
 
 def _sorted(read: "Sequence[SuppressionRow | Fault | Skipped]") -> "tuple[list[Any], list[Any], list[Any]]":
-    from relay.control.suppression_views import SuppressionRow
+    from relay.control.suppression.views import SuppressionRow
     from relay.importing.reading import Skipped
 
     rows = [one for one in read if isinstance(one, SuppressionRow)]
@@ -173,7 +173,7 @@ def _sorted(read: "Sequence[SuppressionRow | Fault | Skipped]") -> "tuple[list[A
 
 
 def _suppress(desk: "DeskCalls", rows: "Sequence[SuppressionRow]", account: str, *, is_dry: bool) -> tuple[int, int]:
-    from relay.control.suppression_views import SuppressionOrder
+    from relay.control.suppression.views import SuppressionOrder
 
     added = replaced = 0
     progress = _progress("addresses", _AT_ONCE)
@@ -186,7 +186,7 @@ def _suppress(desk: "DeskCalls", rows: "Sequence[SuppressionRow]", account: str,
 
 
 def _remove(desk: "DeskCalls", rows: "Sequence[SuppressionRow]", account: str, *, is_dry: bool) -> tuple[int, int]:
-    from relay.control.suppression_views import SuppressionRemoval
+    from relay.control.suppression.views import SuppressionRemoval
 
     removed = 0
     for at in range(0, len(rows), _AT_ONCE):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.control.suppressed import Reason
+from relay.control.suppression.suppressed import Reason
 
 SKIPPED = ""  # a reason for which nobody should be suppressed for good
 

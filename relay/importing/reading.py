@@ -9,9 +9,9 @@ from itertools import chain
 from typing import IO
 
 from relay.control.errors import Invalid
-from relay.control.suppressed import Reason
-from relay.control.suppression_desk import checked_address
-from relay.control.suppression_views import SuppressionRow
+from relay.control.suppression.desk import checked_address
+from relay.control.suppression.suppressed import Reason
+from relay.control.suppression.views import SuppressionRow
 from relay.importing.formats import SKIPPED, Format, meaning, plain, recognised
 
 _EVIDENCE_LENGTH = 300

@@ -7,7 +7,7 @@ from typing import IO
 
 import msgspec
 
-from relay.control.account_views import NewReseller, Order
+from relay.control.accounts.views import NewReseller, Order
 from relay.control.client import ControlError, ControlUnreachable
 from relay.control.desk_calls import DeskCalls
 from relay.importing.accounts import Arriving

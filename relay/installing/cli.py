@@ -29,7 +29,7 @@ def init(file: Path, force: bool, asks_nothing: bool, dry_run: bool, **options: 
     file with its meaning and default, switched off by a `#`; what you answered is switched on.
     """
     from relay.installing.answers import QUESTIONS, Answers, BadAnswer, chosen, defaults
-    from relay.settings_file import render
+    from relay.settings.rendered import render
 
     target = file.absolute()
     if target.exists() and not force and not dry_run:  # before anybody answers questions for nothing

@@ -1,10 +1,10 @@
 """Who hears of a message's failures, by what the state says of its account and sender at this moment."""
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.notices.addressee import Addressee, addressee
-from relay.policy.decision import PARKED
-from relay.policy.signals import Signals
+from relay.policy.decisions.decision import PARKED
+from relay.policy.signals.live import Signals
 from relay.spool.store import SpooledMessage
 from relay.tree import newcomers_of
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.notices import texts
 from relay.notices.addressee import contact_of
 from relay.notices.mail import Item
 from relay.notices.self_release import SelfRelease
-from relay.policy.decision import Decision, Effect
-from relay.policy.why import facts, undo, when
+from relay.policy.decisions.decision import Decision, Effect
+from relay.policy.decisions.why import facts, undo, when
 from relay.resellers.brand import NO_BRAND, Brand
 from relay.settings import Settings
 from relay.spool.notices import Audience, Notice

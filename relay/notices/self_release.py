@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.control.views import Freed, ReleaseOrder
-from relay.control.webhook_views import ReleaseLink
+from relay.control.webhooks.views import ReleaseLink
 from relay.notices.addressee import contact_of
 from relay.notices.release_links import LASTS_SECONDS, ReleaseLinks, read_token
 from relay.notices.texts import hindered
-from relay.policy.decision import Decision
-from relay.policy.self_release import AUTHOR, Hindrance, hindrance, is_stop
+from relay.policy.decisions.decision import Decision
+from relay.policy.decisions.self_release import AUTHOR, Hindrance, hindrance, is_stop
 from relay.settings import Settings
 from relay.spool.store import HeldMessage, Spool
 from relay.tree import Principal, Role, Scope

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from relay.clock import Clock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.notices.addressee import contact_of
 from relay.notices.items import EXPIRING, RELEASED, STOPPED, Items, contact_address
 from relay.notices.mail import Heading, notice_mail
-from relay.policy.decision import Decision, Effect
-from relay.policy.self_release import AUTHOR, is_by_machine, is_stop
+from relay.policy.decisions.decision import Decision, Effect
+from relay.policy.decisions.self_release import AUTHOR, is_by_machine, is_stop
 from relay.resellers.brand import NO_BRAND
 from relay.settings import Settings
 from relay.spool.notices import Audience, Group, Notice

@@ -5,9 +5,9 @@ Pure. A subject of held mail is shown to be recognised, never to be clicked: it 
 
 import re
 
-from relay.policy.decision import Decision, Effect
-from relay.policy.self_release import RELAPSES_MAX, Hindrance
-from relay.policy.why import ends_sooner, when
+from relay.policy.decisions.decision import Decision, Effect
+from relay.policy.decisions.self_release import RELAPSES_MAX, Hindrance
+from relay.policy.decisions.why import ends_sooner, when
 
 _SUBJECT_LENGTH = 60
 _address = re.compile(r"([^\s@<>,;:\"]{1,64})@([^\s@<>,;:\"]{1,255})")

@@ -5,17 +5,17 @@ from typing import Any
 
 from relay.backup.routes import BackupRoutes
 from relay.cases.routes import CaseRoutes
-from relay.control.account_routes import AccountRoutes
+from relay.control.accounts.routes import AccountRoutes
 from relay.control.api import RelayRoutes
-from relay.control.audit_routes import AuditRoutes
-from relay.control.egress_routes import EgressRoutes
-from relay.control.label_routes import LabelRoutes
-from relay.control.policy_routes import PolicyRoutes
-from relay.control.queue_routes import QueueRoutes
+from relay.control.audit.routes import AuditRoutes
+from relay.control.egress.routes import EgressRoutes
+from relay.control.labels.routes import LabelRoutes
+from relay.control.policies.routes import PolicyRoutes
 from relay.control.requests import Routes
-from relay.control.shaping_routes import ShapingRoutes
-from relay.control.suppression_routes import SuppressionRoutes
-from relay.control.webhook_routes import WebhookRoutes
+from relay.control.shaping.routes import ShapingRoutes
+from relay.control.suppression.routes import SuppressionRoutes
+from relay.control.waiting.routes import QueueRoutes
+from relay.control.webhooks.routes import WebhookRoutes
 from relay.domains.routes import DomainRoutes
 from relay.evidence.routes import EvidenceRoutes
 from relay.holds.routes import HoldRoutes

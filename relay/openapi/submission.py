@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.front.compose import Letter
-from relay.front.web_answers import MessageAnswer, WebProblem
+from relay.front.web.answers import MessageAnswer, WebProblem
 from relay.openapi.document import About, document
 from relay.openapi.reading import Operation
 

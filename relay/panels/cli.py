@@ -10,7 +10,7 @@ from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask_desk
 
 if TYPE_CHECKING:
-    from relay.control.account_views import AccountView
+    from relay.control.accounts.views import AccountView
     from relay.panels.pages import Names, Panel
     from relay.settings import Settings
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from relay.settings import Policy
-from relay.settings_errors import explain
-from relay.settings_sections import Section
+from relay.settings.errors import explain
+from relay.settings.sections import Section
 
 
 class PolicyError(Exception):

@@ -1,6 +1,6 @@
 """The control API's call that forgets a person, as its client's method."""
 
-from relay.control.account_calls import AccountCalls
+from relay.control.accounts.calls import AccountCalls
 from relay.privacy.views import ForgetOrder, Forgot
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from relay.clock import Clock
-from relay.control import audit
 from relay.control.access import require, require_whole_tree
-from relay.control.audit import REDACTION, Act
+from relay.control.audit import chain as audit
+from relay.control.audit.chain import REDACTION, Act
 from relay.control.errors import Invalid
-from relay.control.state import State
-from relay.policy.decision import Decision, Proposal
+from relay.control.state.memory import State
+from relay.policy.decisions.decision import Decision, Proposal
 from relay.privacy import rows
 from relay.privacy.forgotten import Forgotten, NoAddress, token_of
 from relay.privacy.views import ForgetOrder, Forgot, Trace

@@ -2,7 +2,7 @@
 
 What is in force stays and is named, with the command that changes it: a customer's contact, a login, a limit, a
 decision that holds. What is past gets the keyed name. Rows of the audit log do too, and the row that tells of it holds
-their new digests, so that the chain still proves that nothing else was changed (control/audit.py).
+their new digests, so that the chain still proves that nothing else was changed (control/audit/chain.py).
 """
 
 from collections import Counter
@@ -14,7 +14,8 @@ from sqlalchemy import Connection, String, Table, cast, delete, func, or_, selec
 from sqlalchemy import Text as SqlText
 from sqlalchemy.types import JSON
 
-from relay.control import audit, schema
+from relay.control.audit import chain as audit
+from relay.control.state import schema
 from relay.privacy.forgotten import Forgotten
 from relay.privacy.views import Trace
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select, tuple_
 
 from relay.clock import Clock
-from relay.control import schema
-from relay.control.audit import Act
-from relay.control.database import Database
+from relay.control.audit.chain import Act
 from relay.control.errors import NotFound
-from relay.control.writer import Writer, put
+from relay.control.state import schema
+from relay.control.state.database import Database
+from relay.control.state.writer import Writer, put
 from relay.resellers.brand import NO_BRAND, Brand, BrandVersion
 from relay.tree import Principal
 

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET
 
 from relay.control.access import require, require_whole_tree, sees
-from relay.control.audit import Act
-from relay.control.audit_views import AuditDetail
+from relay.control.audit.chain import Act
+from relay.control.audit.views import AuditDetail
 from relay.control.checks import shell
 from relay.control.errors import Conflict, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.resellers.brand import Brand, BrandVersion
 from relay.resellers.checked import HOSTS, checked_brand
 from relay.resellers.views import BrandBack, BrandDone, BrandOrder, BrandsView, BrandView

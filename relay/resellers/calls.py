@@ -2,8 +2,8 @@
 
 import msgspec
 
-from relay.control.account_calls import AccountCalls, quoted
-from relay.control.account_views import Order, ResellerView
+from relay.control.accounts.calls import AccountCalls, quoted
+from relay.control.accounts.views import Order, ResellerView
 from relay.resellers.views import BrandBack, BrandDone, BrandOrder, BrandsView, BrandView, ResellerChange
 
 _PLAINLY = Order()

@@ -30,7 +30,7 @@ def reseller() -> None:
 @click.pass_obj
 def reseller_add(context: Context, name: str, contact: str, as_json: bool, dry_run: bool) -> None:
     """Add a reseller; `account add --reseller` puts accounts below it, `limit set reseller` limits all of it."""
-    from relay.control.account_views import NewReseller
+    from relay.control.accounts.views import NewReseller
 
     new = NewReseller(name=name, contact=contact, dry_run=dry_run)
     view = ask_desk(context, lambda desk: desk.add_reseller(new))
@@ -42,7 +42,8 @@ def reseller_add(context: Context, name: str, contact: str, as_json: bool, dry_r
 @click.pass_obj
 def reseller_ls(context: Context, as_json: bool) -> None:
     """List all resellers."""
-    from relay.control import show, show_accounts
+    from relay.control import show
+    from relay.control.accounts import show as show_accounts
 
     views = ask_desk(context, lambda desk: desk.resellers())
     show.as_json(views) if as_json else show_accounts.resellers(views)
@@ -70,7 +71,7 @@ def reseller_set(context: Context, name: str, contact: str, as_json: bool, dry_r
 @click.pass_obj
 def reseller_suspend(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
     """Refuse all new mail of all its accounts, at once."""
-    from relay.control.account_views import Order
+    from relay.control.accounts.views import Order
 
     view = ask_desk(context, lambda desk: desk.suspend_reseller(name, Order(dry_run=dry_run)))
     tell(view, as_json, f"{'would suspend' if dry_run else 'suspended'} reseller {name} ({view.accounts} accounts)")
@@ -83,7 +84,7 @@ def reseller_suspend(context: Context, name: str, as_json: bool, dry_run: bool) 
 @click.pass_obj
 def reseller_resume(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
     """Take mail of a suspended reseller's accounts again."""
-    from relay.control.account_views import Order
+    from relay.control.accounts.views import Order
 
     view = ask_desk(context, lambda desk: desk.resume_reseller(name, Order(dry_run=dry_run)))
     tell(view, as_json, f"{'would resume' if dry_run else 'resumed'} reseller {name} ({view.accounts} accounts)")
@@ -96,7 +97,7 @@ def reseller_resume(context: Context, name: str, as_json: bool, dry_run: bool) -
 @click.pass_obj
 def reseller_remove(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
     """End a reseller without accounts and users; history keeps its name."""
-    from relay.control.account_views import Order
+    from relay.control.accounts.views import Order
 
     view = ask_desk(context, lambda desk: desk.remove_reseller(name, Order(dry_run=dry_run)))
     tell(view, as_json, f"{'would remove' if dry_run else 'removed'} reseller {name}")
@@ -109,7 +110,7 @@ def reseller_remove(context: Context, name: str, as_json: bool, dry_run: bool) -
 @click.pass_obj
 def reseller_restore(context: Context, name: str, as_json: bool, dry_run: bool) -> None:
     """Bring a removed reseller back, with its limits and brand."""
-    from relay.control.account_views import Order
+    from relay.control.accounts.views import Order
 
     view = ask_desk(context, lambda desk: desk.restore_reseller(name, Order(dry_run=dry_run)))
     tell(view, as_json, f"{'would restore' if dry_run else 'restored'} reseller {name}")

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 import msgspec
 
 from relay.control.access import require, require_sight, require_whole_tree, sees
-from relay.control.account_views import Limits, NewReseller, Order, ResellerView
+from relay.control.accounts.views import Limits, NewReseller, Order, ResellerView
 from relay.control.checks import checked_name, shell
 from relay.control.errors import Conflict, Invalid, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.envelope import Level, LimitSet, Reseller
 from relay.resellers.views import ResellerChange
 from relay.tree import Principal, Role
@@ -22,7 +22,7 @@ class Resellers:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.on_suspension: Callable[[], None] = lambda: None  # as in control/accounts.py
+        self.on_suspension: Callable[[], None] = lambda: None  # as in control/accounts/commands.py
 
     def list(self, principal: Principal) -> list[ResellerView]:
         require(principal, Role.VIEWER)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from relay.control.account_views import NewReseller, Order, ResellerView
+from relay.control.accounts.views import NewReseller, Order, ResellerView
 from relay.control.desk import Desk
 from relay.control.requests import Routes, body
 from relay.resellers.views import BrandBack, BrandDone, BrandOrder, BrandsView, BrandView, ResellerChange

@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 from relay.clock import Clock
 from relay.envelope import Account, Submission
-from relay.mailboxes import Mailboxes
 from relay.reply import RelayError, Reply
+from relay.returns.mailboxes import Mailboxes
 from relay.settings import Settings
 
 _log = logging.getLogger("mailweir.sandbox")

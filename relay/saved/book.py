@@ -6,9 +6,9 @@ from typing import Any
 from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select
 
-from relay.control import schema
-from relay.control.audit import Act
-from relay.control.writer import Writer
+from relay.control.audit.chain import Act
+from relay.control.state import schema
+from relay.control.state.writer import Writer
 from relay.saved.views import SavedQuestion
 from relay.tree import Principal
 

@@ -2,10 +2,10 @@
 
 from relay.clock import Clock
 from relay.control.access import require, require_whole_tree
-from relay.control.audit import Act
-from relay.control.audit_views import AuditDetail
+from relay.control.audit.chain import Act
+from relay.control.audit.views import AuditDetail
 from relay.control.errors import Invalid, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.saved.views import SavedDone, SavedKind, SavedOrder, SavedQuestion, SavedRemoval
 from relay.tree import Principal, Role, Scope
 

@@ -14,7 +14,7 @@ import msgspec
 
 from relay.front.bearer import bearer_of
 from relay.front.compose import Letter
-from relay.front.web_answers import MessageAnswer, RecipientResult, WebProblem
+from relay.front.web.answers import MessageAnswer, RecipientResult, WebProblem
 
 _USUAL_SECONDS = 60
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Modules that cost time are imported where they are used: `spool --help` needs none.
 
 _SHOWN = ("message_id", "state", "account", "sender", "mail_from", "received_at", "size_bytes", "subject", "rule")
-_RATE_DELAY = "rate_delay"  # the rule of policy/verdict.py
+_RATE_DELAY = "rate_delay"  # the rule of policy/verdict/judge.py
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

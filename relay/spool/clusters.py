@@ -21,7 +21,7 @@ _EXACT_BYTES, _BAND_BYTES, _BANDS = 8, 4, 4
 _SLICE = 500  # ids of one statement
 
 # Under which key a message is parked: that of its account's newcomers or of its sender, "" for what it says itself (the
-# verdict's own rules about content: verdict.py names them so).
+# verdict's own rules about content: verdict/judge.py names them so).
 _UNDER = (
     "CASE WHEN m.rule IN ({}) THEN m.account || '|{}|'"
     " WHEN m.rule = 'unscored' OR m.rule = 'content' OR m.rule GLOB 'content_*' THEN '' ELSE m.sender END"

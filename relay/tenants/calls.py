@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from relay.control.account_calls import quoted
+from relay.control.accounts.calls import quoted
 from relay.tenants.views import TenantDone, TenantHeaderOrder, TenantOrder, TenantsView
 
 _T = TypeVar("_T")

@@ -4,18 +4,18 @@ check role and scope and audit it."""
 from collections import Counter
 
 from relay.control.access import require
-from relay.control.account_views import AccountChange
-from relay.control.accounts import Accounts
+from relay.control.accounts.commands import Accounts
+from relay.control.accounts.views import AccountChange
 from relay.control.checks import shell
 from relay.control.errors import Invalid
-from relay.control.queue_desk import QueueDesk
-from relay.control.queue_views import PauseOrder, PauseView, QueueOrder
-from relay.control.state import State
+from relay.control.state.memory import State
+from relay.control.waiting.desk import QueueDesk
+from relay.control.waiting.views import PauseOrder, PauseView, QueueOrder
 from relay.envelope import Account, IdentityRule
 from relay.front.identity_plan import PSEUDO_SOURCES
 from relay.front.identity_rules import format_rule, parse_rule
 from relay.front.witnesses import normalised
-from relay.policy.decision import Standing
+from relay.policy.decisions.decision import Standing
 from relay.tenants.views import TenantDone, TenantHeaderOrder, TenantOrder, TenantsView, TenantView
 from relay.tree import Principal, Role, SenderId
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from relay.control.account_calls import AccountCalls, quoted
+from relay.control.accounts.calls import AccountCalls, quoted
 from relay.users.views import NewUser, SignIn, TokenOrder, UserChange, UsersKnown, UserToken, UserView, Whoami
 
 

@@ -11,7 +11,7 @@ from relay.clock import Clock
 from relay.control.access import require
 from relay.control.checks import checked_name, shell
 from relay.control.errors import Forbidden, Invalid, NotFound, Unauthorized
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.front.guard import client_key
 from relay.front.lockout import Lockout
 from relay.settings import Settings

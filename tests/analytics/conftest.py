@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.warehouse import Warehouse
 from relay.events import Record
 from relay.settings import Policy

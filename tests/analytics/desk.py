@@ -12,10 +12,10 @@ from relay.control.client import ControlClient
 from relay.control.desk import Desk
 from relay.control.questions import Questions
 from relay.control.serving import serve
-from relay.control.state import State
-from relay.control.webhook_routes import WebhookRoutes
-from relay.control.webhook_views import ReleaseLink
-from relay.control.webhooks import WebhookDesk
+from relay.control.state.memory import State
+from relay.control.webhooks.commands import WebhookDesk
+from relay.control.webhooks.routes import WebhookRoutes
+from relay.control.webhooks.views import ReleaseLink
 from relay.envelope import Account
 from tests.builders import ADMIN
 

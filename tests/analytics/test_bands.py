@@ -8,8 +8,8 @@ from analytics.reputation.bands import BandPublisher
 from analytics.reputation.parts import refresh
 from analytics.reputation.run import compute_parts
 from relay.control.client import ControlClient
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource
 from relay.settings import Policy
 from tests.analytics.conftest import Room as WarehouseRoom
 from tests.analytics.records import Story

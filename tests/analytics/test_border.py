@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import OutOfScope, ask, ask_freely
-from analytics.queries import QUERIES
+from analytics.queries.named import QUERIES
 from analytics.search.finding import Asked, find
 from analytics.search.tables import TABLES, TableAsked, rows_of
+from analytics.serving.ask import OutOfScope, ask, ask_freely
 from relay.tree import Scope
 from tests.analytics.conftest import Room, opened_room
 from tests.analytics.records import START

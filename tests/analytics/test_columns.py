@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from analytics.columns import FEATURES, JOURNAL_COLUMNS, RECORDS, UNKEPT, columns_of
+from analytics.ingesting.columns import FEATURES, JOURNAL_COLUMNS, RECORDS, UNKEPT, columns_of
 from relay import events
 from tests.analytics.conftest import Room
 

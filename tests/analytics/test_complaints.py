@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from analytics.complaints import Complaints, NewComplaint
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource
 from relay.spool.journal import Journal
 from tests.analytics.conftest import Room as WarehouseRoom
 from tests.analytics.records import Story

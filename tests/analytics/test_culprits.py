@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.ask import ask
 from analytics.listings.blocks import Blocks
-from analytics.queries_of_listings import CULPRITS
+from analytics.queries.listings import CULPRITS
+from analytics.serving.ask import ask
 from relay.events import AlarmRaised, Complaint, Deferral, Listing, Record
 from relay.tree import Scope
 from tests.analytics.conftest import Room

@@ -12,7 +12,7 @@ from analytics.doctor import Finding, Level, examine
 from analytics.policies import policy_in_force
 from relay.cli import Context
 from relay.clock import SystemClock
-from relay.control.policy_views import PolicyOrder
+from relay.control.policies.views import PolicyOrder
 from relay.control.tokens import ensure_tokens
 from relay.control.views import ReloadOrder
 from relay.envelope import Account

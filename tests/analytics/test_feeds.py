@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import OutOfScope, ask
 from analytics.client import QueryError
-from analytics.rebuild import rebuild
+from analytics.ingesting.rebuild import rebuild
 from analytics.reports.feeds import STALE_AFTER, Feed, Feeds, Taken
 from analytics.reports.job import feed_job
+from analytics.serving.ask import OutOfScope, ask
 from relay.clock import SteppedClock
-from relay.control.account_views import NewAccount
+from relay.control.accounts.views import NewAccount
 from relay.tree import Scope
 from tests.analytics.aggregates import METADATA, dmarc, gzipped, mail, record, tls_bytes, zipped
 from tests.analytics.conftest import Room

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import OutOfScope, ask
 from analytics.inbox.arriving import MOST_FILES
 from analytics.inbox.attribution import Attribution, Proof
 from analytics.inbox.cases import CaseOrder, Cases, NoSuchCase
@@ -18,8 +17,9 @@ from analytics.inbox.clues import Clues, Owner
 from analytics.inbox.intake import Intake
 from analytics.inbox.mails import unread
 from analytics.inbox.reading import InboxReading
-from analytics.ingest import Ingest
+from analytics.ingesting.ingest import Ingest
 from analytics.reports.feeds import Feeds
+from analytics.serving.ask import OutOfScope, ask
 from analytics.warehouse import Warehouse
 from relay.clock import SystemClock
 from relay.control.client import ControlUnreachable

@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.ingest import Ingest
-from analytics.rollups import merge
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.rollups import merge
 from relay.events import (
     Action,
     AlarmRaised,
@@ -296,8 +296,8 @@ def test_open_file_is_left_alone(room: Room) -> None:
 def test_rollup_equals_the_events_it_was_made_of_also_after_merging(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics.rollups._WORTH_MERGING", 1)
-    monkeypatch.setattr("analytics.rollups._AT_ONCE", 10)  # a run takes few minutes, so several are needed
+    monkeypatch.setattr("analytics.ingesting.rollups._WORTH_MERGING", 1)
+    monkeypatch.setattr("analytics.ingesting.rollups._AT_ONCE", 10)  # a run takes few minutes, so several are needed
     records = list(traffic(600, hours=0.05, senders=4))
     for number in range(0, len(records), 100):
         room.bring(*records[number : number + 100], name=f"relay-mw1-a-{number:08d}")

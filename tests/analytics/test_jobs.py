@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from analytics.ingesting.rollups import expire
 from analytics.jobs import Job, JobRuns, Jobs, NoSuchJob, retry_seconds
-from analytics.rollups import expire
 from relay.clock import SteppedClock, SystemClock
 from tests.analytics.conftest import Room
 from tests.analytics.records import START, Story

@@ -13,7 +13,7 @@ import pytest
 
 from analytics.privacy import files, tables
 from relay.cli import run
-from relay.control.account_views import Order
+from relay.control.accounts.views import Order
 from relay.envelope import Account
 from relay.privacy.forgotten import Forgotten
 from tests.analytics.test_service import Service, served

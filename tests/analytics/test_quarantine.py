@@ -11,8 +11,8 @@ import pytest
 from analytics.listings.jobs import listing_jobs
 from analytics.listings.quarantine import Quarantine
 from analytics.listings.rounds import InForce
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource
 from relay.delivery.egress.sources import SourceState
 from relay.dns_lists import shipped
 from relay.settings import Dnsbl

@@ -9,8 +9,18 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import GivenUp, OutOfScope, Stop, TooLong, Unanswerable, UnknownQuery, ask, ask_freely, span_seconds
-from analytics.queries import QUERIES
+from analytics.queries.named import QUERIES
+from analytics.serving.ask import (
+    GivenUp,
+    OutOfScope,
+    Stop,
+    TooLong,
+    Unanswerable,
+    UnknownQuery,
+    ask,
+    ask_freely,
+    span_seconds,
+)
 from relay.events import Action, Complaint, DecisionLogged, Deferral, Held, Record
 from relay.tree import Scope
 from tests.analytics.conftest import Room, opened_room
@@ -322,7 +332,7 @@ def test_free_question_may_speak_of_copies_and_deletions(told: Room) -> None:
 
 
 def test_free_question_is_answered_and_cut_at_the_row_cap(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.ask.MAX_ROWS", 10)
+    monkeypatch.setattr("analytics.serving.ask.MAX_ROWS", 10)
 
     short = ask_freely(told.warehouse, "SELECT count(*) AS n FROM message -- all", Scope())
     long = ask_freely(told.warehouse, "SELECT * FROM range(11)", Scope())
@@ -333,7 +343,7 @@ def test_free_question_is_answered_and_cut_at_the_row_cap(told: Room, monkeypatc
 
 
 def test_long_answer_to_a_named_question_is_cut_and_says_so(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.ask.MAX_ROWS", 3)
+    monkeypatch.setattr("analytics.serving.ask.MAX_ROWS", 3)
 
     answer = ask(told.warehouse, "flow", {"since": START.isoformat()}, Scope(), NOW)
 
@@ -342,7 +352,7 @@ def test_long_answer_to_a_named_question_is_cut_and_says_so(told: Room, monkeypa
 
 
 def test_answer_of_too_many_bytes_is_refused(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.ask.MAX_BYTES", 1_000_000)
+    monkeypatch.setattr("analytics.serving.ask.MAX_BYTES", 1_000_000)
 
     with pytest.raises(Unanswerable, match="fewer columns or rows"):
         ask_freely(told.warehouse, "SELECT repeat('x', 1000) AS x FROM range(10000)", Scope())
@@ -385,7 +395,7 @@ def test_free_question_is_only_for_who_sees_everything(told: Room) -> None:
 
 
 def test_endless_question_is_given_up(told: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.ask.MAX_SECONDS", 0.2)
+    monkeypatch.setattr("analytics.serving.ask.MAX_SECONDS", 0.2)
 
     with pytest.raises(TooLong, match="given up"):
         ask_freely(told.warehouse, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a = b", Scope())

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from analytics.ask import ask
+from analytics.serving.ask import ask
 from relay.events import Action, DecisionLogged
 from relay.tree import Scope
 from tests.analytics.conftest import Room

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analytics.ask import OutOfScope, ask
+from analytics.serving.ask import OutOfScope, ask
 from relay.events import Complaint, DecisionLogged, Deferral
 from relay.tree import Scope
 from tests.analytics.conftest import Room

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from analytics.cli import warehouse as command
 from analytics.client import AnalyticsDown, QueryClient
-from analytics.columns import RECORDS
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
-from analytics.rebuild import rebuild
+from analytics.ingesting.columns import RECORDS
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
+from analytics.ingesting.rebuild import rebuild
 from analytics.warehouse import Warehouse, WarehouseBusy
 from relay.cli import Context
 from relay.events import Action, Record

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import GivenUp, Stop
-from analytics.remembered import Asked, Remembered, kept_seconds
+from analytics.serving.ask import GivenUp, Stop
+from analytics.serving.remembered import Asked, Remembered, kept_seconds
 
 
 class Room:

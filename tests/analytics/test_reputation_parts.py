@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.ask import ask
 from analytics.reputation.parts import refresh
 from analytics.reputation.run import compute, compute_parts
+from analytics.serving.ask import ask
 from relay.events import Complaint, Features, Listing, Record
 from relay.settings import Policy
 from relay.tree import Scope

@@ -20,7 +20,7 @@ from relay.content.model import load
 from relay.content.model_files import CARD, find_model, read_card
 from relay.content.protocol import ContentRequest
 from relay.control.client import ControlClient
-from relay.control.label_views import ModelOrder, ModelView
+from relay.control.labels.views import ModelOrder, ModelView
 from relay.events import Label, ModelRun, decode
 from relay.settings import Analytics, Settings
 from relay.spool.journal import Journal

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from analytics.answers import Refused
-from analytics.running import MOST_OF_ONE, Running
+from analytics.serving.answers import Refused
+from analytics.serving.running import MOST_OF_ONE, Running
 
 
 def test_a_person_waits_for_some_answers_at_once_and_others_are_not_concerned() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from analytics.ask import GivenUp, Stop
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.search.fields import FIELDS
 from analytics.search.finding import Asked, BadQuery, every, find
 from analytics.search.ways import SCHEMA
+from analytics.serving.ask import GivenUp, Stop
 from analytics.warehouse import Warehouse
 from relay.events import Complaint, Deferral, Features, Label, Rcpt, Released
 from relay.settings import Policy

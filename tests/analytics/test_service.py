@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from analytics import ask
 from analytics.client import AnalyticsDown, QueryClient, QueryError
 from analytics.process import Running, started
+from analytics.serving import ask
 from relay.clock import SystemClock
 from relay.control.serving import serve
 from relay.settings import Settings

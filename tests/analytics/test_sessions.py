@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analytics.client import QueryClient, QueryError
-from analytics.sessions import CACHED_SECONDS, KEPT_SECONDS, Sessions
+from analytics.serving.sessions import CACHED_SECONDS, KEPT_SECONDS, Sessions
 from relay.control.client import ControlClient
 from relay.envelope import Account
 from relay.tree import Principal, Role, Scope

@@ -28,7 +28,7 @@ from analytics.simulation.texts import Letter, abusive_letter, honest_letter
 from analytics.simulation.world import EndSender, World, activity, make_world, seeded
 from relay.clock import SystemClock
 from relay.content.protocol import ContentResult
-from relay.control.lock import AlreadyRunning, acquire
+from relay.control.state.lock import AlreadyRunning, acquire
 from relay.envelope import Account, Submission
 from relay.events import Bounce, Complaint, Delivery, Features, Judged, Reception, decode
 from relay.front.identity import identify

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.queries import QUERIES
+from analytics.queries.named import QUERIES
 from analytics.warehouse import Warehouse
 from bench import store10m, store10m_load, store10m_world
 from tests.builders import Installation

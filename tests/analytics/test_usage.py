@@ -11,9 +11,9 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from analytics.ask import Unanswerable, ask
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
+from analytics.serving.ask import Unanswerable, ask
 from analytics.usage.months import NoMonth, month_of
 from analytics.usage.sheet import CutShort, csv_of, records_of
 from analytics.warehouse import Warehouse

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analytics.journals import JournalFolder
+from analytics.ingesting.journals import JournalFolder
 from analytics.watching import JournalWatch
 from tests.builders import until
 

@@ -14,7 +14,7 @@ import pytest
 from analytics.webhooks.listening import Heard, Listener, fault_of
 from analytics.webhooks.payload import signature
 from analytics.webhooks.trial import call_once
-from relay.control.webhook_views import WebhookKey
+from relay.control.webhooks.views import WebhookKey
 from relay.settings import Settings, Webhooks
 
 SECRET = "s3cret"

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.warehouse import Warehouse
 from analytics.webhooks.caller import Caller
 from analytics.webhooks.outbox import RETRY_MINUTES, WAITING_MAX, Call, Event, Made, Outbox
@@ -22,7 +22,7 @@ from analytics.webhooks.payload import Message, payload
 from analytics.webhooks.sending import is_allowed
 from relay.clock import SteppedClock
 from relay.control.client import ControlError
-from relay.control.webhook_views import NewWebhook, WebhookAdded, WebhookKey, WebhookRemoval
+from relay.control.webhooks.views import NewWebhook, WebhookAdded, WebhookKey, WebhookRemoval
 from relay.events import AlarmRaised, DecisionLogged, Record, WebhookCall
 from relay.settings import Policy, Webhooks
 from relay.spool.journal import Journal

@@ -18,7 +18,7 @@ from analytics.client import QueryClient, QueryError
 from relay.control.views import NewDecision, NewNetwork
 from relay.envelope import Account
 from relay.events import Record
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from tests.analytics.records import Story, traffic, write
 from tests.builders import ROOT, Installation, until
 from tests.sink import Sink

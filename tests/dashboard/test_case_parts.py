@@ -11,9 +11,9 @@ from dashboard.actions_of_senders import letter
 from dashboard.components import case, history
 from dashboard.theme import LIGHT
 from relay.cases.views import RateView
-from relay.control.held_views import HeldView
 from relay.control.views import DecisionView
-from relay.policy.decision import Effect
+from relay.holds.views import HeldView
+from relay.policy.decisions.decision import Effect
 
 NOW = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 SENDER = "acme|mailfrom|web@acme.example"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
-from relay.control.account_views import NewReseller
+from relay.control.accounts.views import NewReseller
 from relay.control.client import ControlClient
 from relay.envelope import Account
 from relay.resellers.views import BrandOrder

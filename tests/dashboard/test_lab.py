@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from streamlit.testing.v1 import AppTest
 
-from relay.control.policy_views import PolicyOrder
+from relay.control.policies.views import PolicyOrder
 from relay.events import Label, ModelRun, Record
 from tests.analytics.records import Story, write
 from tests.builders import until

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from dashboard.components.limits import Limit, in_words, limits, stop
-from relay.control.shaping_views import DestinationView, EffectView
+from relay.control.shaping.views import DestinationView, EffectView
 
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)
 

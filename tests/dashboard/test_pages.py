@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from relay.control.policy_views import PolicyOrder
-from relay.policy.decision import Standing
+from relay.control.policies.views import PolicyOrder
+from relay.policy.decisions.decision import Standing
 from tests.analytics.test_cli_alarms import raise_alarm, times
 from tests.builders import Installation, until
 from tests.dashboard.conftest import HOSTILE, REASON, SENDER, House

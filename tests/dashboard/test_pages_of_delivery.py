@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource, PoolOrder
-from relay.control.shaping_views import OverrideOrder
-from relay.control.suppressed import Reason
-from relay.control.suppression_views import SuppressionOrder, SuppressionRow
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource, PoolOrder
+from relay.control.shaping.views import OverrideOrder
+from relay.control.suppression.suppressed import Reason
+from relay.control.suppression.views import SuppressionOrder, SuppressionRow
 from tests.builders import Installation
 from tests.dashboard.conftest import House
 from tests.dashboard.test_pages import assert_calm, shown

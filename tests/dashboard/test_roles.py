@@ -13,13 +13,13 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from relay.control.account_views import LimitOrder, NewAccount, NewNetwork, NewReseller
+from relay.control.accounts.views import LimitOrder, NewAccount, NewNetwork, NewReseller
 from relay.control.client import ControlClient
-from relay.control.domain_views import NewDomain
 from relay.control.views import NewDecision
-from relay.control.webhook_views import NewWebhook
+from relay.control.webhooks.views import NewWebhook
+from relay.domains.views import NewDomain
 from relay.envelope import Level
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from relay.resellers.views import BrandOrder
 from relay.tree import Role
 from relay.users.views import NewUser, SignIn

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from relay.control.account_views import NewCredential
-from relay.control.domain_views import NewDomain
+from relay.control.accounts.views import NewCredential
+from relay.domains.views import NewDomain
 from relay.tree import Role
 from relay.users.views import NewUser
 from tests.builders import free_port, until

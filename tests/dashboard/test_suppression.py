@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.components.outside import both_rates, line_of
 from dashboard.components.suppression import read
-from relay.control.suppressed import Reason
+from relay.control.suppression.suppressed import Reason
 
 
 def test_what_export_writes_is_read_and_so_is_one_address_a_line() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import dashboard
 from dashboard import theme
 from relay.events import Action
-from relay.policy.decision import Effect, Standing
+from relay.policy.decisions.decision import Effect, Standing
 
 CONFIG = Path(dashboard.__file__).parent / ".streamlit/config.toml"
 

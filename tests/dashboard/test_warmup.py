@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from dashboard.components.warmup import against_plan, today, tomorrow
-from relay.control.egress_views import PlanView
+from relay.control.egress.views import PlanView
 from relay.delivery.egress.plan import load_plan
 
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)

@@ -13,10 +13,10 @@ from alembic.config import Config
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, create_engine, text
 
-from analytics.ingest import Ingest
-from analytics.journals import JournalFolder
+from analytics.ingesting.ingest import Ingest
+from analytics.ingesting.journals import JournalFolder
 from analytics.warehouse import Warehouse, migrate
-from relay.control import database
+from relay.control.state import database
 from relay.spool import migrations
 from tests.builders import NO_LIMITS, Installation
 from tests.delivering import CONTENT

@@ -12,7 +12,7 @@ import pytest
 from relay.cli import run
 from relay.control.views import NewDecision
 from relay.envelope import Account
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from tests.analytics.receiver import Receiver
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until

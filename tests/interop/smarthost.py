@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.control.account_views import LimitOrder
+from relay.control.accounts.views import LimitOrder
 from relay.control.views import NewDecision
 from relay.envelope import Account, Level
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from tests.builders import NO_LIMITS, Installation, until
 from tests.interop.servers import LOGIN, PASSWORD, end
 from tests.sink import Received, Sink

@@ -1,6 +1,6 @@
 """A relay that dies while a real Postfix takes its mail, and a Postfix that takes mail and bounces it later."""
 
-from relay.control.queue_views import PauseOrder
+from relay.control.waiting.views import PauseOrder
 from tests.builders import until
 from tests.interop.hops import Hops, Mailbox, letter
 from tests.interop.postfix import Postfix

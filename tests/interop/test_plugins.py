@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.control.views import HoldOrder, NewDecision
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from relay.tree import Role
 from relay.users.views import NewUser, TokenOrder
 from tests.builders import ROOT, free_port

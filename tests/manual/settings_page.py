@@ -1,4 +1,4 @@
-"""docs/reference/settings.md and the table of docs/policy.md, written from relay/settings.py."""
+"""docs/reference/settings.md and the table of docs/policy.md, written from relay/settings."""
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -6,7 +6,7 @@ from pydantic.fields import FieldInfo
 from relay.settings import Policy, Route, Settings
 
 _HEAD = """# Settings
-Written from `relay/settings.py` by `python -m tests.test_docs`; do not edit by hand.
+Written from `relay/settings` by `python -m tests.test_docs`; do not edit by hand.
 
 `mailweir.toml` in the working directory, or `--config FILE`, or `MAILWEIR_CONFIG`. A variable `MAILWEIR_SECTION__KEY`
 wins over the file, as `MAILWEIR_DELIVERY__SMARTHOST_PASSWORD` does. A wrong key or value is an error at start that

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.control.account_views import (
+from relay.control.accounts.views import (
     AccountChange,
     LimitOrder,
     Limits,

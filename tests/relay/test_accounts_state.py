@@ -18,12 +18,13 @@ from argon2 import PasswordHasher
 from sqlalchemy import create_engine, text
 
 from relay.clock import SteppedClock
-from relay.control import audit, database, schema
-from relay.control.database import default_url
+from relay.control.audit import chain as audit
 from relay.control.errors import Conflict, NotFound, StateFailure
-from relay.control.logins import NOTE_SECONDS, Bindings
-from relay.control.rows_of_tree import Use
-from relay.control.state import State
+from relay.control.state import database, schema
+from relay.control.state.database import default_url
+from relay.control.state.logins import NOTE_SECONDS, Bindings
+from relay.control.state.memory import State
+from relay.control.state.rows_of_tree import Use
 from relay.envelope import Account, AllowedNetwork, Credential, IdentityRule, Level, LimitSet
 from relay.tree import Principal, Role
 from tests.postgres import server

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from relay.admission import Gate
 from relay.clock import Clock, SteppedClock, SystemClock
 from relay.envelope import Account, Level, LimitSet, Submission
 from relay.front.identity import identify
-from relay.policy.decision import Standing, State
-from relay.policy.ledger import Ledger
-from relay.policy.limits import refusal
+from relay.policy.decisions.decision import Standing, State
+from relay.policy.limits.claims import refusal
+from relay.policy.limits.ledger import Ledger
+from relay.reception.admission import Gate
 from relay.reply import RelayError, Reply, TransientError
 from relay.settings import Limits
 from relay.tree import SenderId

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.control.allowlist import Allowlist, plain
+from relay.control.state.allowlist import Allowlist, plain
 from relay.envelope import AllowedNetwork
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from relay.cli import run
 from relay.clock import SystemClock
-from relay.control import audit_desk
-from relay.control.audit import Act
-from relay.control.audit_desk import AuditDesk
-from relay.control.database import default_url
+from relay.control.audit import desk as audit_desk
+from relay.control.audit.chain import Act
+from relay.control.audit.desk import AuditDesk
 from relay.control.errors import Forbidden
-from relay.control.state import State
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.tree import Principal, Role, Scope
 from tests.builders import ADMIN, Installation
 from tests.sink import Sink

@@ -16,7 +16,7 @@ from relay.backup.mark import MARK, HalfRestored, refuse_half
 from relay.backup.restoring import RestoreRefused
 from relay.backup.settling import ID_GAP, settle
 from relay.backup.taking import AnotherBackup, is_taken, taking
-from relay.node import run
+from relay.running.node import run
 from relay.settings import Settings
 from relay.spool import index
 from relay.spool.cut import STAGING, take_alone

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import BandRow, NewBands
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import BandRow, NewBands
 from relay.delivery.egress.bands import Bands
 from tests.relay.test_control_api import START, Room, with_room
 from tests.relay.test_egress import NOW, anything, egress, source

@@ -7,9 +7,9 @@ from relay.content.fingerprint import fingerprint
 from relay.content.rule_book import load_rules
 from relay.content.tokens import hash_words, words_of
 from relay.events import Action, Hit
-from relay.policy.campaigns import SENDERS, Campaigns
-from relay.policy.certain import Certain, Text, Whose
-from relay.policy.repeats import Repeats
+from relay.policy.signals.campaigns import SENDERS, Campaigns
+from relay.policy.signals.repeats import Repeats
+from relay.policy.verdict.certain import Certain, Text, Whose
 
 WORDS = [f"word{number:x}" for number in range(3000)]
 PROBE = Hit("credential-test", Action.HOLD, "SS", "carries access data")

@@ -7,7 +7,7 @@ import pytest
 
 from relay.cases.alarms import mark_of
 from relay.cases.views import AlarmMark, AlarmOrder, NewNote, NoteRemoval
-from relay.control.account_views import NewAccount
+from relay.control.accounts.views import NewAccount
 from relay.settings import Policy
 from tests.relay.test_control_api import OTHER, SENDER, START, Room, with_room
 

@@ -13,9 +13,9 @@ import pytest
 
 from relay import __version__
 from relay.cli import SUMMARIES, run
-from relay.control.lock import acquire
+from relay.control.state.lock import acquire
 from relay.settings import Settings, load
-from relay.settings_file import render
+from relay.settings.rendered import render
 from tests.builders import Installation
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from relay.cli import run
-from relay.control.cli_destinations import _quiet
-from relay.control.shaping_views import RulesView, RuleView
+from relay.control.shaping.cli import _quiet
+from relay.control.shaping.views import RulesView, RuleView
 from relay.delivery.shaping.providers import load_providers
 from relay.envelope import Account
 from relay.settings import Delivery

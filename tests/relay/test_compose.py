@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.front.data import canonical
-from relay.front.web_draft import Draft, draft_of_json
+from relay.front.web.draft import Draft, draft_of_json
 from relay.reply import PermanentError
 from relay.settings import Smtp
 

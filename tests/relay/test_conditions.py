@@ -2,7 +2,7 @@
 
 import re
 
-from relay.conditions import CONDITIONS, of_alarm, of_decision
+from relay.control.webhooks.conditions import CONDITIONS, of_alarm, of_decision
 from tests.builders import ROOT
 
 TABLE = (ROOT / "docs" / "webhooks.md").read_text().split("## Conditions")[1]

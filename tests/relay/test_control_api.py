@@ -16,9 +16,9 @@ from relay.clock import SteppedClock
 from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.commands import Commands
-from relay.control.database import default_url
-from relay.control.shaping_calls import ShapingDesk
-from relay.control.state import State
+from relay.control.shaping.commands import ShapingDesk
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.control.views import (
     ConfirmOrder,
     DropOrder,
@@ -39,8 +39,8 @@ from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.events import Action, Reception, Record, decode
 from relay.notices.addressee import addressee
-from relay.policy.decision import Effect, Proposal, Standing
-from relay.policy.signals import Signals
+from relay.policy.decisions.decision import Effect, Proposal, Standing
+from relay.policy.signals.live import Signals
 from relay.settings import Delivery, Policy, Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage

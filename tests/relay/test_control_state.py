@@ -15,14 +15,15 @@ from argon2 import PasswordHasher
 from sqlalchemy import create_engine
 
 from relay.clock import SteppedClock
-from relay.control import audit, schema
-from relay.control.database import default_url
+from relay.control.audit import chain as audit
 from relay.control.errors import Conflict, NotFound, StateFailure
-from relay.control.lock import AlreadyRunning, acquire
-from relay.control.state import State
+from relay.control.state import schema
+from relay.control.state.database import default_url
+from relay.control.state.lock import AlreadyRunning, acquire
+from relay.control.state.memory import State
 from relay.control.tokens import PRINCIPALS, ensure_tokens, load, principal_of
 from relay.envelope import Account, AllowedNetwork
-from relay.policy.decision import Effect, Proposal, Standing
+from relay.policy.decisions.decision import Effect, Proposal, Standing
 from relay.tree import Principal, Role
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

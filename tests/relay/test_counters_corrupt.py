@@ -13,7 +13,7 @@ from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.tls.mta_sts import Mode, Policy
 from relay.delivery.tls.mta_sts_cache import KnownPolicy, Policies
-from relay.policy.counters import Source
+from relay.policy.signals.counters import Source
 from relay.settings import Delivery
 
 NOW = 1_700_000_000.0

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from relay.clock import SystemClock
 from relay.delivery.routing.lookup import Lookup
 from relay.delivery.tls.memory import TlsMemory
-from relay.policy.counters import Counters
+from relay.policy.signals.counters import Counters
 from relay.reply import TransientError
 from relay.settings import Settings, SettingsError
 from tests.delivering import Delivering, delivering, delivery_settings, story

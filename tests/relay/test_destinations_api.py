@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.control.client import ControlClient
-from relay.control.shaping_views import OverrideOrder, ResumeOrder, SuspendOrder
+from relay.control.shaping.views import OverrideOrder, ResumeOrder, SuspendOrder
 from relay.delivery.replies import parse_reply
 from tests.relay.test_control_api import START, Room, with_room
 

@@ -12,11 +12,11 @@ import pytest
 
 from relay.clock import SteppedClock
 from relay.content.protocol import KeyChange
-from relay.control.audit import Act
-from relay.control.domain_keys import DkimKey, Domain, Sight, after_look, new_key
-from relay.control.domain_views import KeyState
-from relay.control.state import State
+from relay.control.audit.chain import Act
+from relay.control.state.memory import State
 from relay.delivery.signing.algorithm import Algorithm
+from relay.domains.keys import DkimKey, Domain, Sight, after_look, new_key
+from relay.domains.views import KeyState
 from relay.envelope import Account
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START

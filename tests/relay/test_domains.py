@@ -12,15 +12,15 @@ import pytest
 
 from relay.cli import run
 from relay.clock import SteppedClock
-from relay.control.domain_keys import DkimKey
-from relay.control.domain_views import CheckReport, DomainOrder, DomainView, Finding, KeyState, NewDomain
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.checks import dkim_problem
 from relay.domains.desk import DomainDesk
+from relay.domains.keys import DkimKey
 from relay.domains.records import txt_strings
+from relay.domains.views import CheckReport, DomainOrder, DomainView, Finding, KeyState, NewDomain
 from relay.domains.wiring import make_desk
 from relay.envelope import Account
 from relay.settings import Delivery, Dnsbl, Lockdown, Node, Settings, Verp

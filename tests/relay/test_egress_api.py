@@ -9,10 +9,10 @@ import pytest
 from dnslib import QTYPE, RCODE, RR, DNSRecord
 
 from relay.cli import run
-from relay.control.account_views import AccountChange, NewAccount, Order
+from relay.control.accounts.views import AccountChange, NewAccount, Order
 from relay.control.client import ControlClient
-from relay.control.egress_calls import EgressCalls
-from relay.control.egress_views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource, PoolOrder, SourceChange, StageOrder, StandOrder
 from relay.control.views import Outcome
 from relay.delivery.replies import Category
 from relay.reply import Reply

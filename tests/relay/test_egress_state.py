@@ -11,11 +11,11 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from relay.clock import SteppedClock
-from relay.control import database
-from relay.control.audit import Act
-from relay.control.database import default_url
+from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, NotFound, StateFailure
-from relay.control.state import State
+from relay.control.state import database
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.delivery.egress.egress import Egress
 from relay.delivery.egress.sources import EgressSource, SourceState
 from relay.envelope import Account

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.case import identified
 from relay.envelope import Account
-from relay.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish
+from relay.reception.case import identified
 from relay.resellers.brand import NO_BRANDS
+from relay.returns.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish
 from relay.settings import Headers, Settings, Web
 from relay.tree import SenderId
 from tests.relay.test_identity import SERVER

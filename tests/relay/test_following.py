@@ -3,11 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
-from relay.control.account_views import Order
+from relay.control.accounts.views import Order
 from relay.control.views import HoldOrder, NewDecision
 from relay.events import Released
 from relay.holds.following import Following
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from relay.settings import Policy
 from tests.relay.test_control_api import SENDER, Room, with_room
 from tests.relay.test_holds_api import departures, listed

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay.control.client import ControlClient
-from relay.control.held_views import DropOrder, HeldQuery, HeldView, ReleaseOrder
 from relay.control.views import HoldOrder, NewAccount
 from relay.events import Dropped, Label, Released
 from relay.holds.expiry import Expiry
+from relay.holds.views import DropOrder, HeldQuery, HeldView, ReleaseOrder
 from relay.notices.sending import Expiring
-from relay.policy.decision import Standing
+from relay.policy.decisions.decision import Standing
 from relay.settings import Policy
 from relay.spool.digests import Due
 from tests.relay.test_control_api import OTHER, SENDER, START, Room, with_room

@@ -13,8 +13,8 @@ import pytest
 
 from relay.cli import run
 from relay.control.client import ControlError
-from relay.control.held_views import HeldQuery, ReleaseOrder
 from relay.envelope import Account
+from relay.holds.views import HeldQuery, ReleaseOrder
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

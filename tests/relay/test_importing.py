@@ -9,8 +9,8 @@ import click
 import pytest
 
 from relay.cli import run
-from relay.control.suppressed import Reason
-from relay.control.suppression_views import SuppressionRow
+from relay.control.suppression.suppressed import Reason
+from relay.control.suppression.views import SuppressionRow
 from relay.envelope import Account
 from relay.importing.cli import import_suppressions
 from relay.importing.formats import NAMES

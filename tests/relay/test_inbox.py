@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 
 from relay.clock import SteppedClock, SystemClock
-from relay.control.domain_keys import Domain
 from relay.delivery.queues import Parcel
 from relay.delivery.verp import Key, Traced
+from relay.domains.keys import Domain
 from relay.envelope import Account, AllowedNetwork
 from relay.events import Inbound, Reception, decode
-from relay.node import _prepare, _relay
-from relay.policy.decision import Effect, Proposal
+from relay.policy.decisions.decision import Effect, Proposal
 from relay.reply import RelayError
-from relay.return_paths import ReturnPaths
+from relay.returns.paths import ReturnPaths
+from relay.running.node import _prepare, _relay
+from relay.running.wiring import Parts
 from relay.settings import Content, Control, Delivery, Inbox, Node, Settings, Smtp, Verp, Web
 from relay.spool.store import Flags, SpooledMessage, SpooledRecipient
-from relay.wiring import Parts
 from tests.builders import ADMIN, Installation
 from tests.delivering import eventually, story
 from tests.relay.test_verp import NOW, flipped

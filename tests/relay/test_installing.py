@@ -13,7 +13,7 @@ from relay.front.entrances import _IMPLICIT_TLS
 from relay.installing.answers import Answers, BadAnswer, chosen, defaults
 from relay.installing.units import Place, files
 from relay.settings import Settings, load
-from relay.settings_file import render
+from relay.settings.rendered import render
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.control.lock import AlreadyRunning, acquire
+from relay.control.state.lock import AlreadyRunning, acquire
 
 
 def test_a_second_holder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 
-from relay.control.account_views import LimitOrder, NewCredential
+from relay.control.accounts.views import LimitOrder, NewCredential
 from relay.envelope import Account, Level
 from relay.front.bearer import bearer_of
 from tests.builders import Installation, until

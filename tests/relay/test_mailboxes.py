@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from relay.events import Inbound, Reception
-from relay.mailboxes import Mailbox, Mailboxes, is_report
 from relay.reply import PermanentError
+from relay.returns.mailboxes import Mailbox, Mailboxes, is_report
 from relay.settings import Inbox, Node, Settings, Verp
 from tests.delivering import eventually, story
 from tests.relay.test_inbox import DOMAIN, REPORT, bounced, journaled, sink, started

@@ -7,7 +7,7 @@ import pytest
 
 from relay.delivery.replies import Category, classify, parse_reply
 from relay.events import AlarmRaised, Record, decode
-from relay.misconfigured import DAY_SECONDS, Misconfigured
+from relay.running.misconfigured import DAY_SECONDS, Misconfigured
 from tests.delivering import Delivering, delivering, delivery_settings, story
 from tests.relay.test_delivery_replies import RULES
 from tests.sink import Sink

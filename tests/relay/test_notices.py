@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.clock import SteppedClock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.control.views import Freed, ReleaseOrder
 from relay.envelope import Account
 from relay.notices.items import Items
@@ -17,8 +17,8 @@ from relay.notices.release_links import ReleaseLinks, read_token
 from relay.notices.self_release import SelfRelease
 from relay.notices.sending import Expiring, Notices
 from relay.notices.texts import redacted
-from relay.policy.decision import Decision, Effect, Proposal
-from relay.policy.self_release import Hindrance, hindrance, relapses
+from relay.policy.decisions.decision import Decision, Effect, Proposal
+from relay.policy.decisions.self_release import Hindrance, hindrance, relapses
 from relay.settings import Node, Settings, Web
 from relay.settings import Notices as NoticeSettings
 from relay.spool.store import Spool

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from analytics.inbox.doors import InboxDoors
 from analytics.openapi import bare_table, query_document
-from analytics.queries import QUERIES
+from analytics.queries.named import QUERIES
 from relay.control.requests import body, limit
 from relay.control.views import HoldOrder
 from relay.openapi.control import control_document

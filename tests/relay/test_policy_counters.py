@@ -10,10 +10,10 @@ from pathlib import Path
 
 from relay.clock import SteppedClock
 from relay.envelope import Level, LimitSet
-from relay.policy.counters import Counters, Table
-from relay.policy.ledger import KEPT_SECONDS, Ledger
-from relay.policy.limits import Ask, Claim
-from relay.policy.signals import Signals
+from relay.policy.limits.claims import Ask, Claim
+from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
+from relay.policy.signals.counters import Counters, Table
+from relay.policy.signals.live import Signals
 from relay.settings import Policy
 from tests.builders import until
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State, fold
-from relay.policy.why import ends_sooner, facts, sentence, undo
+from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State, fold
+from relay.policy.decisions.why import ends_sooner, facts, sentence, undo
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

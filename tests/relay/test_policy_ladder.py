@@ -7,11 +7,11 @@ import pytest
 
 from relay.envelope import Account
 from relay.events import Action, Hit
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State, fold
-from relay.policy.ladder import climbs, early_end, rung
-from relay.policy.limits import LimitUse
-from relay.policy.triggers import Alarm, SignalState, spam_certainty
-from relay.policy.verdict import Inputs, judge
+from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State, fold
+from relay.policy.decisions.ladder import climbs, early_end, rung
+from relay.policy.limits.claims import LimitUse
+from relay.policy.triggers.sequential import Alarm, SignalState, spam_certainty
+from relay.policy.verdict.judge import Inputs, judge
 from relay.settings import Policy
 from relay.tree import SenderId, newcomers_of
 

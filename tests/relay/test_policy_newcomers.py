@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State
-from relay.policy.group import Newcomers
-from relay.policy.newcomers import Group, GroupSignal, group_alarm
-from relay.policy.signals import Signals
-from relay.policy.verdict import Verdict, judge
-from relay.policy.why import sentence
+from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.decisions.why import sentence
+from relay.policy.signals.live import Signals
+from relay.policy.triggers.newcomers import Group, GroupSignal, group_alarm
+from relay.policy.verdict.group import Newcomers
+from relay.policy.verdict.judge import Verdict, judge
 from relay.settings import Policy
 from relay.tree import is_group, newcomers_of
 from tests.relay.test_policy_verdict import BOB, NOW, USUAL, spamming

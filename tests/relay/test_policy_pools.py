@@ -9,8 +9,8 @@ import pytest
 from relay.control.views import HoldOrder, NewDecision, ReleaseOrder
 from relay.delivery.egress.sources import EgressSource
 from relay.events import Delivery, Reception, decode
-from relay.policy.decision import Effect, Standing, State, fold
-from relay.policy.pools import Leaving, pool_name
+from relay.policy.decisions.decision import Effect, Standing, State, fold
+from relay.policy.verdict.pools import Leaving, pool_name
 from relay.tree import Principal, Role
 from tests.builders import ADMIN
 from tests.delivering import eventually, story

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from relay.control.views import HoldOrder
 from relay.envelope import Account
 from relay.events import Action, Hit, Judged, Rcpt, Rejection, decode, encode
-from relay.policy.decision import Effect, Proposal, Standing, State
-from relay.policy.lockdown import Lock, LockdownResult
-from relay.policy.newcomers import Group, GroupSignal
-from relay.policy.recorded import packed, unpacked
-from relay.policy.replay import replay
-from relay.policy.triggers import SignalState
-from relay.policy.verdict import Inputs, judge, version_of
-from relay.policy.whatif import Difference, Tally, look_again
+from relay.policy.decisions.decision import Effect, Proposal, Standing, State
+from relay.policy.triggers.newcomers import Group, GroupSignal
+from relay.policy.triggers.sequential import SignalState
+from relay.policy.verdict.judge import Inputs, judge, version_of
+from relay.policy.verdict.lockdown import Lock, LockdownResult
+from relay.policy.verdict.recorded import packed, unpacked
+from relay.policy.verdict.replay import replay
+from relay.policy.verdict.whatif import Difference, Tally, look_again
 from relay.reply import Reply
+from relay.running.wiring import Parts
 from relay.settings import Limits, Policy
-from relay.wiring import Parts
 from tests.builders import ADMIN
 from tests.relay.test_identity import SERVER
 from tests.relay.test_policy_verdict import FULL, NOW, POLICY, USUAL, WAITS, spamming, standing

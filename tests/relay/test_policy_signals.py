@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.policy.signals import Signals
+from relay.policy.signals.live import Signals
 from relay.settings import Policy
 
 POLICY = Policy()

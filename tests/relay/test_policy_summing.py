@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.policy.signals import Signals, SignalState
+from relay.policy.signals.live import Signals, SignalState
 from relay.settings import Policy
 
 _NOON = 1_780_315_200.0

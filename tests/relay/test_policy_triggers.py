@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from relay.policy.decision import Effect
-from relay.policy.triggers import SignalState, alarms, beta_exceeds, percent, spam_certainty
+from relay.policy.decisions.decision import Effect
+from relay.policy.triggers.sequential import SignalState, alarms, beta_exceeds, percent, spam_certainty
 from relay.settings import Policy
 
 POLICY = Policy()

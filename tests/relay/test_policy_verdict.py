@@ -11,10 +11,10 @@ from msgspec.structs import replace as replaced
 
 from relay.envelope import Account
 from relay.events import Action, Hit
-from relay.policy.decision import Decision, Effect, Proposal, Standing, State
-from relay.policy.limits import LimitUse
-from relay.policy.triggers import SignalState, spam_certainty
-from relay.policy.verdict import STEPS, Inputs, judge, version_of
+from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State
+from relay.policy.limits.claims import LimitUse
+from relay.policy.triggers.sequential import SignalState, spam_certainty
+from relay.policy.verdict.judge import STEPS, Inputs, judge, version_of
 from relay.reply import printable
 from relay.settings import Policy
 from relay.tree import SenderId

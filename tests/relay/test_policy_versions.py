@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from relay.cli import run
 from relay.clock import SystemClock
 from relay.control.client import ControlError
-from relay.control.database import default_url
-from relay.control.policy_desk import PolicyDesk
-from relay.control.policy_views import PolicyOrder, RollbackOrder
-from relay.control.state import State
+from relay.control.policies.desk import PolicyDesk
+from relay.control.policies.views import PolicyOrder, RollbackOrder
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.control.views import HoldOrder, ReloadOrder
 from relay.envelope import Account
 from relay.policy.file import PolicyError, differences, doubts, read, render
-from relay.policy.steps import version_of
+from relay.policy.verdict.steps import version_of
 from relay.settings import Policy
 from relay.tree import Principal, Role, Scope
 from tests.builders import NO_LIMITS, Installation, until

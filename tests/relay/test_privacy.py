@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from relay.clock import SystemClock
-from relay.control import audit, schema
-from relay.control.audit import Act
-from relay.control.audit_views import AuditEntry
-from relay.control.database import default_url
+from relay.control.audit import chain as audit
+from relay.control.audit.chain import Act
+from relay.control.audit.views import AuditEntry
 from relay.control.errors import Forbidden, Invalid
-from relay.control.state import State
-from relay.control.suppressed import Reason, Suppression
-from relay.policy.decision import Effect, Proposal
+from relay.control.state import schema
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
+from relay.control.suppression.suppressed import Reason, Suppression
+from relay.policy.decisions.decision import Effect, Proposal
 from relay.privacy.desk import PrivacyDesk
 from relay.privacy.forgotten import Forgotten, NoAddress, token_of
 from relay.privacy.views import ForgetOrder, Forgot

@@ -12,7 +12,7 @@ import pytest
 
 from relay.cli import run
 from relay.control.client import ControlClient, ControlError
-from relay.control.queue_views import PauseOrder, QueueOrder
+from relay.control.waiting.views import PauseOrder, QueueOrder
 from relay.envelope import Account
 from tests.builders import Installation, until
 from tests.sink import Sink

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.control.account_views import NewAccount
+from relay.control.accounts.views import NewAccount
 from relay.control.errors import Forbidden, NotFound
-from relay.control.queue_views import PauseOrder, QueueOrder
+from relay.control.waiting.views import PauseOrder, QueueOrder
 from relay.tree import Principal, Role, Scope
 from tests.relay.test_control_api import Room, with_room
 

@@ -12,12 +12,12 @@ from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
 from relay.envelope import Account
 from relay.events import Rejection, decode
-from relay.node import _prepare, _relay
-from relay.policy.limits import Ask
+from relay.policy.limits.claims import Ask
 from relay.reply import Reply
+from relay.running.node import _prepare, _relay
+from relay.running.wiring import Parts
 from relay.settings import Content, Control, Delivery, Settings, Smtp, Web
 from relay.settings import Lockdown as LockdownSettings
-from relay.wiring import Parts
 from tests.builders import ADMIN
 from tests.delivering import eventually, story
 from tests.relay.test_identity import SERVER

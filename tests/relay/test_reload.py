@@ -9,7 +9,7 @@ import pytest
 from relay.control.client import ControlError
 from relay.control.views import ReloadOrder
 from relay.envelope import Account
-from relay.reload import plan
+from relay.running.reload import plan
 from relay.settings import Content, Limits, Settings, SettingsError, Smtp, load
 from tests.builders import Installation, until
 from tests.sink import Sink

@@ -12,24 +12,24 @@ import pytest
 from starlette.applications import Starlette
 
 from relay.clock import SteppedClock
-from relay.control.account_views import LimitOrder, NewAccount, NewReseller, Order
-from relay.control.audit import Act
-from relay.control.database import default_url
-from relay.control.domain_keys import Domain
+from relay.control.accounts.views import LimitOrder, NewAccount, NewReseller, Order
+from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, Invalid
-from relay.control.state import State
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.delivery.verp import Key
+from relay.domains.keys import Domain
 from relay.envelope import Account, Level
-from relay.feedback import Wish
-from relay.front.web_page import page
-from relay.front.web_unsubscribe import UnsubscribePages
+from relay.front.web.page import page
+from relay.front.web.unsubscribe import UnsubscribePages
 from relay.notices.mail import Heading, Item, notice_mail
 from relay.resellers.book import KEPT
 from relay.resellers.brand import NO_BRAND, PNG, SVG, Brand, Brands, ink_on
 from relay.resellers.checked import checked_brand
 from relay.resellers.logo import LOGO_BYTES, checked_logo
 from relay.resellers.views import BrandBack, BrandOrder, BrandView, ResellerChange
-from relay.return_paths import ReturnPaths
+from relay.returns.feedback import Wish
+from relay.returns.paths import ReturnPaths
 from relay.settings import Settings, Smtp, Verp
 from relay.spool.notices import Audience, Bundle, Group
 from tests.builders import ADMIN

@@ -6,7 +6,7 @@ import pytest
 
 from relay.envelope import Account
 from relay.front.compose import File, Letter
-from relay.front.web_answers import Fate
+from relay.front.web.answers import Fate
 from relay.sending.client import MailClient, SendError, SendLater, Unanswered
 from tests.builders import Installation, free_port
 from tests.sink import Sink

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.policy.burst import CAP, CLEAN, decayed, gain
-from relay.policy.decision import Effect
-from relay.policy.signal import SignalState, Traits
-from relay.policy.signals import Signals
-from relay.policy.triggers import alarms
+from relay.policy.decisions.decision import Effect
+from relay.policy.signals.burst import CAP, CLEAN, decayed, gain
+from relay.policy.signals.live import Signals
+from relay.policy.signals.signal import SignalState, Traits
+from relay.policy.triggers.sequential import alarms
 from relay.settings import Policy
 
 POLICY = Policy()

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.clock import SteppedClock
-from relay.policy.counters import Counters
-from relay.policy.members import MEMBER_SECONDS, Members
-from relay.policy.signals import Signals
+from relay.policy.signals.counters import Counters
+from relay.policy.signals.live import Signals
+from relay.policy.signals.members import MEMBER_SECONDS, Members
 from relay.settings import Policy
 from tests.delivering import eventually
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.policy.acquaintances import Acquaintances
-from relay.policy.decision import Effect
-from relay.policy.habits import Habits
-from relay.policy.logins import NETWORKS, Logins
-from relay.policy.outages import HARD, SOFT, Outages, slot_of
-from relay.policy.signal import SignalState, Traits
-from relay.policy.signals import Signals
-from relay.policy.surges import Surges
-from relay.policy.triggers import alarms
+from relay.policy.decisions.decision import Effect
+from relay.policy.signals.acquaintances import Acquaintances
+from relay.policy.signals.habits import Habits
+from relay.policy.signals.live import Signals
+from relay.policy.signals.logins import NETWORKS, Logins
+from relay.policy.signals.outages import HARD, SOFT, Outages, slot_of
+from relay.policy.signals.signal import SignalState, Traits
+from relay.policy.signals.surges import Surges
+from relay.policy.triggers.sequential import alarms
 from relay.settings import Policy
 
 POLICY = Policy()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.ports import taken
-from relay.supervisor import Program, StartFailed, Supervisor
+from relay.running.ports import taken
+from relay.running.supervisor import Program, StartFailed, Supervisor
 from tests.builders import free_port, until
 
 # A program that writes its pid, and that of a child of its own, to a file and then listens; argv: port, file, tail.
@@ -146,7 +146,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from relay.supervisor import Program, Supervisor\n"
+        "from relay.running.supervisor import Program, Supervisor\n"
         f"program = Program(name='relay', argv={program.argv!r}, listens={program.listens!r})\n"
         "async def run():\n"
         f"    await Supervisor([program], Path({str(tmp_path)!r}) / 'logs').start()\n"

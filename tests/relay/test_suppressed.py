@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from relay.clock import SteppedClock
-from relay.control import database
-from relay.control.audit import Act
-from relay.control.database import default_url
+from relay.control.audit.chain import Act
 from relay.control.errors import StateFailure
-from relay.control.rows_of_suppression import Wanted
-from relay.control.state import State
-from relay.control.suppressed import EVERYBODY, Blocked, Reason, Suppressed, Suppression
+from relay.control.state import database
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
+from relay.control.suppression.rows import Wanted
+from relay.control.suppression.suppressed import EVERYBODY, Blocked, Reason, Suppressed, Suppression
 from relay.envelope import Account
 from tests.builders import ADMIN
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench import forged
 from relay.control.errors import Forbidden
-from relay.control.suppressed import Blocked, Reason
+from relay.control.suppression.suppressed import Blocked, Reason
 from relay.delivery.headers import feedback_line, reference
 from relay.events import Bounce, Suppressed
 from relay.evidence.rule import Evidence, row_after

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.control.account_views import NewAccount, NewReseller
+from relay.control.accounts.views import NewAccount, NewReseller
 from relay.control.client import ControlClient
-from relay.control.suppressed import Reason
-from relay.control.suppression_views import SuppressionOrder, SuppressionRemoval, SuppressionRow
+from relay.control.suppression.suppressed import Reason
+from relay.control.suppression.views import SuppressionOrder, SuppressionRemoval, SuppressionRow
 from tests.relay.test_control_api import START, Room, with_room
 
 

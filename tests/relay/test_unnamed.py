@@ -10,9 +10,9 @@ from relay.envelope import Account
 from relay.events import AlarmRaised, decode
 from relay.front.identity import identify
 from relay.metrics import Metrics
+from relay.reception.unnamed import UnnamedMail
 from relay.settings import Settings
 from relay.spool.journal import Journal
-from relay.unnamed import UnnamedMail
 from tests.relay.test_identity import PLAIN, SERVER, SHOP
 
 NAMED = identify(SERVER, b"X-AuthUser: bob\r\n" + PLAIN)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.verp import play
 from relay.clock import SteppedClock
-from relay.control.state import State
+from relay.control.state.memory import State
 from relay.delivery.verp import VALID_DAYS, Key, Keyring, Traced
 from relay.front.address import parse_path
 from tests.delivering import story

@@ -10,7 +10,7 @@ from relay.cli import run
 from relay.clock import SystemClock
 from relay.control.views import NewDecision
 from relay.envelope import Account
-from relay.policy.decision import Effect
+from relay.policy.decisions.decision import Effect
 from tests.builders import NO_LIMITS, Installation
 
 SENDER = "acme|mailfrom|shop@acme.example"

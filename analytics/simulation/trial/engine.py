@@ -14,7 +14,7 @@ from analytics.simulation.trial.regulator import Answer, Regulator, Stop
 from analytics.simulation.trial.sheet import Sheet, Tally
 from relay.events import Action
 from relay.holds.schedule import scheduled
-from relay.policy.ladder import gives_back
+from relay.policy.decisions.ladder import gives_back
 from relay.settings import Policy
 from relay.spool.held import Choice
 

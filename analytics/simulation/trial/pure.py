@@ -1,7 +1,7 @@
 """Mailweir's own policy alone: limits, signals, certain rules, newcomers, verdict and ladder, in memory.
 
-Composed of the relay's parts, by the one order of steps that the relay has (relay/judging.py). Left out: sockets, disk,
-content workers (texts come with their score), DNS.
+Composed of the relay's parts, by the one order of steps that the relay has (relay/reception/judging.py). Left out:
+sockets, disk, content workers (texts come with their score), DNS.
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.trial.mail import Actor, Mail, World
 from analytics.simulation.trial.regulator import Answer, Outcome, Stop
-from relay.admission import Gate
-from relay.case import UNREAD, Arrival
 from relay.content.rule_book import load_rules
-from relay.control.standings import Standings
+from relay.control.state.standings import Standings
 from relay.envelope import Level, LimitSet, Submission
 from relay.events import Action
 from relay.front.identity import Identity
-from relay.judging import Judging
-from relay.policy.certain import Certain
-from relay.policy.decision import PARKED, Decision, Proposal, State
-from relay.policy.enacted import enacted
-from relay.policy.ledger import Ledger
-from relay.policy.lockdown import NOT_ASKED
-from relay.policy.repeats import Repeats
-from relay.policy.signals import Signals
+from relay.policy.decisions.decision import PARKED, Decision, Proposal, State
+from relay.policy.decisions.enacted import enacted
+from relay.policy.limits.ledger import Ledger
+from relay.policy.signals.live import Signals
+from relay.policy.signals.repeats import Repeats
+from relay.policy.verdict.certain import Certain
+from relay.policy.verdict.lockdown import NOT_ASKED
+from relay.reception.admission import Gate
+from relay.reception.case import UNREAD, Arrival
+from relay.reception.judging import Judging
 from relay.settings import Limits, Policy
 from relay.tree import newcomers_of
 

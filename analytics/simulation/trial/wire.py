@@ -23,18 +23,18 @@ from analytics.simulation.trial.pure import provider_of, stop_of
 from analytics.simulation.trial.regulator import Answer, Stop
 from analytics.simulation.trial.session import submit
 from analytics.simulation.trial.sheet import Sheet, Tally
-from relay.control.account_views import Limits, NewAccount
-from relay.control.accounts import Accounts
-from relay.control.database import default_url
+from relay.control.accounts.commands import Accounts
+from relay.control.accounts.views import Limits, NewAccount
 from relay.control.desk import Desk
-from relay.control.state import State
+from relay.control.state.database import default_url
+from relay.control.state.memory import State
 from relay.control.views import Outcome
-from relay.core import start_core
 from relay.events import Action
 from relay.front.entrances import Entrance
+from relay.running.core import start_core
+from relay.running.wiring import Parts, wire
 from relay.settings import Content, Delivery, Node, Route, Settings, Smtp, Suppression
 from relay.tree import Principal, Role
-from relay.wiring import Parts, wire
 
 WIRE = "mailweir on the wire"
 _OWNER = Principal("trial", Role.ADMIN)

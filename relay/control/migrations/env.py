@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from relay.control.schema import metadata
+from relay.control.state.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

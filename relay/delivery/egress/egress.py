@@ -16,7 +16,7 @@ from relay.delivery.egress.rotation import Rotation
 from relay.delivery.egress.sources import FAIR, EgressSource, Members, SourceState, may_warm
 from relay.delivery.egress.warmup import WarmUp
 from relay.delivery.replies import Category
-from relay.policy.counters import Table
+from relay.policy.signals.counters import Table
 from relay.reply import Reply
 
 IMPLICIT = "default"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from relay.policy.triggers import COMPLAINT_PRIOR, beta_exceeds
+from relay.policy.triggers.sequential import COMPLAINT_PRIOR, beta_exceeds
 
 _USED = 0.90  # of the stage, or it says nothing about the next one
 _MOST_DEFERRED = 0.05

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from relay.delivery.tls.mta_sts_cache import Policies
-from relay.policy.counters import Table
+from relay.policy.signals.counters import Table
 
 _BROKEN_SECONDS = 3 * 86_400.0  # spec 2.9: KumoMTA's figure
 _POLICY_SECONDS = 2 * 31_557_600.0  # longer than any max_age; policies know their own end
