@@ -3,48 +3,91 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("relay", "analytics", "dashboard")
-SOURCES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+_PICKLES = {"pickle", "joblib", "shelve", "marshal"}
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+@dataclass(frozen=True)
+class Source:
+    """A file, parsed once: `imports` are the full names it asks for, `functions` the lines from first to last."""
+
+    name: str
+    lines: int
+    imports: tuple[str, ...]
+    functions: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, name: str, text: str) -> "Source":
+        nodes = list(ast.walk(ast.parse(text)))
+        functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        return cls(
+            name,
+            len(text.splitlines()),
+            tuple(name for node in nodes for name in _imported(node)),
+            tuple((node.name, (node.end_lineno or 0) - node.lineno) for node in functions),
+        )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down_only(path: Path) -> None:
-    layer = LAYERS.index(path.relative_to(ROOT).parts[0])
-    above = [name for name in imported(path) if name.split(".")[0] in LAYERS[layer + 1 :]]
-
-    assert above == []
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_is_pickled_and_modules_stay_short(path: Path) -> None:
-    assert not {"pickle", "joblib", "shelve", "marshal"} & {name.split(".")[0] for name in imported(path)}
-    assert len(path.read_text().splitlines()) <= 400
+def upward(source: Source) -> list[str]:
+    """What a file imports of a layer above its own."""
+    above = LAYERS[LAYERS.index(source.name.split("/")[0]) + 1 :]
+    return [name for name in source.imports if name.split(".")[0] in above]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_functions_stay_short(path: Path) -> None:
-    functions = [
-        node
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+def pickling(source: Source) -> list[str]:
+    return [name for name in source.imports if name.split(".")[0] in _PICKLES]
+
+
+def long_functions(source: Source) -> list[str]:
+    return [name for name, lines in source.functions if lines >= 60]
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[Source]:
+    paths = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+    return [Source.of(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
+
+
+def _offenders(sources: list[Source], look: Callable[[Source], list[str]]) -> dict[str, list[str]]:
+    assert {source.name.split("/")[0] for source in sources} == set(LAYERS)  # the reading itself works
+    return {source.name: found for source in sources if (found := look(source))}
+
+
+def test_imports_go_down_only(sources: list[Source]) -> None:
+    assert _offenders(sources, upward) == {}
+    assert upward(Source.of("relay/low.py", "import os, dashboard.app\nfrom analytics import client")) == [
+        "dashboard.app",
+        "analytics",
     ]
-    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= 60]
+    assert upward(Source.of("dashboard/high.py", "import dashboard.app\nfrom analytics import client")) == []
 
-    assert long == []
+
+def test_nothing_is_pickled(sources: list[Source]) -> None:
+    assert _offenders(sources, pickling) == {}
+    assert pickling(Source.of("relay/low.py", "def f():\n    from pickle import loads\nimport json")) == ["pickle"]
+
+
+def test_modules_stay_short(sources: list[Source]) -> None:
+    assert {source.name: source.lines for source in sources if source.lines > 400} == {}
+
+
+def test_functions_stay_short(sources: list[Source]) -> None:
+    assert _offenders(sources, long_functions) == {}
+    assert long_functions(Source.of("relay/low.py", "def f():\n" + "    x\n" * 60)) == ["f"]
+    assert long_functions(Source.of("relay/low.py", "def f():\n" + "    x\n" * 59)) == []
 
 
 def test_relay_loads_nothing_heavy_and_no_room_of_commands() -> None:
