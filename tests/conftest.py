@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ try:
     from xdist.scheduler import LoadGroupScheduling
 except ImportError:  # without pytest-xdist there is one worker anyhow
     LoadGroupScheduling = object
+
+# What tests start loads the same modules again and again: they are compiled once, whatever the shell says of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Tests that share what is slow to start, a file at a time; of a mail server's test also by the server.
 _TOGETHER = re.compile(
