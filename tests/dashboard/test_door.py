@@ -28,7 +28,7 @@ class Site:
     admin: ControlClient
 
     def browser(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.address, headers=HTML, trust_env=False)
+        return httpx2.Client(base_url=self.address, headers=HTML, verify=False, trust_env=False)
 
 
 @pytest.fixture(scope="module")

@@ -46,19 +46,18 @@ class Stage:
     query: str
     tokens: dict[tuple[str, Role], str]
     names: dict[str, str]
+    web: httpx2.Client
 
     def ask(self, row: Row, token: str) -> httpx2.Response:
         path = quote(row.concrete(self.names), safe="/")
         body = BODIES.get((row.method, row.path), {"dry_run": True}) if row.method != "GET" else None
         base = self.query if row.is_query else self.control
-        return httpx2.request(
+        return self.web.request(
             row.method,
             base + path,
             headers={"Authorization": f"Bearer {token}"},
             json=body,
             params={"dry_run": "1"} if row.method == "DELETE" else None,
-            timeout=30,
-            trust_env=False,
         )
 
 
@@ -73,8 +72,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 names = _furnish(relay)
                 tokens = {(part, role): _token(relay, part, role) for part, role in WHO}
             query = f"http://127.0.0.1:{installation.query}"
-            until(lambda: _answers(query), 40)
-            yield Stage(f"http://127.0.0.1:{installation.control}", query, tokens, names)
+            with httpx2.Client(timeout=30, trust_env=False) as web:
+                until(lambda: _answers(web, query), 40)
+                yield Stage(f"http://127.0.0.1:{installation.control}", query, tokens, names, web)
         finally:
             analytics.terminate()
             analytics.wait(20)
@@ -171,8 +171,8 @@ def _token(relay: ControlClient, part: str, role: Role) -> str:
     return relay.sign_in(SignIn(name=name, password=PASSWORD)).token
 
 
-def _answers(url: str) -> bool:
+def _answers(web: httpx2.Client, url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/healthz", timeout=2).status_code == 200
+        return web.get(f"{url}/healthz", timeout=2).status_code == 200
     except httpx2.HTTPError:
         return False

@@ -34,7 +34,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 def served(port: int) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{port}/openapi.json", trust_env=False, timeout=30).json()
+    found: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{port}/openapi.json", verify=False, timeout=30).json()
     return found
 
 
@@ -55,7 +55,7 @@ def test_every_route_of_the_relay_is_in_the_document(node: Installation) -> None
 
     for method, path in sorted(written):
         filled = path.replace("{", "").replace("}", "")
-        answer = httpx2.request(method, f"http://127.0.0.1:{node.control}{filled}", trust_env=False, timeout=30)
+        answer = httpx2.request(method, f"http://127.0.0.1:{node.control}{filled}", verify=False, timeout=30)
         assert answer.status_code in ((200,) if method == "GET" and path in _OPEN else (401,)), (method, path)
     tables = {(method, openapi_path(path)) for table in all_tables() for method, path, _, _ in table}
     assert written == tables | {("GET", path) for path in _OPEN}
@@ -75,7 +75,7 @@ def test_the_web_listener_serves_its_document_with_all_its_routes(node: Installa
 
     assert document == submission_document()
     for method, path in operations(document):
-        answer = httpx2.request(method, f"http://127.0.0.1:{node.web}{path}", trust_env=False, timeout=30)
+        answer = httpx2.request(method, f"http://127.0.0.1:{node.web}{path}", verify=False, timeout=30)
         assert "there is nothing here" not in answer.text, (method, path)
         assert answer.status_code != 405, (method, path)
     assert set(document["paths"]) == {"/healthz", "/openapi.json", "/v1/messages", "/u/{token}", "/r/{token}"}
