@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import actions, data
 from dashboard.brand import show_brand
 from dashboard.components.words import plain
-from dashboard.reader import ask_to_sign_in, reader
+from dashboard.reader import ask_to_sign_in, reader, sign_out_control
 from dashboard.theme import look
 from relay.settings import SettingsError
 
@@ -92,7 +92,8 @@ def _who() -> None:
     if whose.token:
         scope = whose.principal.scope
         part = scope.account or scope.reseller or "everything"
-        st.caption(f"{plain(whose.principal.id)}, {whose.principal.role.value} of {plain(part)} · [sign out](/signout)")
+        st.caption(f"{plain(whose.principal.id)}, {whose.principal.role.value} of {plain(part)}")
+        sign_out_control(data.settings(), whose)
 
 
 @st.fragment(run_every=5)

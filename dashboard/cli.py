@@ -76,8 +76,9 @@ def _app(settings: "Settings") -> "App":
     import relay
     from dashboard.door import Door, sign_in_routes
     from dashboard.keeper import keeper_of
+    from dashboard.provider import login_secrets
 
-    keeper = keeper_of(settings)
+    keeper, secrets = keeper_of(settings), login_secrets(settings)
 
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": relay.__version__})
@@ -96,4 +97,5 @@ def _app(settings: "Settings") -> "App":
         routes=[Route("/healthz", healthz), *sign_in_routes(keeper)],
         middleware=[Middleware(Door, keeper=keeper)],
         on_script_error=say_calmly,
+        secrets=secrets or None,
     )

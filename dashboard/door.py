@@ -9,14 +9,15 @@ import html
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dashboard.keeper import COOKIE, Keeper
+from dashboard.provider import USER_COOKIE, WAY_COOKIE, is_own_path, way_cookie
 from relay.control.client import ControlError, ControlUnreachable
 from relay.front.web.login import client_address
 from relay.resellers.brand import Brand, ink_on
@@ -32,6 +33,7 @@ _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _FREE = ("/healthz", "/signin", "/signout", "/_stcore/health")
 _FREE_BELOW = ("/static/", "/favicon")
+_OF_LOGIN = ("/auth/", "/oauth2callback")  # Streamlit's own
 _FORM_BYTES = 8_192
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -43,8 +45,11 @@ class Door:
         self._app, self._keeper = app, keeper
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        if scope["type"] not in ("http", "websocket") or self._keeper.is_oidc or _is_free(scope["path"]):
+        if scope["type"] not in ("http", "websocket") or _is_free(scope["path"]):
             await self._app(scope, receive, send)
+            return
+        if self._keeper.is_oidc:  # the page asks the provider's word before it shows anything
+            await self._remembering(scope, receive, send)
             return
         token = HTTPConnection(scope).cookies.get(COOKIE, "")
         if await asyncio.to_thread(self._keeper.reader_of, token) is not None:
@@ -55,6 +60,27 @@ class Door:
         else:
             await _to_sign_in(scope)(scope, receive, send)
 
+    async def _remembering(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        """Streamlit's login ends at /: remember the page somebody came for, and lead him there afterwards."""
+        if scope["type"] != "http" or not _is_page(scope) or scope["path"].startswith(_OF_LOGIN):
+            await self._app(scope, receive, send)
+            return
+        cookies, here = HTTPConnection(scope).cookies, _wanted(scope)
+        way = unquote(cookies.get(WAY_COOKIE, ""))
+        if USER_COOKIE not in cookies:
+
+            async def send_and_remember(message: _Message) -> None:
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message).append("set-cookie", way_cookie(quote(here)))
+                await send(message)
+
+            await self._app(scope, receive, send_and_remember)
+        elif here == "/" and way and is_own_path(way):
+            answer = RedirectResponse(way, 303, headers={"set-cookie": way_cookie("/")})
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
 
 def sign_in_routes(keeper: Keeper) -> list[Route]:
     """The sign-in page, what its form sends, and the way out."""
@@ -64,13 +90,15 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
         return HTMLResponse(_filled(brand, target, name, trouble), status, _HEADERS)
 
     async def show(request: Request) -> Response:
-        if await asyncio.to_thread(keeper.entry) == "open":
+        if keeper.is_oidc or await asyncio.to_thread(keeper.entry) == "open":
             return RedirectResponse("/", 303)
         return await page(request, request.query_params.get("next", "/"))
 
     async def come_in(request: Request) -> Response:
         if not _is_same_site(request):
             return PlainTextResponse("this form was sent from another site", 403)
+        if keeper.is_oidc:
+            return PlainTextResponse("the identity provider signs people in here", 403)
         given = await _form(request)
         name, target = given.get("name", "")[:64], given.get("next", "/")
         client = client_address(request, keeper.proxies)
@@ -110,10 +138,17 @@ def _is_free(path: str) -> bool:
 
 
 def _to_sign_in(scope: _Scope) -> Response:
-    if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
-        wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
-        return RedirectResponse(f"/signin?next={quote(wanted, safe='/')}", 303)
+    if _is_page(scope):
+        return RedirectResponse(f"/signin?next={quote(_wanted(scope), safe='/')}", 303)
     return PlainTextResponse("sign in first", 401)
+
+
+def _is_page(scope: _Scope) -> bool:
+    return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _wanted(scope: _Scope) -> str:
+    return str(scope["path"]) + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
 
 
 def _is_same_site(request: Request) -> bool:
@@ -125,9 +160,7 @@ def _is_same_site(request: Request) -> bool:
 
 def _own_path(target: str) -> str:
     """Where to go afterwards: within this site only."""
-    parts = urlsplit(target)
-    is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if is_own and target.isprintable() else "/"
+    return target if is_own_path(target) else "/"
 
 
 async def _form(request: Request) -> dict[str, str]:

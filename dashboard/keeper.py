@@ -7,7 +7,9 @@ present it as the reader's own. Without users the pages act as `dashboard`, as t
 import logging
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from analytics.serving.sessions import Sessions
@@ -26,6 +28,7 @@ COOKIE = "mailweir_session"
 _KNOWN_SECONDS = 5.0
 _BRAND_SECONDS, _HOSTS = 15.0, 100
 _TIMEOUT_SECONDS = 4.0
+_SIGNED_IN = 2_000
 _UNSIGNED = Principal("dashboard", Role.ABUSE)
 
 _MARK = "dashboard.sign-in"  # a file of ours in the data folder: the relay said last that people sign in
@@ -34,6 +37,7 @@ _keepers: dict[tuple[str, str, str], "Keeper"] = {}
 _making = threading.Lock()
 
 Entry = Literal["open", "closed"]
+Sign = tuple[str, str, int]  # one sign-in at the provider: whose, by which subject, when
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,16 @@ class Keeper:
         self._asked_at, self._mark = float("-inf"), settings.dir / _MARK
         self._brands: dict[str, tuple[float, Brand]] = {}
         self._entry: Entry = "closed" if self._mark.exists() else "open"
+        self._of_provider: OrderedDict[Sign, str] = OrderedDict()
 
     @property
     def proxies(self) -> Networks:
         """Whose word on a reader's address is believed."""
         return self._settings.web.trusted_proxies
+
+    @property
+    def session_lasts(self) -> timedelta:
+        return timedelta(hours=self._settings.dashboard.session_hours)
 
     @property
     def is_oidc(self) -> bool:
@@ -93,6 +102,21 @@ class Keeper:
         """Begin a session. Raises ControlError with words for the reader."""
         with self._as_dashboard() as relay:
             return relay.sign_in(order)
+
+    def reader_by_provider(self, sign: Sign, order: SignIn) -> Reader:
+        """The reader whom the identity provider has signed in; one session for all pages that he opens.
+
+        Raises ControlError with words for the reader, when the relay knows nobody of that name.
+        """
+        known = self.reader_of(self._of_provider.get(sign, ""))
+        if known is not None and known.token:
+            return known
+        who = self.sign_in(order)
+        with self._lock:
+            self._of_provider[sign] = who.token
+            while len(self._of_provider) > _SIGNED_IN:
+                self._of_provider.popitem(last=False)
+        return Reader(Principal(who.name, who.role, Scope(who.reseller or None, who.account or None)), who.token)
 
     def brand_of(self, host: str) -> Brand:
         """In whose brand somebody is asked to sign in who came to this host; the relay's own while it does not answer.

@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return _Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium for the browser test; skips where there is none."""
     path = os.environ.get("MAILWEIR_CHROMIUM") or shutil.which("chromium") or ""

@@ -216,6 +216,20 @@ class Dashboard(Section):
     sign_in: Literal["auto", "none", "local", "oidc"] = Field(
         "auto",
         description="who has to sign in. auto: everybody, with a password, as soon as there is a user (`mailweir user "
-        "add`); none: nobody, only on loopback; oidc: through the identity provider of `.streamlit/secrets.toml`",
+        "add`); none: nobody, only on loopback; oidc: through an OpenID Connect provider (docs/users.md)",
     )
     session_hours: float = Field(12, gt=0, le=720, description="then one signs in again")
+    public_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[A-Za-z0-9.:\[\]-]+/?$",
+        description="where browsers reach the pages, https://...; the provider sends readers back there. empty: listen",
+    )
+    oidc_discovery: str = Field(
+        "",
+        pattern=r"^$|^https://.+$|^http://(localhost|127\.0\.0\.1)[:/].+$",
+        description="address of the provider's description, it ends in /.well-known/openid-configuration",
+    )
+    oidc_client_id: str = Field("", description="what the provider calls this dashboard")
+    oidc_client_secret: str = Field(
+        "", repr=False, description="better by MAILWEIR_DASHBOARD__OIDC_CLIENT_SECRET than in the file"
+    )

@@ -106,10 +106,10 @@ class UserDesk:
         if principal.id not in _DOORKEEPERS:
             raise Forbidden(f"{principal.id} may not sign people in; the dashboard does")
         if order.by_provider:
-            await self._check_provider(order)
+            user = self._known_to_provider(order)
         else:
             await self._check_password(order)
-        user = self._state.users.users[order.name]
+            user = self._state.users.users[order.name]
         hours = self._settings().dashboard.session_hours
         token, session = await self._state.users.begin_session(user, timedelta(hours=hours), order.client)
         return msgspec.structs.replace(whoami(user.principal), token=token, expires_at=session.expires_at)
@@ -118,12 +118,18 @@ class UserDesk:
         await self._state.users.end_session(token, principal)
         return whoami(principal)
 
-    async def _check_provider(self, order: SignIn) -> None:
+    def _known_to_provider(self, order: SignIn) -> User:
+        """The user whom the provider means: it may write the same mail address with other capitals than we do."""
         if self._settings().dashboard.sign_in != "oidc":
             raise Forbidden("dashboard.sign_in is not oidc: nobody comes in without a password")
-        user = self._state.users.users.get(order.name)
+        users = self._state.users.users
+        alike = [user for name, user in users.items() if name.lower() == order.name.lower()]
+        user = users.get(order.name) or (alike[0] if len(alike) == 1 else None)
         if user is None or user.is_disabled:
-            raise Unauthorized(f"nobody here is called {order.name!r}; an admin adds: mailweir user add {order.name!r}")
+            raise Unauthorized(
+                f"nobody here is called {order.name!r}; an admin adds: {shell('user', 'add', order.name, '--oidc')}"
+            )
+        return user
 
     async def _check_password(self, order: SignIn) -> None:
         now, name, client = self._clock.unix(), order.name.encode(), _network(order.client)
