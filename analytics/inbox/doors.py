@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from analytics.inbox.cases import CaseOrder, Cases
 from analytics.inbox.intake import MAILBOXES, Intake
+from analytics.serving.answers import body, content, json
 from analytics.serving.ask import Unanswerable
 from analytics.serving.doors import Answer, require
 from relay.tree import Principal, Role
@@ -35,32 +35,15 @@ class InboxDoors:
         mailbox, asked = request.path_params["mailbox"], request.query_params
         if mailbox not in MAILBOXES:
             raise Unanswerable(f"mailbox {mailbox!r}: must be one of {', '.join(MAILBOXES)}")
-        raw, is_dry = await _content(request), asked.get("dry_run") == "true"
+        raw, is_dry = await content(request, _MAX_BYTES), asked.get("dry_run") == "true"
         origin = asked.get("origin", "") or principal.id
-        return _json(await asyncio.to_thread(self._intake.take, raw, mailbox, origin, dry_run=is_dry))
+        return json(await asyncio.to_thread(self._intake.take, raw, mailbox, origin, dry_run=is_dry))
 
     async def show(self, principal: Principal, request: Request) -> Response:
         require(principal, Role.ABUSE, "read people's mail")
-        return _json(await asyncio.to_thread(self._cases.show, request.path_params["id"]))
+        return json(await asyncio.to_thread(self._cases.show, request.path_params["id"]))
 
     async def change(self, principal: Principal, request: Request) -> Response:
         require(principal, Role.ABUSE, "close cases")
-        try:
-            order = msgspec.json.decode(await _content(request), type=CaseOrder)
-        except msgspec.DecodeError as error:
-            raise Unanswerable(f"the body is not what it should be: {error}") from None
-        case_id = request.path_params["id"]
-        return _json(await asyncio.to_thread(self._cases.change, case_id, order, principal.id))
-
-
-async def _content(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BYTES:
-            raise Unanswerable(f"a mail is at most {_MAX_BYTES} bytes")
-    return bytes(body)
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+        order, case_id = await body(request, CaseOrder), request.path_params["id"]
+        return json(await asyncio.to_thread(self._cases.change, case_id, order, principal.id))

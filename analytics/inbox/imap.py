@@ -54,13 +54,14 @@ def fetch(settings: Imap, intake: Intake) -> tuple[int, int, int]:
             if settings.delete:
                 session.expunge()
     except (imaplib.IMAP4.error, OSError, ValueError) as error:
-        raise ImapError(f"imap.host = {settings.host!r}, folder {settings.folder!r}: {error}") from None
+        said = f"{_said(error)}{_advice(error, settings)}"
+        raise ImapError(f"imap.host = {settings.host!r}, folder {settings.folder!r}: {said}") from None
     return counts["new"], counts["known"], counts["refused"]
 
 
 @contextlib.contextmanager
 def _session(settings: Imap) -> Iterator[imaplib.IMAP4]:
-    context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    context = _context(settings)
     session: imaplib.IMAP4
     if settings.tls == "tls":
         session = imaplib.IMAP4_SSL(settings.host, settings.port, ssl_context=context, timeout=_TIMEOUT_SECONDS)
@@ -69,12 +70,43 @@ def _session(settings: Imap) -> Iterator[imaplib.IMAP4]:
     try:
         if settings.tls == "starttls":
             session.starttls(context)
-        session.login(settings.user, settings.password)
+        try:
+            session.login(settings.user, settings.password)
+        except imaplib.IMAP4.error as error:
+            raise imaplib.IMAP4.error(
+                f"{_said(error)}; look at imap.user = {settings.user!r} and its password"
+            ) from None
         _asked(session.select(_quoted(settings.folder)), "select")
         yield session
     finally:
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
             session.logout()
+
+
+def _context(settings: Imap) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    except OSError as error:
+        raise ImapError(f"imap.ca_file = {str(settings.ca_file)!r}: {error}; it must be a file of PEM") from None
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, in words; imaplib passes on what a server says as bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+
+
+def _advice(error: Exception, settings: Imap) -> str:
+    """By which setting it may be mended."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            "; imap.host must be a name of its certificate, imap.ca_file may name who signed it; no password was sent"
+        )
+    if isinstance(error, ssl.SSLError) and settings.tls == "tls":
+        return f"; port {settings.port} may speak TLS only after STARTTLS: try imap.tls = 'starttls'"
+    if isinstance(error, TimeoutError) and settings.tls == "starttls":
+        return f"; port {settings.port} may speak TLS from the start: try imap.tls = 'tls'"
+    return ""
 
 
 def _unseen(session: imaplib.IMAP4) -> list[bytes]:
@@ -104,7 +136,8 @@ def _done(session: imaplib.IMAP4, uid: bytes, *, is_deleted: bool) -> None:
 def _asked(answer: tuple[str, Sequence[Any]], what: str) -> Sequence[Any]:
     status, said = answer
     if status != "OK":
-        raise imaplib.IMAP4.error(f"{what}: {said!r}"[:300])
+        words = " ".join(one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in said)
+        raise imaplib.IMAP4.error(f"{what}: {words}"[:300])
     return said
 
 
