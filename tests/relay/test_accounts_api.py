@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from relay.policy.limits.levels import Level, LimitSet
 
 from relay.control.accounts.views import (
     AccountChange,
@@ -20,7 +21,6 @@ from relay.control.accounts.views import (
     Rotation,
 )
 from relay.control.client import ControlClient
-from relay.envelope import Level, LimitSet
 from relay.front.bearer import login_of
 from tests.relay.test_control_api import OTHER, SENDER, START, Room, with_room
 
