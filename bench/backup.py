@@ -27,11 +27,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click.testing
-from relay.account import Account
 
 from analytics.client import QueryClient
 from bench.kill_rounds import end
 from relay.cli import mailweir
+from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Received, Sink
 

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.account import Account
-
 from analytics.simulation.timelapse import TimeLapse
 from bench.days_traffic import Order
 from relay.clock import Clock
@@ -21,6 +19,7 @@ from relay.delivery.replies import Category
 from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.workshop import Ways
+from relay.envelope import Account
 from relay.events import Action, Bounce, Deferral, Delivery, Expiration, Reception, Record
 from relay.notices.addressee import addressee
 from relay.settings import Delivery as DeliverySettings

@@ -23,9 +23,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from relay.account import Account
-
 from bench.kill_rounds import Report, Told, compare, end
+from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

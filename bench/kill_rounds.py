@@ -23,9 +23,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from relay.account import Account
-
 from analytics.client import AnalyticsDown, QueryClient
+from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from relay.account import Account
 from rich.progress import Progress
 
 from analytics.client import QueryClient, QueryError
@@ -28,6 +27,7 @@ from bench.store10m_world import World, make
 from relay.clock import SystemClock
 from relay.control import tokens
 from relay.control.state.memory import State
+from relay.envelope import Account
 from tests.builders import ADMIN, Installation, until
 
 

@@ -22,9 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
-from relay.account import Account
-
 from analytics.client import AnalyticsDown, QueryClient
+from relay.envelope import Account
 from relay.events import Delivery
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

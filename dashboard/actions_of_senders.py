@@ -6,7 +6,6 @@ Each dialog shows its consequence first; see actions.py, which opens them.
 from datetime import datetime, timedelta
 
 import streamlit as st
-from relay.policy.limits.levels import Level
 
 from dashboard import data
 from dashboard.acting import Wanted, attempt
@@ -15,6 +14,7 @@ from dashboard.components.words import code, count, plain, sender_parts, until
 from relay.cases.views import NewNote
 from relay.control.accounts.views import LimitOrder
 from relay.control.views import NewDecision, ReleaseOrder
+from relay.envelope import Level
 from relay.notices.texts import ADVICE
 from relay.policy.decisions.decision import PARKING, Effect
 

@@ -10,11 +10,10 @@ from typing import TypeVar
 
 import httpx2
 from argon2 import PasswordHasher
-from relay.account import Account, Credential
 from starlette.routing import Route
 
 from relay.clock import SystemClock
-from relay.envelope import Submission
+from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
 from relay.front.bearer import bearer_of
 from relay.front.doorway import Doorway

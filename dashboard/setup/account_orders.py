@@ -3,7 +3,6 @@
 from typing import Any
 
 import streamlit as st
-from relay.policy.limits.levels import Level
 
 from dashboard import data
 from dashboard.components.orders import Order, attempt, do_it, finish
@@ -11,6 +10,7 @@ from dashboard.components.words import code, count, label_of, plain
 from dashboard.setup import asked
 from relay.control.accounts import views
 from relay.control.accounts.views import AccountChanged
+from relay.envelope import Level
 
 _LIMITS = list(views.Limits.__struct_fields__)
 

@@ -14,7 +14,7 @@ from relay.delivery.routing.sites import Site
 from relay.reply import Reply
 
 if TYPE_CHECKING:
-    from relay.delivery.channel import Link
+    from relay.delivery.link import Link
 
 
 _MAX_CHANNELS = 1_000  # then those without mail are forgotten

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from relay.delivery.channel import Channel
+from relay.delivery.backlog import Channel
 from relay.delivery.client import Connection
 from relay.delivery.egress.egress import Source
 from relay.delivery.queues import Parcel

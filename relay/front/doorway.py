@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from relay.account import Account, Credential
 from relay.clock import Clock
 from relay.control.suppression.suppressed import Blocked
-from relay.envelope import Submission
+from relay.envelope import Account, Credential, Submission
 from relay.front.auth import Authenticator
 from relay.front.incoming import OpenLarge
 from relay.reception.admission import Admission

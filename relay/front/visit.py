@@ -10,14 +10,13 @@ from typing import Self
 
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from relay.account import Account, Credential
+from relay.envelope import Account, Credential
 from relay.front.auth import Locked
 from relay.front.conversation import Conversation
-from relay.front.doorway import Doorway
+from relay.front.doorway import Doorway, House
 from relay.front.entrances import Entrance
 from relay.front.guard import ERRONEOUS
 from relay.front.proxied import XCLIENT_NAMES, Client, is_among, is_loopback, parse_xclient, plain_ip, proxied_ip
-from relay.front.visit import House
 from relay.reply import PermanentError, RelayError, Reply
 
 _log = logging.getLogger("mailweir.front")

@@ -14,7 +14,7 @@ from relay.spool.store import SpooledRecipient
 
 if TYPE_CHECKING:
     from relay.running.core import Core
-    from relay.running.parts import Parts
+    from relay.running.wiring import Parts
 
 _NO_SUCH_ADDRESS = (Category.INVALID_RECIPIENT, Category.BAD_DOMAIN)
 # what a next hop says of our address, our pace or our configuration says nothing of a sender

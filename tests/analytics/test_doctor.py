@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from relay.account import Account
 
 from analytics.cli import doctor
 from analytics.doctor import Finding, Level, examine
@@ -16,6 +15,7 @@ from relay.clock import SystemClock
 from relay.control.policies.views import PolicyOrder
 from relay.control.tokens import ensure_tokens
 from relay.control.views import ReloadOrder
+from relay.envelope import Account
 from relay.events import AlarmRaised
 from relay.settings import Policy
 from relay.spool.journal import Journal

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from relay.account import Account
 
 from analytics.privacy import files, tables
 from relay.cli import run
 from relay.control.accounts.views import Order
+from relay.envelope import Account
 from relay.privacy.forgotten import Forgotten
 from tests.analytics.test_service import Service, served
 from tests.builders import NO_LIMITS, Installation, until

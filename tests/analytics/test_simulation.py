@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from relay.account import Account
 
 from analytics.simulation.check import Score, judge
 from analytics.simulation.chronicle import NODE
@@ -30,7 +29,7 @@ from analytics.simulation.world import EndSender, World, activity, make_world, s
 from relay.clock import SystemClock
 from relay.content.protocol import ContentResult
 from relay.control.state.lock import AlreadyRunning, acquire
-from relay.envelope import Submission
+from relay.envelope import Account, Submission
 from relay.events import Bounce, Complaint, Delivery, Features, Judged, Reception, decode
 from relay.front.identity import identify
 from relay.settings import load

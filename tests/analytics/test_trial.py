@@ -10,7 +10,6 @@ import msgspec
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from relay.account import Account
 
 from analytics.learning.corpus import CorpusError
 from analytics.simulation.population import Kind
@@ -28,6 +27,7 @@ from analytics.simulation.trial.targets import findings
 from analytics.simulation.trial.wire import play_on_wire
 from analytics.simulation.world import EndSender
 from relay.content.protocol import ContentResult
+from relay.envelope import Account
 from relay.events import Features
 
 _START = 1_780_272_000.0

@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from relay.policy.limits.levels import Level
 
 from relay.control.accounts.views import LimitOrder, NewAccount, NewNetwork, NewReseller
 from relay.control.client import ControlClient
 from relay.control.views import NewDecision
 from relay.control.webhooks.views import NewWebhook
 from relay.domains.views import NewDomain
+from relay.envelope import Level
 from relay.policy.decisions.decision import Effect
 from relay.resellers.views import BrandOrder
 from relay.tree import Role

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay.account import Account
 
+from relay.envelope import Account
 from relay.events import Reception
 from relay.tenants.views import TenantHeaderOrder
 from tests.builders import ROOT, Installation, until

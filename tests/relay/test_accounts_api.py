@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from relay.policy.limits.levels import Level, LimitSet
 
 from relay.control.accounts.views import (
     AccountChange,
@@ -21,6 +20,7 @@ from relay.control.accounts.views import (
     Rotation,
 )
 from relay.control.client import ControlClient
+from relay.envelope import Level, LimitSet
 from relay.front.bearer import login_of
 from tests.relay.test_control_api import OTHER, SENDER, START, Room, with_room
 

@@ -15,8 +15,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from argon2 import PasswordHasher
-from relay.account import Account, AllowedNetwork, Credential, IdentityRule
-from relay.policy.limits.levels import Level, LimitSet
 from sqlalchemy import create_engine, text
 
 from relay.clock import SteppedClock
@@ -27,6 +25,7 @@ from relay.control.state.database import default_url
 from relay.control.state.logins import NOTE_SECONDS, Bindings
 from relay.control.state.memory import State
 from relay.control.state.rows_of_tree import Use
+from relay.envelope import Account, AllowedNetwork, Credential, IdentityRule, Level, LimitSet
 from relay.tree import Principal, Role
 from tests.postgres import server
 

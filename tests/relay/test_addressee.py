@@ -1,8 +1,8 @@
 """Who hears of a failure: never a stranger whose address was forged."""
 
 import pytest
-from relay.account import Account, IdentityRule
 
+from relay.envelope import Account, IdentityRule
 from relay.notices.addressee import Told, addressee, contact_of
 
 ACME = Account("acme", contact="desk@acme.example", domains=("acme.example",))

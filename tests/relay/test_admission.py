@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay.account import Account
-from relay.policy.limits.levels import Level, LimitSet
 
 from relay.clock import Clock, SteppedClock, SystemClock
-from relay.envelope import Submission
+from relay.envelope import Account, Level, LimitSet, Submission
 from relay.front.identity import identify
 from relay.policy.decisions.decision import Standing, State
 from relay.policy.limits.claims import refusal

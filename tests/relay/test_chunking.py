@@ -4,8 +4,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from relay.account import Account
 
+from relay.envelope import Account
 from relay.spool.stored import StoredContent
 from tests.relay.test_session import Place, raw, run
 

@@ -12,7 +12,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from argon2 import PasswordHasher
-from relay.account import Account, AllowedNetwork
 from sqlalchemy import create_engine
 
 from relay.clock import SteppedClock
@@ -23,6 +22,7 @@ from relay.control.state.database import default_url
 from relay.control.state.lock import AlreadyRunning, acquire
 from relay.control.state.memory import State
 from relay.control.tokens import PRINCIPALS, ensure_tokens, load, principal_of
+from relay.envelope import Account, AllowedNetwork
 from relay.policy.decisions.decision import Effect, Proposal, Standing
 from relay.tree import Principal, Role
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay.account import Account
 
+from relay.envelope import Account
 from relay.front.data import canonical
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from relay.account import Account
 
+from relay.envelope import Account
 from relay.reply import Reply
 from relay.spool import idempotency
 from relay.spool.idempotency import Answered

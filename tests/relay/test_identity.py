@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.account import Account
 
-from relay.envelope import Submission
+from relay.envelope import Account, Submission
 from relay.front.identity import identify
 from relay.front.witnesses import VALUE_BYTES
 

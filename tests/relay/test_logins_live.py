@@ -6,10 +6,9 @@ from base64 import b64encode
 from pathlib import Path
 
 import httpx2
-from relay.account import Account
-from relay.policy.limits.levels import Level
 
 from relay.control.accounts.views import LimitOrder, NewCredential
+from relay.envelope import Account, Level
 from relay.front.bearer import bearer_of
 from tests.builders import Installation, until
 from tests.sink import Sink

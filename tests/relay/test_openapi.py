@@ -8,11 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from analytics.serving.openapi import query_document
-from analytics.serving.tables import bare_table
 from starlette.requests import Request
 
 from analytics.inbox.doors import InboxDoors
+from analytics.openapi import bare_table, query_document
 from analytics.queries.named import QUERIES
 from relay.control.requests import body, limit
 from relay.control.views import HoldOrder

@@ -8,9 +8,8 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relay.policy.limits.levels import Level, LimitSet
-
 from relay.clock import SteppedClock
+from relay.envelope import Level, LimitSet
 from relay.policy.limits.claims import Ask, Claim
 from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
 from relay.policy.signals.counters import Counters, Table

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.policy.limits.levels import Level, LimitSet
 
+from relay.envelope import Level, LimitSet
 from relay.policy.limits import unique
 from relay.policy.limits.claims import Ask, Claim
 from relay.policy.limits.ledger import LONGEST_DELAY_SECONDS, Ledger, Taking

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
-from relay.account import Account
 
+from relay.envelope import Account
 from relay.events import Action, Hit
 from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State
 from relay.policy.limits.claims import LimitUse

@@ -4,8 +4,8 @@ import smtplib
 from pathlib import Path
 
 import pytest
-from relay.account import Account
 
+from relay.envelope import Account
 from tests.builders import Installation, until
 from tests.sink import Sink
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from relay.account import Account
-from relay.policy.limits.levels import Level
 from starlette.applications import Starlette
 
 from relay.clock import SteppedClock
@@ -21,6 +19,7 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.delivery.verp import Key
 from relay.domains.keys import Domain
+from relay.envelope import Account, Level
 from relay.front.web.page import page
 from relay.front.web.unsubscribe import UnsubscribePages
 from relay.notices.mail import Heading, Item, notice_mail

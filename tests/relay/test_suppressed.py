@@ -12,7 +12,6 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.account import Account
 from sqlalchemy import create_engine, text
 
 from relay.clock import SteppedClock
@@ -23,6 +22,7 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.control.suppression.rows import Wanted
 from relay.control.suppression.suppressed import EVERYBODY, Blocked, Reason, Suppressed, Suppression
+from relay.envelope import Account
 from tests.builders import ADMIN
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -3,8 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from relay.account import Account
-
+from relay.envelope import Account
 from tests.builders import Installation
 
 

@@ -7,10 +7,9 @@ written: so every regulator is tried on the very same mail.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from relay.account import Account
-
 from analytics.simulation.world import EndSender
 from relay.content.protocol import ContentResult
+from relay.envelope import Account
 from relay.tree import SenderId
 
 DAY, HOUR = 86_400.0, 3_600.0

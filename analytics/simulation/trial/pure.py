@@ -7,14 +7,12 @@ sockets, disk, content workers (texts come with their score), DNS.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from relay.policy.limits.levels import Level, LimitSet
-
 from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.trial.mail import Actor, Mail, World
 from analytics.simulation.trial.regulator import Answer, Outcome, Stop
 from relay.content.rule_book import load_rules
 from relay.control.state.standings import Standings
-from relay.envelope import Submission
+from relay.envelope import Level, LimitSet, Submission
 from relay.events import Action
 from relay.front.identity import Identity
 from relay.policy.decisions.decision import PARKED, Decision, Proposal, State

@@ -6,13 +6,12 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from relay.account import Account
-
 from analytics.simulation.population import Kind
 from analytics.simulation.trial.bag import Bag
 from analytics.simulation.trial.flows import Audience, Flow, Habits, bursty, rhythmic
 from analytics.simulation.trial.mail import DAY, Actor, Mail, Text, World
 from analytics.simulation.world import EndSender, seeded
+from relay.envelope import Account
 
 START = datetime(2026, 6, 1, tzinfo=UTC).timestamp()  # a Monday
 _TEMPLATES = 8  # of one sender's software

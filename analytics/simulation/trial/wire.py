@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from relay.running.parts import Parts
-
 from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.timelapse import LoopClock, TimeLapse
 from analytics.simulation.trial.mail import HOUR, Mail, World
@@ -34,7 +32,7 @@ from relay.control.views import Outcome
 from relay.events import Action
 from relay.front.entrances import Entrance
 from relay.running.core import start_core
-from relay.running.wiring import wire
+from relay.running.wiring import Parts, wire
 from relay.settings import Content, Delivery, Node, Route, Settings, Smtp, Suppression
 from relay.tree import Principal, Role
 

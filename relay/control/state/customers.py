@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from relay.account import Account, AllowedNetwork, Credential, Reseller
 from relay.clock import Clock
 from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, NotFound
@@ -18,7 +17,7 @@ from relay.control.views import AuditDetail
 from relay.domains import rows as rows_of_domains
 from relay.domains.book import DomainBook
 from relay.domains.keys import DkimKey
-from relay.policy.limits.levels import Level, LimitSet
+from relay.envelope import Account, AllowedNetwork, Credential, Level, LimitSet, Reseller
 from relay.tree import Principal
 
 
