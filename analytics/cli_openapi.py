@@ -19,7 +19,8 @@ def openapi(api: str) -> None:
 
             found = control_document(all_tables())
         case "query":
-            from analytics.openapi import bare_table, query_document
+            from analytics.serving.openapi import query_document
+            from analytics.serving.tables import bare_table
 
             found = query_document(bare_table())
         case _:

@@ -30,8 +30,8 @@ import click.testing
 
 from analytics.client import QueryClient
 from bench.kill_rounds import end
+from relay.account import Account
 from relay.cli import mailweir
-from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Received, Sink
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from analytics.simulation.timelapse import TimeLapse
 from bench.days_traffic import Order
+from relay.account import Account
 from relay.clock import Clock
 from relay.delivery.courier import Courier
 from relay.delivery.egress.egress import Egress
@@ -19,7 +20,6 @@ from relay.delivery.replies import Category
 from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.workshop import Ways
-from relay.envelope import Account
 from relay.events import Action, Bounce, Deferral, Delivery, Expiration, Reception, Record
 from relay.notices.addressee import addressee
 from relay.settings import Delivery as DeliverySettings

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.kill_rounds import Report, Told, compare, end
-from relay.envelope import Account
+from relay.account import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

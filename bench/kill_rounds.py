@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from analytics.client import AnalyticsDown, QueryClient
-from relay.envelope import Account
+from relay.account import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from relay.envelope import Account
+from relay.account import Account
 from tests.builders import Installation, free_port
 
 _BLOCK = 1 << 18

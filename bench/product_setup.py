@@ -9,9 +9,9 @@ import os
 import socket
 from pathlib import Path
 
+from relay.account import EVERY_DOMAIN, Account
 from relay.clock import SystemClock
 from relay.control.state.memory import State
-from relay.envelope import EVERY_DOMAIN, Account
 from relay.tree import Principal, Role
 
 _ADMIN = Principal("bench", Role.ADMIN)

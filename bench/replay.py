@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action, Features, Hit, Rcpt, Reception, encode
 from relay.policy.decisions.decision import AUTOMATIC, Decision, Effect, Proposal, Standing, State
 from relay.policy.limits.claims import LimitUse

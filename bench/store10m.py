@@ -24,10 +24,10 @@ from rich.progress import Progress
 from analytics.client import QueryClient, QueryError
 from bench.store10m_load import Measured, alone, samples, together
 from bench.store10m_world import World, make
+from relay.account import Account
 from relay.clock import SystemClock
 from relay.control import tokens
 from relay.control.state.memory import State
-from relay.envelope import Account
 from tests.builders import ADMIN, Installation, until
 
 

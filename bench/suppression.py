@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from analytics.client import AnalyticsDown, QueryClient
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Delivery
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

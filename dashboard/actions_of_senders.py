@@ -14,9 +14,9 @@ from dashboard.components.words import code, count, plain, sender_parts, until
 from relay.cases.views import NewNote
 from relay.control.accounts.views import LimitOrder
 from relay.control.views import NewDecision, ReleaseOrder
-from relay.envelope import Level
 from relay.notices.texts import ADVICE
 from relay.policy.decisions.decision import PARKING, Effect
+from relay.policy.limits.levels import Level
 
 _LENGTHS = {"1 hour": 1, "6 hours": 6, "24 hours": 24, "7 days": 168, "30 days": 720}
 _SHARES = {"half of its limits": 0.5, "a quarter": 0.25, "a tenth": 0.1}

@@ -16,10 +16,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TypeVar
 
+from relay.account import Account
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
 from relay.control.state.memory import State
-from relay.envelope import Account
 from relay.events import Record, decode
 from relay.settings import Settings, load
 from relay.tree import Principal, Role

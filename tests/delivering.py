@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from relay.account import Account
 from relay.clock import Clock, SystemClock
 from relay.delivery.courier import Courier
 from relay.delivery.pauses import Pauses
 from relay.delivery.tls.memory import TlsMemory
 from relay.delivery.workshop import Ways, usual_ways
-from relay.envelope import Account
 from relay.events import Action, Attempt, Reception, Record
 from relay.notices.addressee import addressee
 from relay.settings import Delivery, Node, Route, Settings

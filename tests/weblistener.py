@@ -12,8 +12,9 @@ import httpx2
 from argon2 import PasswordHasher
 from starlette.routing import Route
 
+from relay.account import Account, Credential
 from relay.clock import SystemClock
-from relay.envelope import Account, Credential, Submission
+from relay.envelope import Submission
 from relay.front.auth import Authenticator
 from relay.front.bearer import bearer_of
 from relay.front.doorway import Doorway

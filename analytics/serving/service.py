@@ -20,7 +20,6 @@ from starlette.routing import Route
 from analytics.complaints import Complaints, NewComplaint
 from analytics.inbox.cases import NoSuchCase
 from analytics.jobs import JobRuns, NoSuchJob
-from analytics.openapi import described
 from analytics.reports.feeds import Feed, Feeds
 from analytics.search.door import SearchDoor
 from analytics.serving.answers import ARROW, Refused, arrow, arrow_stream, body, content, json, problem
@@ -36,6 +35,7 @@ from analytics.serving.ask import (
     span_seconds,
 )
 from analytics.serving.doors import Answer
+from analytics.serving.openapi import described
 from analytics.serving.remembered import Asked, Remembered
 from analytics.serving.running import Running
 from analytics.serving.threads import QueryThreads

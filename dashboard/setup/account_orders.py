@@ -10,7 +10,7 @@ from dashboard.components.words import code, count, label_of, plain
 from dashboard.setup import asked
 from relay.control.accounts import views
 from relay.control.accounts.views import AccountChanged
-from relay.envelope import Level
+from relay.policy.limits.levels import Level
 
 _LIMITS = list(views.Limits.__struct_fields__)
 

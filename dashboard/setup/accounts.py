@@ -16,7 +16,7 @@ from dashboard.setup import account_orders as orders
 from dashboard.setup import asked, logins
 from dashboard.theme import look
 from relay.control.accounts.views import AccountView, Limits, LimitView, ResellerView
-from relay.envelope import Level
+from relay.policy.limits.levels import Level
 from relay.tree import Role
 
 _PARAM = "account"

@@ -44,7 +44,7 @@ def sender_limit(context: Context, sender: str, rcpts_per_hour: int, as_json: bo
     """
     from relay.control.accounts.show import limits_in_words
     from relay.control.accounts.views import LimitOrder
-    from relay.envelope import Level
+    from relay.policy.limits.levels import Level
 
     order = LimitOrder(level=Level.SENDER, key=sender, rcpts_per_hour=rcpts_per_hour, dry_run=dry_run)
     view = ask(context, lambda relay: relay.set_limits(order))

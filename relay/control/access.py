@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from relay.account import Account
 from relay.control.errors import Forbidden, NotFound
-from relay.envelope import Account
 from relay.policy.decisions.decision import Effect
 from relay.tree import Principal, Role
 

@@ -4,8 +4,8 @@ import re
 import shlex
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from relay.account import EVERY_DOMAIN
 from relay.control.errors import Invalid
-from relay.envelope import EVERY_DOMAIN
 from relay.settings import SHORTEST_PREFIX
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")

@@ -7,55 +7,12 @@ that nobody gets more connections by writing to many domains of one provider. Pu
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from relay.delivery.queues import FairQueue, Parcel
+from relay.delivery.channel import Channel
+from relay.delivery.queues import Parcel
 from relay.delivery.routing.sites import Site
-from relay.reply import Reply
-
-if TYPE_CHECKING:
-    from relay.delivery.link import Link
-
 
 _MAX_CHANNELS = 1_000  # then those without mail are forgotten
-
-
-class Channel:
-    """The mail for one site through one egress pool, and the connections that serve it."""
-
-    __slots__ = (
-        "blocked_in",
-        "ceiling",
-        "down",
-        "fetched",
-        "fetching",
-        "is_emptying",
-        "pool",
-        "queue",
-        "resting",
-        "sessions",
-        "site",
-    )
-
-    def __init__(self, pool: str, site: Site) -> None:
-        self.pool, self.site = pool, site
-        self.queue = FairQueue()
-        self.fetched: deque[Parcel] = deque()  # large contents, checked and open
-        self.fetching = self.sessions = 0
-        self.resting: list[Link] = []
-        # source -> until when it cannot reach the hosts, and why; None: none of them has an address of its family
-        self.down: dict[str, tuple[float, Reply | None]] = {}
-        self.ceiling: tuple[float, int] = (0.0, 0)  # until then so many connections, as the hop has enough of us
-        self.blocked_in = -1  # the pool's round in which no connection could be opened
-        self.is_emptying = False
-
-    @property
-    def has_mail(self) -> bool:
-        return bool(self.queue) or bool(self.fetched)
-
-    @property
-    def is_idle(self) -> bool:
-        return not (self.queue or self.fetched or self.fetching or self.sessions)
 
 
 class Backlog:

@@ -4,8 +4,8 @@ their source may send one now."""
 import asyncio
 import logging
 
-from relay.delivery.backlog import Backlog, Channel
-from relay.delivery.link import Link
+from relay.delivery.backlog import Backlog
+from relay.delivery.channel import Channel, Link
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import OwnReply
 from relay.delivery.settlement import Settlement, surplus_of

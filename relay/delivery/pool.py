@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from relay.delivery.backlog import Backlog, Channel
+from relay.delivery.backlog import Backlog
+from relay.delivery.channel import Channel, Link
 from relay.delivery.client import Connection
 from relay.delivery.egress.egress import Source
 from relay.delivery.handout import Handout
 from relay.delivery.handshake import Unreachable
-from relay.delivery.link import Link
 from relay.delivery.queues import Parcel, by_domain, expires_at
 from relay.delivery.replies import OwnReply
 from relay.delivery.routing.sites import Site

@@ -2,7 +2,7 @@
 
 import logging
 
-from relay.delivery.link import Link
+from relay.delivery.channel import Link
 from relay.delivery.outcomes import NO_WAY, Way
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import Category, OwnReply, classify

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relay.clock import Clock
+from relay.delivery.channel import Link
 from relay.delivery.client import Connection
 from relay.delivery.egress.egress import Egress, Source
 from relay.delivery.handshake import Handshake, Manners, Unreachable, manners_towards
-from relay.delivery.link import Link
 from relay.delivery.outcomes import Bookkeeper
 from relay.delivery.queues import Parcel
 from relay.delivery.replies import OwnReply

@@ -11,6 +11,7 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
+from relay.account import Account
 from relay.clock import Clock
 from relay.content.protocol import CustomerKey, KeyChange
 from relay.control.audit.chain import Act
@@ -19,7 +20,6 @@ from relay.control.state.writer import Undo, Writer, put
 from relay.domains import rows
 from relay.domains.keys import DkimKey, Domain
 from relay.domains.views import KeyState
-from relay.envelope import Account
 from relay.tree import Principal
 
 

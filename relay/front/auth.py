@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from relay.account import Credential
 from relay.clock import Clock
-from relay.envelope import Credential
 from relay.front.bindings import may_come_from
 from relay.front.lockout import Lockout
 

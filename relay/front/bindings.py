@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from email.utils import getaddresses
 from ipaddress import ip_address
 
+from relay.account import Credential
 from relay.content.head import split_head
-from relay.envelope import Credential
 from relay.reply import PermanentError, Reply
 
 _AUTHORS_BYTES = 8 * 1024  # of one From: field

@@ -3,20 +3,17 @@
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
+from relay.account import Account, Credential
 from relay.clock import Clock
 from relay.control.suppression.suppressed import Blocked
-from relay.envelope import Account, Credential, Submission
+from relay.envelope import Submission
 from relay.front.auth import Authenticator
 from relay.front.incoming import OpenLarge
 from relay.reception.admission import Admission
 from relay.reception.quota import Quota
 from relay.reply import PermanentError, Reply
 from relay.settings import Smtp
-
-if TYPE_CHECKING:
-    from relay.front.visit import Visit
 
 CLOSING = Reply(421, "4.3.2", "service shutting down, try again later")
 
@@ -50,21 +47,3 @@ def check_suppression(way: Doorway, account: str, recipient: str) -> None:
     if blocked is not None:
         until = f"until {blocked.ends_at:%Y-%m-%d}" if blocked.ends_at else "until it is taken off the list"
         raise PermanentError(Reply(550, "5.1.1", f"[SUP] recipient is suppressed: {blocked.reason}, {until}"))
-
-
-class House(Protocol):
-    """Who counts the sessions (front/server.py)."""
-
-    is_closing: bool
-
-    def enter(self, door: "Visit") -> Reply | None:
-        """Note a session; return why it is not welcome, if so."""
-        ...
-
-    def leave(self, door: "Visit") -> None:
-        """Note that a session is over."""
-        ...
-
-    def erred(self, door: "Visit") -> bool:
-        """Count an error of a session; tell whether its address has made too many."""
-        ...

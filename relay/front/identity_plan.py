@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 
-from relay.envelope import IdentityRule, Submission
+from relay.account import IdentityRule
+from relay.envelope import Submission
 from relay.front.witnesses import TEXT_LENGTH, Reader, Topmost, header, mail_from, received, received_line
 
 FORWARDED, CREDENTIAL_BOUND = "forwarded", "credential-bound"

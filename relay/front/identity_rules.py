@@ -10,7 +10,7 @@ Order matters: the first rule that yields something names the end sender. Must n
 import re
 from collections.abc import Sequence
 
-from relay.envelope import IdentityRule
+from relay.account import IdentityRule
 from relay.front.identity_plan import CREDENTIAL_BOUND, FORWARDED, PSEUDO_SOURCES, SCRIPT_HEADERS, UNNAMED, compiled
 from relay.tree import NEWCOMERS
 

@@ -6,12 +6,13 @@ No login, so that nobody here can be mistaken for a customer: this door must nev
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from relay.envelope import Account, Credential
-from relay.front.doorway import Doorway, House
+from relay.account import Account, Credential
+from relay.front.doorway import Doorway
 from relay.front.entrances import Entrance
 from relay.front.incoming import Incoming
 from relay.front.server import Doors
 from relay.front.session import Door
+from relay.front.visit import House
 from relay.reply import Reply
 from relay.returns.inbound import Returns
 from relay.settings import Settings, Smtp

@@ -6,8 +6,9 @@ Never logs per command; never echoes input.
 from dataclasses import replace
 from typing import Any, Self
 
+from relay.account import Credential
 from relay.dsn_options import decode_xtext, mail_options, rcpt_options
-from relay.envelope import Credential, Submission
+from relay.envelope import Submission
 from relay.front.address import parse_path
 from relay.front.bindings import check_binding
 from relay.front.doorway import CLOSING, check_suppression

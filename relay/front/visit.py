@@ -6,14 +6,14 @@ server's mail for them.
 
 import asyncio
 import logging
-from typing import Self
+from typing import Protocol, Self
 
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from relay.envelope import Account, Credential
+from relay.account import Account, Credential
 from relay.front.auth import Locked
 from relay.front.conversation import Conversation
-from relay.front.doorway import Doorway, House
+from relay.front.doorway import Doorway
 from relay.front.entrances import Entrance
 from relay.front.guard import ERRONEOUS
 from relay.front.proxied import XCLIENT_NAMES, Client, is_among, is_loopback, parse_xclient, plain_ip, proxied_ip
@@ -22,6 +22,24 @@ from relay.reply import PermanentError, RelayError, Reply
 _log = logging.getLogger("mailweir.front")
 
 _PROXY_SECONDS = 10.0  # a balancer sends its header with the first packet
+
+
+class House(Protocol):
+    """Who counts the sessions (front/server.py)."""
+
+    is_closing: bool
+
+    def enter(self, door: "Visit") -> Reply | None:
+        """Note a session; return why it is not welcome, if so."""
+        ...
+
+    def leave(self, door: "Visit") -> None:
+        """Note that a session is over."""
+        ...
+
+    def erred(self, door: "Visit") -> bool:
+        """Count an error of a session; tell whether its address has made too many."""
+        ...
 
 
 class Visit(Conversation):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import StrEnum
 
-from relay.envelope import Account, IdentityRule
+from relay.account import Account, IdentityRule
 from relay.front.identity_plan import DEFAULT_RULES, FORWARDED
 
 _CLAIMED = ("MAIL FROM", "client address")  # sources of an identity that nobody has vouched for

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from relay.account import Account
 from relay.clock import Clock
-from relay.envelope import Account
 from relay.notices.addressee import contact_of
 from relay.settings import Delivery, Settings
 from relay.spool.digests import Due, Gathered

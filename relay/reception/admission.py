@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TypeVar
 
+from relay.account import Account
 from relay.clock import Clock
-from relay.envelope import Account, Level, LimitSet, Submission
+from relay.envelope import Submission
 from relay.front.identity import identify
 from relay.policy.decisions.decision import State
 from relay.policy.limits.claims import Ask, Claim, LimitUse, band_of, in_force, refusal
 from relay.policy.limits.ledger import Ledger, Taking
+from relay.policy.limits.levels import Level, LimitSet
 from relay.policy.limits.unique import hashed
 from relay.reply import TransientError
 from relay.settings import Limits

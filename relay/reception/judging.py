@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action
 from relay.front.identity import Identity
 from relay.policy.decisions.decision import PARKED, Decision, Standing, State

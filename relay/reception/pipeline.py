@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+from relay.account import Account
 from relay.clock import Clock
 from relay.content.bare import BareContent
 from relay.content.checkers import NOT_CHECKED, Checked, Checkers
@@ -18,7 +19,7 @@ from relay.control.errors import StateFailure
 from relay.delivery.courier import Courier
 from relay.delivery.headers import reference
 from relay.delivery.signing.arc_keys import ArcKeys
-from relay.envelope import Account, Submission
+from relay.envelope import Submission
 from relay.events import Action, Reception, Rejection
 from relay.front.identity import Identity
 from relay.front.lockdown import Lockdown

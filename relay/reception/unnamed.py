@@ -7,7 +7,7 @@ the header is missing before that happens. Must never decide anything about a me
 import logging
 from array import array
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import AlarmRaised
 from relay.front.identity import Identity
 from relay.metrics import Metrics

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from relay.envelope import Account
+from relay.account import Account
 
 SVG, PNG = "image/svg+xml", "image/png"
 

@@ -5,12 +5,13 @@ from dataclasses import asdict, replace
 
 import msgspec
 
+from relay.account import Reseller
 from relay.control.access import require, require_sight, require_whole_tree, sees
 from relay.control.accounts.views import Limits, NewReseller, Order, ResellerView
 from relay.control.checks import checked_name, shell
 from relay.control.errors import Conflict, Invalid, NotFound
 from relay.control.state.memory import State
-from relay.envelope import Level, LimitSet, Reseller
+from relay.policy.limits.levels import Level, LimitSet
 from relay.resellers.views import ResellerChange
 from relay.tree import Principal, Role
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from relay.account import Account
 from relay.delivery.headers import feedback_line
-from relay.envelope import Account, Submission
+from relay.envelope import Submission
 from relay.front.identity_plan import FORWARDED
 from relay.resellers.brand import Brands
 from relay.settings import Settings

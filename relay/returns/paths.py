@@ -7,11 +7,11 @@ verified return-path host within its own organisation, so that SPF stays aligned
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from relay.account import Account
 from relay.clock import Clock
 from relay.delivery.queues import Parcel
 from relay.delivery.verp import Key, Keyring, Traced
 from relay.domains.keys import Domain
-from relay.envelope import Account
 from relay.organisations import organisation_of
 from relay.resellers.brand import NO_BRANDS, Brands
 from relay.settings import Settings

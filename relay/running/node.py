@@ -34,8 +34,9 @@ from relay.log import show_messages
 from relay.privacy.desk import PrivacyDesk
 from relay.privacy.routes import PrivacyRoutes
 from relay.running.core import StartFailure, start_core
+from relay.running.parts import Parts
 from relay.running.reload import Reloader
-from relay.running.wiring import Parts, wire
+from relay.running.wiring import wire
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.cut import clear
 from relay.users.desk import UserDesk

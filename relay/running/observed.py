@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from relay.delivery.replies import Category
 from relay.events import Attempt, Bounce, Deferral, Delivery, Expiration, Record
@@ -10,11 +9,9 @@ from relay.metrics import Metrics
 from relay.policy.decisions.decision import Decision, Effect
 from relay.policy.decisions.self_release import is_stop
 from relay.policy.signals.outages import OutcomeKind
+from relay.running.core import Core
+from relay.running.parts import Parts
 from relay.spool.store import SpooledRecipient
-
-if TYPE_CHECKING:
-    from relay.running.core import Core
-    from relay.running.wiring import Parts
 
 _NO_SUCH_ADDRESS = (Category.INVALID_RECIPIENT, Category.BAD_DOMAIN)
 # what a next hop says of our address, our pace or our configuration says nothing of a sender
@@ -24,7 +21,7 @@ _messages = logging.getLogger("mailweir.messages")
 
 
 def outcome_counter(
-    metrics: Metrics, core: "Core", on_bounce: Callable[[Bounce], None]
+    metrics: Metrics, core: Core, on_bounce: Callable[[Bounce], None]
 ) -> Callable[[SpooledRecipient, Record], None]:
     """Return what hears each outcome: metrics, alarms, signals, suppression, and the log where it is wanted."""
 
@@ -67,7 +64,7 @@ def _kind(record: Attempt) -> OutcomeKind | None:
     return None
 
 
-def count(parts: "Parts") -> None:
+def count(parts: Parts) -> None:
     """Have the parts count what they do."""
     metrics = parts.metrics
     parts.core.misconfigured.on_alarm = lambda condition: metrics.alarms.labels(condition).inc()
@@ -78,7 +75,7 @@ def count(parts: "Parts") -> None:
     parts.commands.on_decided = _decision_counter(parts)
 
 
-def _decision_counter(parts: "Parts") -> Callable[[Decision], None]:
+def _decision_counter(parts: Parts) -> Callable[[Decision], None]:
     def heard(decision: Decision) -> None:
         parts.metrics.decisions.labels(decision.proposal.effect.value).inc()
         parts.told.notices.heard(decision)
@@ -88,7 +85,7 @@ def _decision_counter(parts: "Parts") -> Callable[[Decision], None]:
     return heard
 
 
-def show_gauges(parts: "Parts") -> None:
+def show_gauges(parts: Parts) -> None:
     """Have /metrics read how full and how busy the parts are."""
     gauge, spool = parts.metrics.gauge, parts.core.spool
     gauge("sessions", "Open SMTP sessions", lambda: parts.doors.sessions)

@@ -22,7 +22,7 @@ from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
 from relay.policy.file import overruled
-from relay.running.wiring import Parts
+from relay.running.parts import Parts
 from relay.settings import Policy, Settings, SettingsError, load
 
 _log = logging.getLogger("mailweir.reload")

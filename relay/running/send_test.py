@@ -14,10 +14,10 @@ from ipaddress import ip_address
 
 import click
 
+from relay.account import EVERY_DOMAIN
 from relay.control import explain
 from relay.control.client import ControlClient
 from relay.control.views import AccountView, NewCredential
-from relay.envelope import EVERY_DOMAIN
 from relay.events import Action, Attempt, Deferral, Delivery, Judged, Reception, Record
 from relay.settings import Settings, split_listen
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import format_datetime
 
+from relay.account import Account
 from relay.clock import Clock
-from relay.envelope import Account, Submission
+from relay.envelope import Submission
 from relay.reply import RelayError, Reply
 from relay.returns.mailboxes import Mailboxes
 from relay.settings import Settings

@@ -3,6 +3,7 @@ check role and scope and audit it."""
 
 from collections import Counter
 
+from relay.account import Account, IdentityRule
 from relay.control.access import require
 from relay.control.accounts.commands import Accounts
 from relay.control.accounts.views import AccountChange
@@ -11,7 +12,6 @@ from relay.control.errors import Invalid
 from relay.control.state.memory import State
 from relay.control.waiting.desk import QueueDesk
 from relay.control.waiting.views import PauseOrder, PauseView, QueueOrder
-from relay.envelope import Account, IdentityRule
 from relay.front.identity_plan import PSEUDO_SOURCES
 from relay.front.identity_rules import format_rule, parse_rule
 from relay.front.witnesses import normalised

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from relay.account import Account
 from relay.clock import Clock
 from relay.control.api import build_desk
 from relay.control.client import ControlClient
@@ -16,7 +17,6 @@ from relay.control.state.memory import State
 from relay.control.webhooks.commands import WebhookDesk
 from relay.control.webhooks.routes import WebhookRoutes
 from relay.control.webhooks.views import ReleaseLink
-from relay.envelope import Account
 from tests.builders import ADMIN
 
 

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from analytics.cli import doctor
 from analytics.doctor import Finding, Level, examine
 from analytics.policies import policy_in_force
+from relay.account import Account
 from relay.cli import Context
 from relay.clock import SystemClock
 from relay.control.policies.views import PolicyOrder
 from relay.control.tokens import ensure_tokens
 from relay.control.views import ReloadOrder
-from relay.envelope import Account
 from relay.events import AlarmRaised
 from relay.settings import Policy
 from relay.spool.journal import Journal

@@ -8,9 +8,9 @@ import pytest
 
 from analytics.reputation.multiplier import GOOD_AT_ONCE, NotSent, Standing, due_value, proposal, publish
 from analytics.reputation.run import compute
+from relay.account import Account
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
-from relay.envelope import Account
 from tests.analytics.conftest import Room
 from tests.analytics.records import START, Story
 from tests.builders import Installation

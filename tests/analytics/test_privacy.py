@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from analytics.privacy import files, tables
+from relay.account import Account
 from relay.cli import run
 from relay.control.accounts.views import Order
-from relay.envelope import Account
 from relay.privacy.forgotten import Forgotten
 from tests.analytics.test_service import Service, served
 from tests.builders import NO_LIMITS, Installation, until

@@ -7,8 +7,8 @@ import pytest
 
 from analytics.client import QueryClient, QueryError
 from analytics.serving.sessions import CACHED_SECONDS, KEPT_SECONDS, Sessions
+from relay.account import Account
 from relay.control.client import ControlClient
-from relay.envelope import Account
 from relay.tree import Principal, Role, Scope
 from relay.users.views import NewUser, SignIn, UserChange
 from tests.analytics.test_service import served

@@ -26,10 +26,11 @@ from analytics.simulation.receivers import CATCH_ALL, Grievance, Receivers
 from analytics.simulation.samples import Sample, Samples
 from analytics.simulation.texts import Letter, abusive_letter, honest_letter
 from analytics.simulation.world import EndSender, World, activity, make_world, seeded
+from relay.account import Account
 from relay.clock import SystemClock
 from relay.content.protocol import ContentResult
 from relay.control.state.lock import AlreadyRunning, acquire
-from relay.envelope import Account, Submission
+from relay.envelope import Submission
 from relay.events import Bounce, Complaint, Delivery, Features, Judged, Reception, decode
 from relay.front.identity import identify
 from relay.settings import load

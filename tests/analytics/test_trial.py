@@ -26,8 +26,8 @@ from analytics.simulation.trial.summary import Pauses
 from analytics.simulation.trial.targets import findings
 from analytics.simulation.trial.wire import play_on_wire
 from analytics.simulation.world import EndSender
+from relay.account import Account
 from relay.content.protocol import ContentResult
-from relay.envelope import Account
 from relay.events import Features
 
 _START = 1_780_272_000.0

@@ -15,8 +15,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from analytics.client import QueryClient, QueryError
+from relay.account import Account
 from relay.control.views import NewDecision, NewNetwork
-from relay.envelope import Account
 from relay.events import Record
 from relay.policy.decisions.decision import Effect
 from tests.analytics.records import Story, traffic, write

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from relay.account import Account
 from relay.control.accounts.views import NewReseller
 from relay.control.client import ControlClient
-from relay.envelope import Account
 from relay.resellers.views import BrandOrder
 from relay.tree import Role
 from relay.users.views import NewUser, UserChange

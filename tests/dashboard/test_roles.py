@@ -18,8 +18,8 @@ from relay.control.client import ControlClient
 from relay.control.views import NewDecision
 from relay.control.webhooks.views import NewWebhook
 from relay.domains.views import NewDomain
-from relay.envelope import Level
 from relay.policy.decisions.decision import Effect
+from relay.policy.limits.levels import Level
 from relay.resellers.views import BrandOrder
 from relay.tree import Role
 from relay.users.views import NewUser, SignIn

@@ -17,8 +17,8 @@ import httpx2
 import pytest
 
 from analytics.client import QueryClient, QueryError
+from relay.account import Account
 from relay.cli import run as mailweir
-from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, free_port, until
 from tests.interop.exim import Exim
 from tests.interop.panel_exim import cpanel

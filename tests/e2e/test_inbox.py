@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

@@ -4,7 +4,7 @@ import smtplib
 from pathlib import Path
 from typing import Any
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Reception
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.views import NewDecision
-from relay.envelope import Account
 from relay.policy.decisions.decision import Effect
 from tests.analytics.receiver import Receiver
 from tests.analytics.test_service import served

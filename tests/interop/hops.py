@@ -15,8 +15,8 @@ from typing import Any
 
 import trustme
 
+from relay.account import Account
 from relay.delivery.signing.dkim_keys import dns_record
-from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.interop import mx_exim, mx_postfix
 from tests.interop.servers import end

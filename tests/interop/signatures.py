@@ -12,10 +12,10 @@ from pathlib import Path
 
 import dkim
 
+from relay.account import Account
 from relay.delivery.signing.algorithm import Algorithm
 from relay.delivery.signing.dkim_keys import dns_record
 from relay.domains.views import DomainOrder, NewDomain
-from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation
 from tests.sink import Sink
 from tests.zone import Zone, serving

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relay.account import Account
 from relay.control.accounts.views import LimitOrder
 from relay.control.views import NewDecision
-from relay.envelope import Account, Level
 from relay.policy.decisions.decision import Effect
+from relay.policy.limits.levels import Level
 from tests.builders import NO_LIMITS, Installation, until
 from tests.interop.servers import LOGIN, PASSWORD, end
 from tests.sink import Received, Sink

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Reception
 from relay.tenants.views import TenantHeaderOrder
 from tests.builders import ROOT, Installation, until

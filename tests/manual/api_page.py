@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analytics.openapi import bare_table, query_document
+from analytics.serving.openapi import query_document
+from analytics.serving.tables import bare_table
 from relay.openapi.control import control_document
 from relay.openapi.rooms import all_tables
 from relay.openapi.submission import submission_document

@@ -20,8 +20,8 @@ from relay.control.accounts.views import (
     Rotation,
 )
 from relay.control.client import ControlClient
-from relay.envelope import Level, LimitSet
 from relay.front.bearer import login_of
+from relay.policy.limits.levels import Level, LimitSet
 from tests.relay.test_control_api import OTHER, SENDER, START, Room, with_room
 
 Question = Callable[[ControlClient], object]

@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from argon2 import PasswordHasher
 from sqlalchemy import create_engine, text
 
+from relay.account import Account, AllowedNetwork, Credential, IdentityRule
 from relay.clock import SteppedClock
 from relay.control.audit import chain as audit
 from relay.control.errors import Conflict, NotFound, StateFailure
@@ -25,7 +26,7 @@ from relay.control.state.database import default_url
 from relay.control.state.logins import NOTE_SECONDS, Bindings
 from relay.control.state.memory import State
 from relay.control.state.rows_of_tree import Use
-from relay.envelope import Account, AllowedNetwork, Credential, IdentityRule, Level, LimitSet
+from relay.policy.limits.levels import Level, LimitSet
 from relay.tree import Principal, Role
 from tests.postgres import server
 

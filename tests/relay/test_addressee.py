@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.envelope import Account, IdentityRule
+from relay.account import Account, IdentityRule
 from relay.notices.addressee import Told, addressee, contact_of
 
 ACME = Account("acme", contact="desk@acme.example", domains=("acme.example",))

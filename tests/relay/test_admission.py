@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.clock import Clock, SteppedClock, SystemClock
-from relay.envelope import Account, Level, LimitSet, Submission
+from relay.envelope import Submission
 from relay.front.identity import identify
 from relay.policy.decisions.decision import Standing, State
 from relay.policy.limits.claims import refusal
 from relay.policy.limits.ledger import Ledger
+from relay.policy.limits.levels import Level, LimitSet
 from relay.reception.admission import Gate
 from relay.reply import RelayError, Reply, TransientError
 from relay.settings import Limits

@@ -5,8 +5,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.account import AllowedNetwork
 from relay.control.state.allowlist import Allowlist, plain
-from relay.envelope import AllowedNetwork
 
 
 def allowed(network: str, account: str) -> AllowedNetwork:

@@ -6,12 +6,12 @@ from pathlib import Path
 import dkim
 import pytest
 
+from relay.account import Account
 from relay.content.assess import Assessor
 from relay.content.protocol import ArcOrder, ContentRequest, Signer
 from relay.delivery.signing.algorithm import Algorithm
 from relay.delivery.signing.arc_chain import chain_of
 from relay.delivery.signing.dkim_keys import dns_record, generate_key
-from relay.envelope import Account
 from tests.builders import Installation
 from tests.interop.corpus import real_mail
 from tests.sink import Sink

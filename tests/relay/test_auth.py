@@ -9,8 +9,8 @@ from ipaddress import ip_network
 import pytest
 from argon2 import Parameters, PasswordHasher, extract_parameters
 
+from relay.account import Credential
 from relay.clock import SteppedClock
-from relay.envelope import Credential
 from relay.front.auth import Authenticator, Locked
 from relay.front.lockout import FAILURES, GUESSES, LOCK_SECONDS, STRANGER_FAILURES
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.account import Credential
 from relay.control.checks import bound_network, checked_network, checked_sender_domain
 from relay.control.errors import Invalid
-from relay.envelope import Credential
 from relay.front.bearer import bearer_of, login_of
 from relay.front.bindings import may_come_from, may_send_as
 from relay.front.identity_rules import parse_rule

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.views import HoldOrder
-from relay.envelope import Account
 from tests.builders import Installation
 
 SENDER = "acme|mailfrom|web@acme.example"

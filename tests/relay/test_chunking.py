@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.spool.stored import StoredContent
 from tests.relay.test_session import Place, raw, run
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.shaping.cli import _quiet
 from relay.control.shaping.views import RulesView, RuleView
 from relay.delivery.shaping.providers import load_providers
-from relay.envelope import Account
 from relay.settings import Delivery
 from tests.builders import Installation, until
 from tests.sink import Manner, Sink

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
-from relay.envelope import Account
 from tests.builders import Installation
 from tests.sink import Sink
 

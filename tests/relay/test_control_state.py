@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from argon2 import PasswordHasher
 from sqlalchemy import create_engine
 
+from relay.account import Account, AllowedNetwork
 from relay.clock import SteppedClock
 from relay.control.audit import chain as audit
 from relay.control.errors import Conflict, NotFound, StateFailure
@@ -22,7 +23,6 @@ from relay.control.state.database import default_url
 from relay.control.state.lock import AlreadyRunning, acquire
 from relay.control.state.memory import State
 from relay.control.tokens import PRINCIPALS, ensure_tokens, load, principal_of
-from relay.envelope import Account, AllowedNetwork
 from relay.policy.decisions.decision import Effect, Proposal, Standing
 from relay.tree import Principal, Role
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.backlog import Backlog, Channel
+from relay.delivery.backlog import Backlog
+from relay.delivery.channel import Channel
 from relay.delivery.queues import Parcel, parcels_of
 from relay.delivery.routing.routes import Target
 from relay.delivery.routing.sites import Site

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.delivery.queues import reports_delay_at, with_try_at
-from relay.envelope import Account
 from relay.settings import Delivery, Settings
 from relay.spool.store import SpooledMessage
 from tests.delivering import CONTENT, Delivering, delivering, delivery_settings, story

@@ -5,8 +5,9 @@ from email import message_from_bytes
 
 import pytest
 
+from relay.account import Account
 from relay.delivery.headers import is_genuine, received_line, reference, referenced_message
-from relay.envelope import Account, Submission
+from relay.envelope import Submission
 
 KEY = b"k" * 32
 TOKEN = reference(KEY, "mw1.42", "acme", "acme|x-authuser|joe")

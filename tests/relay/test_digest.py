@@ -5,8 +5,8 @@ import email.policy
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relay.account import Account
 from relay.clock import SteppedClock
-from relay.envelope import Account
 from relay.notices.digest import Digests, digest_mail
 from relay.spool.digests import MAX_LINES, Due
 from tests.delivering import Delivering, delivering, delivery_settings, eventually, story

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.clock import SteppedClock
 from relay.content.protocol import KeyChange
 from relay.control.audit.chain import Act
@@ -17,7 +18,6 @@ from relay.control.state.memory import State
 from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.keys import DkimKey, Domain, Sight, after_look, new_key
 from relay.domains.views import KeyState
-from relay.envelope import Account
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START
 

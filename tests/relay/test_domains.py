@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.clock import SteppedClock
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
@@ -22,7 +23,6 @@ from relay.domains.keys import DkimKey
 from relay.domains.records import txt_strings
 from relay.domains.views import CheckReport, DomainOrder, DomainView, Finding, KeyState, NewDomain
 from relay.domains.wiring import make_desk
-from relay.envelope import Account
 from relay.settings import Delivery, Dnsbl, Lockdown, Node, Settings, Verp
 from relay.tree import Principal, Role, Scope
 from tests.builders import ADMIN

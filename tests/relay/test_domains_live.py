@@ -6,10 +6,10 @@ from pathlib import Path
 import dkim
 import pytest
 
+from relay.account import Account
 from relay.delivery.signing.algorithm import Algorithm
 from relay.delivery.signing.dkim_keys import dns_record
 from relay.domains.views import DomainOrder, NewDomain
-from relay.envelope import Account
 from tests.builders import Installation, until
 from tests.sink import Sink
 from tests.zone import Zone, serving

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
+from relay.account import Account
 from relay.clock import SteppedClock
 from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, NotFound, StateFailure
@@ -18,7 +19,6 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.delivery.egress.egress import Egress
 from relay.delivery.egress.sources import EgressSource, SourceState
-from relay.envelope import Account
 from tests.relay.test_control_state import ADMIN, START, with_state
 
 ONE = EgressSource("ip1", "192.0.2.1", "out1.example.org", is_warming=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.reception.case import identified
 from relay.resellers.brand import NO_BRANDS
 from relay.returns.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish

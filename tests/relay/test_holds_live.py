@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.client import ControlError
-from relay.envelope import Account
 from relay.holds.views import HeldQuery, ReleaseOrder
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

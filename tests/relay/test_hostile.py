@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.front.data import canonical
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.reply import Reply
 from relay.spool import idempotency
 from relay.spool.idempotency import Answered

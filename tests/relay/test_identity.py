@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import Account, Submission
+from relay.account import Account
+from relay.envelope import Submission
 from relay.front.identity import identify
 from relay.front.witnesses import VALUE_BYTES
 

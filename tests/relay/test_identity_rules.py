@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import IdentityRule, Submission
+from relay.account import IdentityRule
+from relay.envelope import Submission
 from relay.front.identity import identify
 from relay.front.identity_plan import DEFAULT_RULES, LOGIN_HEADERS
 from relay.front.identity_rules import check_rules, format_rule, parse_rule

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.suppression.suppressed import Reason
 from relay.control.suppression.views import SuppressionRow
-from relay.envelope import Account
 from relay.importing.cli import import_suppressions
 from relay.importing.formats import NAMES
 from relay.importing.reading import Fault, Skipped, Table, UnreadableFile, format_of, instant, suppressions

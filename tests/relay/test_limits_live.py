@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action, Reception, decode
 from tests.builders import Installation, until
 from tests.sink import Sink

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx2
 
+from relay.account import Account
 from relay.control.accounts.views import LimitOrder, NewCredential
-from relay.envelope import Account, Level
 from relay.front.bearer import bearer_of
+from relay.policy.limits.levels import Level
 from tests.builders import Installation, until
 from tests.sink import Sink
 

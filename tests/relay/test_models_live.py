@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.content.active import active_model, promotion
 from relay.content.model_files import CARD, find_model
-from relay.envelope import Account
 from relay.events import Label, Reception, Record, decode
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink

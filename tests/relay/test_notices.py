@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.clock import SteppedClock
 from relay.control.state.memory import State
 from relay.control.views import Freed, ReleaseOrder
-from relay.envelope import Account
 from relay.notices.items import Items
 from relay.notices.release_links import ReleaseLinks, read_token
 from relay.notices.self_release import SelfRelease

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from relay.account import Account
 from relay.control.accounts.views import AccountChange, NewAccount
 from relay.control.views import HoldOrder, NewDecision, ReleaseOrder
-from relay.envelope import Account
 from relay.policy.decisions.decision import Effect
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Received, Sink

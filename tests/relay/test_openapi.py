@@ -11,8 +11,9 @@ import pytest
 from starlette.requests import Request
 
 from analytics.inbox.doors import InboxDoors
-from analytics.openapi import bare_table, query_document
 from analytics.queries.named import QUERIES
+from analytics.serving.openapi import query_document
+from analytics.serving.tables import bare_table
 from relay.control.requests import body, limit
 from relay.control.views import HoldOrder
 from relay.openapi.control import control_document

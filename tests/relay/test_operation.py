@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.content.model_files import find_model
-from relay.envelope import Account
 from tests.builders import ROOT, Installation, until
 from tests.sink import Sink
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.clock import SteppedClock
-from relay.envelope import Level, LimitSet
 from relay.policy.limits.claims import Ask, Claim
 from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
+from relay.policy.limits.levels import Level, LimitSet
 from relay.policy.signals.counters import Counters, Table
 from relay.policy.signals.live import Signals
 from relay.settings import Policy

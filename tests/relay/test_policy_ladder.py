@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action, Hit
 from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State, fold
 from relay.policy.decisions.ladder import climbs, early_end, rung

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.envelope import Level, LimitSet
 from relay.policy.limits import unique
 from relay.policy.limits.claims import Ask, Claim
 from relay.policy.limits.ledger import LONGEST_DELAY_SECONDS, Ledger, Taking
+from relay.policy.limits.levels import Level, LimitSet
 
 HOUR, DAY = 3_600, 86_400
 SLOT = {HOUR: 60, DAY: 1_440}

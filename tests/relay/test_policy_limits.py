@@ -1,7 +1,7 @@
 """Limits as values: what multiplies them, and the words of a refusal."""
 
-from relay.envelope import LimitSet
 from relay.policy.limits.claims import LimitUse, band_of, delay, effective_limit, in_force, refusal
+from relay.policy.limits.levels import LimitSet
 
 NOON = 1_800_000_000.0
 WEEK = 7 * 86_400

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.account import Account
 from relay.control.views import HoldOrder
-from relay.envelope import Account
 from relay.events import Action, Hit, Judged, Rcpt, Rejection, decode, encode
 from relay.policy.decisions.decision import Effect, Proposal, Standing, State
 from relay.policy.triggers.newcomers import Group, GroupSignal
@@ -24,7 +24,7 @@ from relay.policy.verdict.recorded import packed, unpacked
 from relay.policy.verdict.replay import replay
 from relay.policy.verdict.whatif import Difference, Tally, look_again
 from relay.reply import Reply
-from relay.running.wiring import Parts
+from relay.running.parts import Parts
 from relay.settings import Limits, Policy
 from tests.builders import ADMIN
 from tests.relay.test_identity import SERVER

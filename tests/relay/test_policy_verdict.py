@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action, Hit
 from relay.policy.decisions.decision import Decision, Effect, Proposal, Standing, State
 from relay.policy.limits.claims import LimitUse

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.account import Account
 from relay.cli import run
 from relay.clock import SystemClock
 from relay.control.client import ControlError
@@ -19,7 +20,6 @@ from relay.control.policies.views import PolicyOrder, RollbackOrder
 from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.control.views import HoldOrder, ReloadOrder
-from relay.envelope import Account
 from relay.policy.file import PolicyError, differences, doubts, read, render
 from relay.policy.verdict.steps import version_of
 from relay.settings import Policy

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.client import ControlClient, ControlError
 from relay.control.waiting.views import PauseOrder, QueueOrder
-from relay.envelope import Account
 from tests.builders import Installation, until
 from tests.sink import Sink
 

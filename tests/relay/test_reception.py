@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from relay.account import Account
 from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
-from relay.envelope import Account
 from relay.events import Rejection, decode
 from relay.policy.limits.claims import Ask
 from relay.reply import Reply
 from relay.running.node import _prepare, _relay
-from relay.running.wiring import Parts
+from relay.running.parts import Parts
 from relay.settings import Content, Control, Delivery, Settings, Smtp, Web
 from relay.settings import Lockdown as LockdownSettings
 from tests.builders import ADMIN

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.control.client import ControlError
 from relay.control.views import ReloadOrder
-from relay.envelope import Account
 from relay.running.reload import plan
 from relay.settings import Content, Limits, Settings, SettingsError, Smtp, load
 from tests.builders import Installation, until

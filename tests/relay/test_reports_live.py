@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from tests.builders import Installation, until
 from tests.sink import Sink
 

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from relay.account import Account
 from relay.clock import SteppedClock
 from relay.control.accounts.views import LimitOrder, NewAccount, NewReseller, Order
 from relay.control.audit.chain import Act
@@ -19,10 +20,10 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.delivery.verp import Key
 from relay.domains.keys import Domain
-from relay.envelope import Account, Level
 from relay.front.web.page import page
 from relay.front.web.unsubscribe import UnsubscribePages
 from relay.notices.mail import Heading, Item, notice_mail
+from relay.policy.limits.levels import Level
 from relay.resellers.book import KEPT
 from relay.resellers.brand import NO_BRAND, PNG, SVG, Brand, Brands, ink_on
 from relay.resellers.checked import checked_brand

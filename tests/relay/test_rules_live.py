@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.content.rule_book import load_rules
-from relay.envelope import Account
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 

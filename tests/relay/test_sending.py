@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.front.compose import File, Letter
 from relay.front.web.answers import Fate
 from relay.sending.client import MailClient, SendError, SendLater, Unanswered

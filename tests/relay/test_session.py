@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import pytest
 from argon2 import PasswordHasher
 
+from relay.account import Account, Credential
 from relay.clock import SystemClock
-from relay.envelope import Account, Credential, Submission
+from relay.envelope import Submission
 from relay.front.auth import Authenticator
 from relay.front.doorway import Doorway
 from relay.front.entrances import Entrance

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
+from relay.account import Account
 from relay.clock import SteppedClock
 from relay.control.audit.chain import Act
 from relay.control.errors import StateFailure
@@ -22,7 +23,6 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.control.suppression.rows import Wanted
 from relay.control.suppression.suppressed import EVERYBODY, Blocked, Reason, Suppressed, Suppression
-from relay.envelope import Account
 from tests.builders import ADMIN
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

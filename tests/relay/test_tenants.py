@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.control.client import ControlClient, ControlError
-from relay.envelope import Account
 from relay.tenants.views import TenantHeaderOrder, TenantOrder
 from tests.builders import Installation, until
 from tests.sink import Sink

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relay.account import Account
 from relay.clock import SteppedClock
-from relay.envelope import Account
 from relay.events import AlarmRaised, decode
 from relay.front.identity import identify
 from relay.metrics import Metrics

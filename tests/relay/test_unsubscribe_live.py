@@ -14,8 +14,8 @@ import dkim
 import httpx2
 import pytest
 
+from relay.account import Account
 from relay.delivery.signing.dkim_keys import dns_record
-from relay.envelope import Account
 from relay.events import Rejection, Unsubscribe
 from relay.front.bearer import bearer_of
 from tests.builders import ROOT, Installation, until

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.control.client import ControlClient, ControlError
 from relay.control.views import HoldOrder
-from relay.envelope import Account
 from relay.tree import Role
 from relay.users.views import NewUser, SignIn, TokenOrder, UserChange
 from tests.builders import Installation

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Reception
 from relay.front.bearer import bearer_of
 from tests.builders import Installation, until

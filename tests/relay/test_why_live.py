@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.account import Account
 from relay.cli import run
 from relay.clock import SystemClock
 from relay.control.views import NewDecision
-from relay.envelope import Account
 from relay.policy.decisions.decision import Effect
 from tests.builders import NO_LIMITS, Installation
 

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from relay.envelope import Account
+from relay.account import Account
 from tests.builders import Installation
 
 

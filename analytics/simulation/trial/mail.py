@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from analytics.simulation.world import EndSender
+from relay.account import Account
 from relay.content.protocol import ContentResult
-from relay.envelope import Account
 from relay.tree import SenderId
 
 DAY, HOUR = 86_400.0, 3_600.0

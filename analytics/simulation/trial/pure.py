@@ -12,12 +12,13 @@ from analytics.simulation.trial.mail import Actor, Mail, World
 from analytics.simulation.trial.regulator import Answer, Outcome, Stop
 from relay.content.rule_book import load_rules
 from relay.control.state.standings import Standings
-from relay.envelope import Level, LimitSet, Submission
+from relay.envelope import Submission
 from relay.events import Action
 from relay.front.identity import Identity
 from relay.policy.decisions.decision import PARKED, Decision, Proposal, State
 from relay.policy.decisions.enacted import enacted
 from relay.policy.limits.ledger import Ledger
+from relay.policy.limits.levels import Level, LimitSet
 from relay.policy.signals.live import Signals
 from relay.policy.signals.repeats import Repeats
 from relay.policy.verdict.certain import Certain

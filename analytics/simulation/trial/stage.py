@@ -11,7 +11,7 @@ from analytics.simulation.trial.bag import Bag
 from analytics.simulation.trial.flows import Audience, Flow, Habits, bursty, rhythmic
 from analytics.simulation.trial.mail import DAY, Actor, Mail, Text, World
 from analytics.simulation.world import EndSender, seeded
-from relay.envelope import Account
+from relay.account import Account
 
 START = datetime(2026, 6, 1, tzinfo=UTC).timestamp()  # a Monday
 _TEMPLATES = 8  # of one sender's software

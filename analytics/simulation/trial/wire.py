@@ -32,7 +32,8 @@ from relay.control.views import Outcome
 from relay.events import Action
 from relay.front.entrances import Entrance
 from relay.running.core import start_core
-from relay.running.wiring import Parts, wire
+from relay.running.parts import Parts
+from relay.running.wiring import wire
 from relay.settings import Content, Delivery, Node, Route, Settings, Smtp, Suppression
 from relay.tree import Principal, Role
 

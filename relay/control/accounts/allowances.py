@@ -4,13 +4,14 @@ from dataclasses import asdict
 
 from msgspec import UNSET
 
+from relay.account import AllowedNetwork
 from relay.control.access import in_sight, require, require_whole_tree, sees
 from relay.control.accounts.commands import limit_set
 from relay.control.accounts.views import LimitOrder, Limits, LimitView, NetworkView, NewNetwork, NoLimits
 from relay.control.checks import bound_network, checked_domain, checked_network, shell
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state.memory import State
-from relay.envelope import AllowedNetwork, Level, LimitSet
+from relay.policy.limits.levels import Level, LimitSet
 from relay.tree import Principal, Role, Scope
 
 _NAMES = LimitSet.__slots__

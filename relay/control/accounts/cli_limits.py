@@ -44,7 +44,7 @@ def limit_set(context: Context, /, level: str, key: str, as_json: bool, dry_run:
     """Set the limits that are given; 0 lifts one, `default` leaves it to the wider level."""
     from relay.control.accounts.show import limits_in_words
     from relay.control.accounts.views import LimitOrder
-    from relay.envelope import Level
+    from relay.policy.limits.levels import Level
 
     given = {name: None if number == "default" else number for name, number in numbers.items() if number is not None}
     if not given:
@@ -63,7 +63,7 @@ def limit_set(context: Context, /, level: str, key: str, as_json: bool, dry_run:
 def limit_rm(context: Context, level: str, key: str, as_json: bool, dry_run: bool) -> None:
     """Take the limits of LEVEL and KEY away; the wider levels' remain."""
     from relay.control.accounts.views import NoLimits
-    from relay.envelope import Level
+    from relay.policy.limits.levels import Level
 
     order = NoLimits(level=Level(level), key=key, dry_run=dry_run)
     view = ask_desk(context, lambda desk: desk.remove_limits(order))

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 from msgspec import UNSET
 
+from relay.account import Account, Credential, IdentityRule
 from relay.control.access import in_sight, require, require_sight, require_whole_tree, sees
 from relay.control.accounts.credentials import generated, secret_of
 from relay.control.accounts.views import (
@@ -22,7 +23,7 @@ from relay.control.checks import checked_account_domain, checked_login, checked_
 from relay.control.errors import Conflict, Forbidden, Invalid, NotFound
 from relay.control.state.memory import State
 from relay.control.views import AuditDetail
-from relay.envelope import Account, Credential, IdentityRule, Level, LimitSet
+from relay.policy.limits.levels import Level, LimitSet
 from relay.tree import Principal, Role
 
 _OWN_LEVELS = (Level.SENDERS, Level.DOMAINS, Level.ACCOUNT)  # those whose key is the account

@@ -3,6 +3,7 @@
 import secrets
 from datetime import datetime, timedelta
 
+from relay.account import Credential
 from relay.clock import Clock
 from relay.control.access import in_sight, require, require_sight, sees
 from relay.control.accounts.views import CredentialView, NewCredential, Order, Rotation, Secret
@@ -10,7 +11,6 @@ from relay.control.checks import bound_network, checked_end_sender, checked_logi
 from relay.control.errors import Conflict, Invalid, NotFound
 from relay.control.state.logins import Bindings
 from relay.control.state.memory import State
-from relay.envelope import Credential
 from relay.front.bearer import bearer_of
 from relay.tree import Principal, Role
 

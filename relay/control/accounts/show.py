@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from relay.control.accounts.views import AccountView, CredentialView, Limits, LimitView, NetworkView, ResellerView
 from relay.control.show import clean, table
-from relay.envelope import LimitSet
+from relay.policy.limits.levels import LimitSet
 
 _NAMES = LimitSet.__slots__
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from relay.envelope import AllowedNetwork
+from relay.account import AllowedNetwork
 
 _REMEMBERED = 10_000  # answers; strangers knocking from everywhere cost a fresh start, not memory
 _BITS = {4: 32, 6: 128}

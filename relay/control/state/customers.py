@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from relay.account import Account, AllowedNetwork, Credential, Reseller
 from relay.clock import Clock
 from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, NotFound
@@ -17,7 +18,7 @@ from relay.control.views import AuditDetail
 from relay.domains import rows as rows_of_domains
 from relay.domains.book import DomainBook
 from relay.domains.keys import DkimKey
-from relay.envelope import Account, AllowedNetwork, Credential, Level, LimitSet, Reseller
+from relay.policy.limits.levels import Level, LimitSet
 from relay.tree import Principal
 
 

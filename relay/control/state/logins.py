@@ -15,6 +15,7 @@ from typing import NamedTuple
 from argon2 import PasswordHasher
 from sqlalchemy import Connection
 
+from relay.account import Account, Credential
 from relay.clock import Clock
 from relay.control.audit.chain import Act
 from relay.control.errors import Conflict, NotFound, StateFailure
@@ -23,7 +24,6 @@ from relay.control.state.customers import Customers
 from relay.control.state.database import Database
 from relay.control.state.rows_of_tree import Use
 from relay.control.state.writer import put
-from relay.envelope import Account, Credential
 from relay.tree import Principal
 
 _log = logging.getLogger("mailweir.control")

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
+from relay.account import Account, AllowedNetwork, Credential, IdentityRule, Reseller
 from relay.control.state import schema
 from relay.domains import rows as rows_of_domains
 from relay.domains.keys import DkimKey, Domain
-from relay.envelope import Account, AllowedNetwork, Credential, IdentityRule, Level, LimitSet, Reseller
+from relay.policy.limits.levels import Level, LimitSet
 
 
 class Use(NamedTuple):

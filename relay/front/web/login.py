@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.requests import Request
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.front.auth import Locked
 from relay.front.bearer import login_of
 from relay.front.doorway import Doorway

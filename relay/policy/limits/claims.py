@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from relay.envelope import Level, LimitSet
+from relay.policy.limits.levels import Level, LimitSet
 from relay.reply import Reply, printable
 
 MULTIPLIER_LOW, MULTIPLIER_HIGH = 0.1, 4.0  # spec 2.3

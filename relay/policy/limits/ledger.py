@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from relay.envelope import Level, LimitSet
 from relay.policy.limits import windows
 from relay.policy.limits.claims import MULTIPLIED, Ask, Claim, LimitUse
+from relay.policy.limits.levels import Level, LimitSet
 from relay.policy.limits.usage import Usage
 from relay.policy.limits.windows import DAY_SLOT_SECONDS, HOUR_SLOT_SECONDS, SLOTS_AFTER
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from relay.envelope import LimitSet
 from relay.policy.limits import unique, windows
 from relay.policy.limits.claims import Ask
+from relay.policy.limits.levels import LimitSet
 from relay.policy.limits.windows import DAY_SLOT_SECONDS, HOUR_SLOT_SECONDS, SLOTS_AFTER
 
 _log = logging.getLogger("mailweir.policy")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Judged
 from relay.policy.decisions.decision import UNDECIDED, Decision, State
 from relay.policy.limits.claims import LimitUse

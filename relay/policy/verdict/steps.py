@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Action, Hit
 from relay.policy.decisions.decision import Decision, Proposal, State
 from relay.policy.decisions.why import facts

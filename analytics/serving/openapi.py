@@ -58,21 +58,6 @@ def described(table: Table) -> Callable[[Request], Awaitable[Response]]:
     return openapi
 
 
-def bare_table() -> Table:
-    """Return all doors without an installation behind them: they can be read, not called."""
-    from analytics.backup.doors import BackupDoors
-    from analytics.inbox.doors import InboxDoors
-    from analytics.privacy.doors import PrivacyDoors
-    from analytics.search.door import SearchDoor
-    from analytics.serving.service import QueryApi
-    from analytics.usage.door import UsageDoor
-
-    # a table names its methods only
-    more = InboxDoors.__new__(InboxDoors), BackupDoors.__new__(BackupDoors), PrivacyDoors.__new__(PrivacyDoors)
-    rooms = QueryApi.__new__(QueryApi), SearchDoor.__new__(SearchDoor), UsageDoor.__new__(UsageDoor), *more
-    return [route for room in rooms for route in room.table()]
-
-
 def _door(method: str, path: str, answer: Callable[..., Awaitable[Response]]) -> Operation:
     operation = operation_of(method, path, answer, _STATUS.get(path, 200))
     body = None if operation.body in (bytes, str) else operation.body
