@@ -16,10 +16,10 @@ from importlib.util import find_spec
 import httpx2
 import pytest
 
+from relay.account import Account
 from relay.control.accounts.views import NewReseller
 from relay.control.client import ControlClient, ControlError
 from relay.control.views import NewDecision
-from relay.envelope import Account
 from relay.policy.decisions.decision import Effect
 from relay.tree import Role
 from relay.users.views import NewUser, SignIn, UserChange
