@@ -153,7 +153,9 @@ def _print(frame: "pd.DataFrame", as_json: bool, as_csv: bool, columns: tuple[st
     if as_json:
         click.echo(frame.to_json(orient="records", date_format="iso", date_unit="ms", force_ascii=False))
     elif as_csv:
-        click.echo(frame.to_csv(index=False).rstrip())
+        from relay.control.sheet import inert
+
+        click.echo(frame.rename(columns=inert).map(inert).to_csv(index=False).rstrip())
     elif frame.empty:
         click.echo("nothing found")
     else:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from analytics.usage.query import COUNTS
+from relay.control.sheet import inert
 
 _HEAD = ("reseller", "account", "begins", *COUNTS)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets execute (OWASP, CSV injection)
 
 
 class CutShort(Exception):
@@ -32,8 +32,3 @@ def csv_of(records: Iterable[Mapping[str, Any]]) -> str:
     lines.writerow(_HEAD)
     lines.writerows([inert(record[name]) for name in _HEAD] for record in records)
     return sheet.getvalue()
-
-
-def inert(value: object) -> object:
-    """A cell as it stands in a sheet: text that a spreadsheet would execute gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -13,6 +13,7 @@ from dashboard.components import notices, replies
 from dashboard.components.table import Column, Kind, csv_of, table
 from dashboard.components.words import code, count, label_of, plain, until
 from dashboard.data import Reading
+from relay.control.sheet import restored
 from relay.control.suppression.suppressed import Reason
 from relay.control.suppression.views import (
     SuppressionChanged,
@@ -194,7 +195,7 @@ def read(raw: bytes) -> list[SuppressionRow]:
             if "address" not in names:
                 raise ValueError("its header has no column `address`")
             continue
-        rows.append(_row(number, dict(zip(names, (cell.strip() for cell in cells), strict=False))))
+        rows.append(_row(number, dict(zip(names, (restored(cell.strip()) for cell in cells), strict=False))))
     if not rows:
         raise ValueError("there is no address in it")
     if len(rows) > _MOST_IMPORTED:

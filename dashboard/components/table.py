@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from analytics.usage.sheet import inert
+from relay.control.sheet import inert
 
 FILTERED_FROM = 8  # rows; fewer are seen at a glance
 
@@ -94,7 +94,7 @@ def csv_of(frame: pd.DataFrame, columns: Sequence[Column] = ()) -> bytes:
     """
     names = [column.name for column in columns] or list(frame.columns)
     titles = [column.title for column in columns] or names
-    plain = pd.DataFrame({title: frame[name].map(_safe) for name, title in zip(names, titles, strict=True)})
+    plain = pd.DataFrame({inert(title): frame[name].map(_safe) for name, title in zip(names, titles, strict=True)})
     text: str = plain.to_csv(index=False, lineterminator="\r\n")
     return text.encode()
 

@@ -10,6 +10,7 @@ import msgspec
 from relay.control.accounts.views import NewReseller, Order
 from relay.control.client import ControlError, ControlUnreachable
 from relay.control.desk_calls import DeskCalls
+from relay.control.sheet import inert
 from relay.importing.accounts import Arriving
 from relay.importing.reading import Fault
 
@@ -81,4 +82,5 @@ def _take(
         return
     taken.added += 1
     if write and added.secret is not None:
-        write((account.name, added.secret.login, added.secret.password))
+        # a password stays as it is, for programs: a sheet may show one that begins with - as an error, and runs none
+        write((inert(account.name), inert(added.secret.login), added.secret.password))

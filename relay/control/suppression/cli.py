@@ -10,6 +10,7 @@ import click
 
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, ask_desk, dry_run_option, duration, tell
+from relay.control.sheet import inert, restored
 
 if TYPE_CHECKING:
     from relay.control.accounts.calls import AccountCalls
@@ -191,7 +192,8 @@ def suppress_export(context: Context, /, **options: Any) -> None:
     for view in ask_desk(context, lambda desk: [*_pages(desk, _whose(options))]):
         values = (getattr(view, name) for name in _COLUMNS)
         writer.writerow(
-            value.isoformat() if isinstance(value, datetime) else "" if value is None else value for value in values
+            value.isoformat() if isinstance(value, datetime) else "" if value is None else inert(value)
+            for value in values
         )
 
 
@@ -233,7 +235,7 @@ def _rows(file: IO[str], reason: str = "by_hand") -> "Iterator[SuppressionRow]":
             if "address" not in names:
                 raise click.UsageError(f"{file.name}: its header has no column `address`")
             continue
-        found = dict(zip(names, (cell.strip() for cell in cells), strict=False))
+        found = dict(zip(names, (restored(cell.strip()) for cell in cells), strict=False))
         try:
             yield SuppressionRow(
                 address=found["address"],
