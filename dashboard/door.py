@@ -87,7 +87,7 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
 
     async def page(request: Request, target: str, name: str = "", trouble: str = "", status: int = 200) -> Response:
         brand = await asyncio.to_thread(keeper.brand_of, request.headers.get("host", ""))
-        return HTMLResponse(_filled(brand, target, name, trouble), status, _HEADERS)
+        return HTMLResponse(sign_in_page(brand, target, name, trouble), status, _HEADERS)
 
     async def show(request: Request) -> Response:
         if keeper.is_oidc or await asyncio.to_thread(keeper.entry) == "open":
@@ -131,6 +131,22 @@ def sign_in_routes(keeper: Keeper) -> list[Route]:
         Route("/signin", come_in, methods=["POST"]),
         Route("/signout", go_out, methods=["GET", "POST"]),
     ]
+
+
+def sign_in_page(brand: Brand, target: str = "/", name: str = "", trouble: str = "") -> str:
+    """The page as HTML, in a brand."""
+    shown = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
+    title = html.escape(brand.name or "Mailweir")
+    logo = f'<img src="{brand.logo_uri}" alt="{title}">' if brand.logo else ""
+    own = f"button {{ background: {brand.colour}; color: {ink_on(brand.colour)}; }}" if brand.colour else ""
+    return _HTML.format(
+        trouble=shown,
+        name=html.escape(name),
+        next=html.escape(_own_path(target)),
+        title=title,
+        head=logo or title,
+        own=own,
+    )
 
 
 def _is_free(path: str) -> bool:
@@ -177,21 +193,6 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'",
     "X-Frame-Options": "DENY",
 }
-
-
-def _filled(brand: Brand, target: str, name: str, trouble: str) -> str:
-    shown = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
-    title = html.escape(brand.name or "Mailweir")
-    logo = f'<img src="{brand.logo_uri}" alt="{title}">' if brand.logo else ""
-    own = f"button {{ background: {brand.colour}; color: {ink_on(brand.colour)}; }}" if brand.colour else ""
-    return _HTML.format(
-        trouble=shown,
-        name=html.escape(name),
-        next=html.escape(_own_path(target)),
-        title=title,
-        head=logo or title,
-        own=own,
-    )
 
 
 # The colours are those of .streamlit/config.toml.

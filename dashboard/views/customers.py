@@ -1,12 +1,12 @@
-"""Customers and setup: accounts, domains, what to paste on their servers, webhooks, who may sign in here, usage."""
+"""Customers and setup: accounts, domains, what to paste on their servers, webhooks, users, brands, usage."""
 
 import streamlit as st
 
 from dashboard import data
 from dashboard.components import orders, places
-from dashboard.setup import accounts, domains, panels, usage, users, webhooks
+from dashboard.setup import accounts, brands, domains, panels, usage, users, webhooks
 
-_PARTS = ["Accounts", "Domains", "Servers", "Webhooks", "Users", "Usage"]  # as they stand in the address
+_PARTS = ["Accounts", "Domains", "Servers", "Webhooks", "Users", "Brand", "Usage"]  # as they stand in the address
 
 
 def _page() -> None:
@@ -30,6 +30,8 @@ def _page() -> None:
             webhooks.show(now)
         case "Users":
             users.show(now)
+        case "Brand":
+            brands.show(now)
         case "Usage":
             usage.show(now)
         case _:
