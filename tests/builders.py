@@ -23,9 +23,12 @@ from relay.control.state.memory import State
 from relay.events import Record, decode
 from relay.settings import Settings, load
 from relay.tree import Principal, Role
+from tests.forked import Forks
 
 _T = TypeVar("_T", bound=Record)
+Process = "subprocess.Popen[bytes] | Forked"
 
+forks: Forks | None = None  # tests set it (conftest.py); benchmarks start what they measure as everybody does
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Principal("test", Role.ADMIN)
 NO_LIMITS = """[limits]
@@ -149,12 +152,14 @@ timeout_seconds = 10
             lines = [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
             return [record for record in map(decode, lines) if isinstance(record, kind)]
 
-    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str) -> Process:
         """Start `mailweir relay` (or another command) without waiting."""
-        environment = os.environ | {"MAILWEIR_CONFIG": str(self.config)}
+        environment, command = os.environ | {"MAILWEIR_CONFIG": str(self.config)}, words or ("relay",)
         with (self.folder / "process.log").open("ab") as log:
+            if forks is not None and forks.starts(command):
+                return forks.start(command[0], environment, log.fileno())
             return subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "relay.cli", *(command or ("relay",))],
+                [sys.executable, "-W", "ignore", "-m", "relay.cli", *command],
                 env=environment,
                 cwd=ROOT,
                 stdout=log,
@@ -162,7 +167,7 @@ timeout_seconds = 10
             )
 
     @contextmanager
-    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+    def running(self) -> Iterator[Process]:
         """Run the relay until the block ends; SIGTERM must be enough."""
         process = self.start()
         try:
@@ -178,10 +183,10 @@ timeout_seconds = 10
                 process.wait()
                 raise
 
-    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
+    def wait_until_up(self, process: Process, seconds: float = 30) -> None:
         until(lambda: self._is_up(process), seconds, lambda: (self.folder / "process.log").read_text()[-3000:])
 
-    def _is_up(self, process: "subprocess.Popen[bytes]") -> bool:
+    def _is_up(self, process: Process) -> bool:
         assert process.poll() is None, (self.folder / "process.log").read_text()[-3000:]
         # http.client and not urllib: the latter forgets to close the socket of a peer that is killed meanwhile
         with closing(HTTPConnection("127.0.0.1", self.control, timeout=2)) as connection:

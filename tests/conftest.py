@@ -3,21 +3,20 @@
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tests.light  # noqa: F401  before anything of ours is loaded
+from tests import builders
+from tests.forked import Forks
+
 try:
     from xdist.scheduler import LoadGroupScheduling
 except ImportError:  # without pytest-xdist there is one worker anyhow
     LoadGroupScheduling = object
-
-# What tests start loads the same modules again and again: they are compiled once, whatever the shell says of it.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 # Tests that share what is slow to start, a file at a time; of a mail server's test also by the server.
 _TOGETHER = re.compile(
@@ -26,6 +25,7 @@ _TOGETHER = re.compile(
 _SERVER = re.compile(r"\[(?:exim|postfix|cpanel|directadmin)\b")
 
 ROOT = Path(__file__).resolve().parent.parent
+builders.forks = Forks(ROOT)
 
 
 @pytest.fixture(autouse=True)
