@@ -19,10 +19,10 @@ from typing import TypeVar
 from relay.account import Account
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
-from relay.control.state.memory import State
 from relay.events import Record, decode
 from relay.settings import Settings, load
 from relay.tree import Principal, Role
+from tests.blank import opened_state
 from tests.forked import Forks
 
 _T = TypeVar("_T", bound=Record)
@@ -127,7 +127,7 @@ timeout_seconds = 10
         """Add an account before the relay runs."""
 
         async def add() -> None:
-            state = await State.open(f"sqlite:///{self.data / 'state.sqlite'}", "mw1", SystemClock())
+            state = await opened_state(self.data, SystemClock())
             try:
                 await state.add_account(account, ADMIN)
                 if login:

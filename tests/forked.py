@@ -22,10 +22,10 @@ from pathlib import Path
 
 # Their own modules, and what those load only when they run. Nothing heavier than the command loads by itself.
 _MIGRATING = ("alembic.command", "alembic.runtime.environment", "mako.template", "mako.ext.pygmentplugin")
+_ITS_LIBRARIES = ("sqlalchemy.dialects.sqlite", "publicsuffixlist", "re2")
 _SERVING = ("uvicorn.lifespan.off", "uvicorn.protocols.http.h11_impl", "anyio._backends._asyncio")
 _LOADED = {
-    "relay": ("relay.running.cli", "relay.running.node", *_MIGRATING, "sqlalchemy.dialects.sqlite", "re2")
-    + ("publicsuffixlist", *_SERVING),
+    "relay": ("relay.running.cli", "relay.running.node", *_MIGRATING, *_ITS_LIBRARIES, *_SERVING),
     "analytics": ("analytics.cli", "analytics.process", "pandas", *_SERVING, "httpcore2", "pyarrow.pandas_compat"),
 }
 

@@ -14,6 +14,7 @@ from analytics.warehouse import Warehouse
 from relay.events import Record
 from relay.settings import Policy
 from tests.analytics.records import write
+from tests.blank import put_warehouse
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Room:
 def opened_room(path: Path) -> Iterator[Room]:
     """An empty one, below a folder."""
     folder = JournalFolder(path / "journal")
+    put_warehouse(path / "warehouse.duckdb")
     warehouse = Warehouse.open(path / "warehouse.duckdb", folder.path)
     yield Room(warehouse, folder, Ingest(warehouse, folder, Policy()))
     warehouse.close()

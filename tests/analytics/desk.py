@@ -13,10 +13,10 @@ from relay.control.client import ControlClient
 from relay.control.desk import Desk
 from relay.control.questions import Questions
 from relay.control.serving import serve
-from relay.control.state.memory import State
 from relay.control.webhooks.commands import WebhookDesk
 from relay.control.webhooks.routes import WebhookRoutes
 from relay.control.webhooks.views import ReleaseLink
+from tests.blank import opened_state
 from tests.builders import ADMIN
 
 
@@ -26,7 +26,7 @@ def control(folder: Path, clock: Clock) -> Iterator[str]:
     loop, up, stop, urls = asyncio.new_event_loop(), threading.Event(), asyncio.Event(), list[str]()
 
     async def run() -> None:
-        state = await State.open(f"sqlite:///{folder / 'state.sqlite'}", "mw1", clock)
+        state = await opened_state(folder, clock)
         try:
             if "acme" not in state.accounts:
                 await state.add_account(Account("acme"), ADMIN)

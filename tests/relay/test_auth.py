@@ -1,10 +1,14 @@
 """Logins: who is let in, what is remembered, and how guessing ends. Real argon2 with small parameters."""
 
 import asyncio
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from argon2 import Parameters, PasswordHasher, extract_parameters
@@ -13,6 +17,7 @@ from relay.account import Credential
 from relay.clock import SteppedClock
 from relay.front.auth import Authenticator, Locked
 from relay.front.lockout import FAILURES, GUESSES, LOCK_SECONDS, STRANGER_FAILURES
+from tests.builders import ROOT, Installation
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
@@ -283,6 +288,23 @@ def test_the_loop_is_free_while_a_password_is_verified() -> None:
 
     asyncio.run(story())
     slow.authenticator.close()
+
+
+def test_a_stored_password_costs_three_rounds_of_64_mib(tmp_path: Path) -> None:
+    """The commands as they are shipped: in this process hashes are made with little work (tests/light.py)."""
+    site = Installation(tmp_path)
+    site.write(1, model="none")
+    for words in ("account add acme --login srv1", "user add ann"):
+        command = [sys.executable, "-W", "ignore", "-m", "relay.cli", "--config", str(site.config), *words.split()]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+
+    database = sqlite3.connect(site.data / "state.sqlite")
+    stored = database.execute("SELECT hash FROM credential UNION ALL SELECT password_hash FROM user").fetchall()
+    database.close()
+
+    costs = [extract_parameters(hashed) for (hashed,) in stored]
+    assert [(cost.type.name, cost.time_cost, cost.memory_cost) for cost in costs] == [("ID", 3, 65_536)] * 2
+    assert extract_parameters(PasswordHasher().hash("x")).memory_cost == 8  # here
 
 
 def test_an_unknown_login_costs_the_same_work_as_a_wrong_password(place: Place) -> None:

@@ -17,7 +17,6 @@ from relay.control.api import House, build_app, serve
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.commands import Commands
 from relay.control.shaping.commands import ShapingDesk
-from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.control.views import (
     ConfirmOrder,
@@ -45,6 +44,7 @@ from relay.settings import Delivery, Policy, Settings
 from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import Principal, Role, Scope
+from tests.blank import opened_state
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENDER = "acme|script|/var/www/shop/mail.php"  # with slashes: it must survive the way through a URL
@@ -135,7 +135,7 @@ async def reload(dry_run: bool) -> Reloaded:
 @asynccontextmanager
 async def opened(tmp_path: Path, hourly: int = 0) -> AsyncIterator[Room]:
     clock, folder = SteppedClock(START), tmp_path / "journal"
-    state = await State.open(default_url(tmp_path), "mw1", clock)
+    state = await opened_state(tmp_path, clock)
     journal, signals = Journal(folder, "relay", "mw1", clock), Signals()
     journal.start()
     spool = Spool(tmp_path / "spool", "mw1", journal, lambda error: None, clock=clock)

@@ -25,6 +25,7 @@ from relay.control.state.memory import State
 from relay.control.tokens import PRINCIPALS, ensure_tokens, load, principal_of
 from relay.policy.decisions.decision import Effect, Proposal, Standing
 from relay.tree import Principal, Role
+from tests.blank import opened_state
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ADMIN = Principal("root", Role.ADMIN)
@@ -34,7 +35,7 @@ SENDER = "acme|mailfrom|shop@acme.example"
 def with_state(folder: Path, work: Callable[[State, SteppedClock], Awaitable[None]], start: datetime = START) -> None:
     async def run() -> None:
         clock = SteppedClock(start)
-        state = await State.open(default_url(folder), "mw1", clock)
+        state = await opened_state(folder, clock)
         try:
             await work(state, clock)
         finally:

@@ -18,6 +18,7 @@ from relay.control.state.memory import State
 from relay.delivery.signing.algorithm import Algorithm
 from relay.domains.keys import DkimKey, Domain, Sight, after_look, new_key
 from relay.domains.views import KeyState
+from tests.blank import opened_state
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START
 
@@ -29,7 +30,7 @@ ACT = [Act("domain.test", "acme", "acme.example")]
 def with_state(tmp_path: Path, work: Callable[[State, SteppedClock], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         clock = SteppedClock(START)
-        state = await State.open(f"sqlite:///{tmp_path / 'state.sqlite'}", "mw1", clock)
+        state = await opened_state(tmp_path, clock)
         try:
             await work(state, clock)
         finally:

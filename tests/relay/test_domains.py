@@ -25,6 +25,7 @@ from relay.domains.views import CheckReport, DomainOrder, DomainView, Finding, K
 from relay.domains.wiring import make_desk
 from relay.settings import Delivery, Dnsbl, Lockdown, Node, Settings, Verp
 from relay.tree import Principal, Role, Scope
+from tests.blank import opened_state
 from tests.builders import ADMIN
 from tests.relay.test_control_state import START
 from tests.zone import Zone, serving
@@ -81,7 +82,7 @@ def with_room(
 
     async def run_all() -> None:
         clock = SteppedClock(START)
-        state = await State.open(f"sqlite:///{tmp_path / 'state.sqlite'}", "mw1", clock)
+        state = await opened_state(tmp_path, clock)
         try:
             for name in ("acme", "evil"):
                 await state.add_account(Account(name, "isp" if name == "acme" else ""), ADMIN)

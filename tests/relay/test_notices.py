@@ -23,6 +23,7 @@ from relay.settings import Node, Settings, Web
 from relay.settings import Notices as NoticeSettings
 from relay.spool.store import Spool
 from relay.tree import Principal, newcomers_of
+from tests.blank import opened_state
 from tests.builders import ADMIN
 from tests.delivering import Delivering, delivering, story
 
@@ -122,7 +123,7 @@ async def office(tmp_path: Path, *, desk: str = "", demo: bool = False) -> Async
     )
     clock = SteppedClock(NOON)
     async with delivering(settings) as parts:
-        state = await State.open(f"sqlite:///{tmp_path}/state.sqlite", "mw1", clock)
+        state = await opened_state(tmp_path, clock)
         try:
             if "acme" not in state.accounts:
                 await state.add_account(Account("acme", contact="owner@acme.example"), ADMIN)

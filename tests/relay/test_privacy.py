@@ -30,6 +30,7 @@ from relay.settings import Settings
 from relay.spool.traces import SpoolTraces
 from relay.tree import Principal, Role
 from relay.users.user import User
+from tests.blank import opened_state
 from tests.builders import ADMIN, Account
 from tests.delivering import delivering, delivery_settings, story
 
@@ -84,7 +85,7 @@ class _NoMail:
 
 
 async def _furnished(folder: Path) -> State:
-    state = await State.open(default_url(folder), "mw1", SystemClock())
+    state = await opened_state(folder, SystemClock())
     now = datetime.now(UTC)
     await state.add_account(Account("acme", contact=ANN), ADMIN)
     for number in range(3):

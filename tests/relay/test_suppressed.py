@@ -23,6 +23,7 @@ from relay.control.state.database import default_url
 from relay.control.state.memory import State
 from relay.control.suppression.rows import Wanted
 from relay.control.suppression.suppressed import EVERYBODY, Blocked, Reason, Suppressed, Suppression
+from tests.blank import opened_state
 from tests.builders import ADMIN
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_a_hundred_thousand_rows_take_two_megabytes() -> None:
 def with_state(folder: Path, work: Callable[[State, SteppedClock], Awaitable[None]], start: datetime = START) -> None:
     async def run() -> None:
         clock = SteppedClock(start)
-        state = await State.open(default_url(folder), "mw1", clock)
+        state = await opened_state(folder, clock)
         try:
             await work(state, clock)
         finally:
@@ -181,7 +182,7 @@ def test_a_state_of_the_version_before_keeps_its_accounts(tmp_path: Path) -> Non
     engine = create_engine(default_url(tmp_path))
     with engine.begin() as connection:
         config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0006")
