@@ -27,7 +27,7 @@ RECORD = b'{"kind":"Reception"}\n'
 
 def config_of(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

@@ -120,7 +120,7 @@ def test_a_state_of_the_first_version_keeps_its_data(url: str) -> None:
     engine = create_engine(_driven(url))
     with engine.begin() as connection:
         config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

@@ -63,7 +63,7 @@ def test_a_state_of_before_egress_keeps_its_accounts(tmp_path: Path) -> None:
     engine = create_engine(default_url(tmp_path))
     with engine.begin() as connection:
         config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0004")
