@@ -41,7 +41,6 @@ def test_three_days_keep_to_every_plan_and_limit_and_end_every_message(figures: 
     assert figures.recipients == sum(figures.ended.values()) > 500
     assert {"Delivery", "Bounce", "Expiration"} == set(figures.ended)
     assert 47 < figures.longest_hours < 49
-    assert figures.real_seconds < 60
 
 
 @pytest.mark.xdist_group("delivery-days")

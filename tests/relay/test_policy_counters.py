@@ -143,8 +143,8 @@ _COUNTING = """
 import asyncio, sys
 from pathlib import Path
 from relay.clock import SystemClock
-from relay.policy.counters import Counters, Table
-from relay.policy.ledger import KEPT_SECONDS, Ledger
+from relay.policy.signals.counters import Counters, Table
+from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
 from relay.policy.limits import Ask
 from tests.relay.test_policy_counters import claim
 
