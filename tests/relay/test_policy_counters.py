@@ -145,7 +145,7 @@ from pathlib import Path
 from relay.clock import SystemClock
 from relay.policy.signals.counters import Counters, Table
 from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
-from relay.policy.limits import Ask
+from relay.policy.limits.claims import Ask
 from tests.relay.test_policy_counters import claim
 
 async def count():
