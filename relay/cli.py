@@ -129,7 +129,7 @@ class LazyGroup(click.Group):
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Settings; default: $MAILWEIR_CONFIG, else ./mailweir.toml, else the defaults.",
+    help="Settings; default: $MAILWEIR_CONFIG, else ./mailweir.toml, else /etc/mailweir/mailweir.toml, else defaults.",
 )
 @click.pass_context
 def mailweir(ctx: click.Context, config: Path | None) -> None:

@@ -38,13 +38,13 @@ from relay.control.webhooks.calls import WebhookCalls
 from relay.evidence.calls import EvidenceCalls
 from relay.holds.calls import HeldCalls
 from relay.privacy.calls import PrivacyCalls
+from relay.running.ports import reachable
 from relay.saved.calls import SavedCalls
 from relay.settings import Settings, split_listen
 from relay.tenants.calls import TenantCalls
 
 _T = TypeVar("_T")
 _TIMEOUT_SECONDS = 10.0
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, a client cannot dial
 
 
 class ControlError(Exception):
@@ -201,5 +201,5 @@ def base_url(listen: str) -> str:
     'http://127.0.0.1:8025'
     """
     host, port = split_listen(listen)
-    host = _ANYWHERE.get(host, host)
+    host = reachable(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,18 +1,18 @@
 """Every SMTP listener: the addresses of the settings, and the sockets that systemd has opened for us.
 
 With systemd (sd_listen_fds(3)) ports below 1024 need no privilege. Names (FileDescriptorName=): `smtps` begins with
-TLS, `smtp` and `submission` offer STARTTLS, `inbox` takes reports only; any other is an error.
+TLS, `smtp` and `submission` offer STARTTLS, `clear` takes AUTH in clear text too, `inbox` takes reports only; any other
+is an error.
 """
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.settings import SettingsError, Smtp
 
 _FIRST = 3  # SD_LISTEN_FDS_START
-_IMPLICIT_TLS = {"smtp": False, "submission": False, "smtps": True, "inbox": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,22 @@ def entrances(smtp: Smtp) -> Iterator[Entrance]:
         yield Entrance(address, "smtp.inbox_listen", is_inbox=True)
 
 
+# name of a socket -> the setting whose addresses it stands for
+SOCKET_NAMES = {
+    "smtp": "smtp.listen",
+    "submission": "smtp.submission",
+    "smtps": "smtp.tls_listen",
+    "clear": "smtp.clear_auth_listen",
+    "inbox": "smtp.inbox_listen",
+}
+
+
+def socket_addresses(smtp: Smtp) -> Mapping[str, Sequence[str]]:
+    """Name of a socket -> the addresses that the settings give it; names without one are left out."""
+    wanted = {name: [one.address for one in entrances(smtp) if one.key == key] for name, key in SOCKET_NAMES.items()}
+    return {name: addresses for name, addresses in wanted.items() if addresses}
+
+
 def inherited_sockets() -> list[tuple[Entrance, socket.socket]]:
     """Return the sockets meant for this process, none where it was started without. Raises SettingsError.
 
@@ -54,14 +70,14 @@ def inherited_sockets() -> list[tuple[Entrance, socket.socket]]:
 
 
 def _taken(number: int, name: str) -> tuple[Entrance, socket.socket]:
-    if name not in _IMPLICIT_TLS:
+    if name not in SOCKET_NAMES:
         raise SettingsError(
-            f"systemd passed a socket named {name!r}. Name it smtp, submission, smtps or inbox by FileDescriptorName= "
-            "in its .socket unit"
+            f"systemd passed a socket named {name!r}. Name it smtp, submission, smtps, clear or inbox by "
+            "FileDescriptorName= in its .socket unit"
         )
     os.set_inheritable(number, False)
     sock = socket.socket(fileno=number)
     sock.setblocking(False)
     host, port = sock.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return Entrance(address, "systemd", is_implicit_tls=_IMPLICIT_TLS[name], is_inbox=name == "inbox"), sock
+    return Entrance(address, SOCKET_NAMES[name], name == "smtps", name == "clear", name == "inbox"), sock

@@ -2,11 +2,17 @@
 
 import socket
 import sys
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relay.control.cli_options import dry_run_option
+
+if TYPE_CHECKING:
+    from relay.settings import Settings, Smtp
 
 _PATH = click.Path(path_type=Path)
 _NAMES = ("hostname", "dir", "leaves", "senders", "desk")
@@ -58,33 +64,72 @@ def init(file: Path, force: bool, asks_nothing: bool, dry_run: bool, **options: 
 @click.option(
     "--config-file", type=click.Path(path_type=Path), default=Path("/etc/mailweir/mailweir.toml"), show_default=True
 )
-@click.option("--data", type=click.Path(path_type=Path), default=Path("/var/lib/mailweir"), show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder; default: that of the settings file.")
 @click.option("--backups", type=click.Path(path_type=Path), default=Path("/var/backups/mailweir"), show_default=True)
 @click.option("--user", default="mailweir", show_default=True)
-@click.option("--sockets/--no-sockets", default=True, help="systemd opens 25, 465 and 587; else a capability does.")
+@click.option("--sockets/--no-sockets", default=True, help="systemd opens the SMTP ports; else a capability does.")
 @dry_run_option
-def systemd(out: Path, program: Path | None, dry_run: bool, sockets: bool, **place: Path | str) -> None:
+def systemd(
+    out: Path, program: Path | None, data: Path | None, dry_run: bool, sockets: bool, **place: Path | str
+) -> None:
     """Write units for systemd, hardened, with a user, folders and a nightly backup.
 
-    Files of the same name are written over. docs/install.md says where they go.
+    They go by the settings file: its addresses become sockets, its data folder may be written. --out /etc puts each
+    file in its place. Files of the same name are written over. See docs/install.md.
     """
     from relay.installing.units import Place, files
 
+    config = Path(place["config_file"]).absolute()
+    settings = _settled(config)
     where = Place(
         program=(program or Path(sys.argv[0])).absolute(),
-        config=Path(place["config_file"]),
-        data=Path(place["data"]),
+        config=config,
+        data=(data or settings.dir).absolute(),
         backups=Path(place["backups"]),
         user=str(place["user"]),
-        has_sockets=sockets,
+        sockets=_numbered(settings.smtp) if sockets else {},
     )
     for name, text in files(where).items():
         path = out / name
         if not dry_run:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o644)  # nothing secret, and everybody may ask what a unit does
+            _write_public(path, text)
         click.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+
+
+def _write_public(path: Path, text: str) -> None:
+    """Nothing secret, and everybody may ask what a unit does."""
+    for folder in reversed([one for one in path.parents if not one.exists()]):
+        folder.mkdir()
+        folder.chmod(0o755)
+    path.write_text(text)
+    path.chmod(0o644)
+
+
+def _settled(config: Path) -> "Settings":
+    from relay.installing.answers import DEBIAN_DATA
+    from relay.settings import Settings, load
+
+    if config.exists():
+        return load(config)
+    click.echo(f"there is no {config} yet, so this is for the defaults: once more after mailweir init", err=True)
+    return Settings(dir=DEBIAN_DATA)
+
+
+def _numbered(smtp: "Smtp") -> Mapping[str, Sequence[str]]:
+    """Sockets that systemd can open: it knows no names. Raises ClickException."""
+    from relay.front.entrances import SOCKET_NAMES, socket_addresses
+    from relay.settings import split_listen
+
+    sockets = socket_addresses(smtp)
+    for name, address in ((name, address) for name, addresses in sockets.items() for address in addresses):
+        try:
+            ip_address(split_listen(address)[0])
+        except ValueError:
+            fix = "write the IP address there, or call with --no-sockets"
+            raise click.ClickException(
+                f"{SOCKET_NAMES[name]}: {address!r} is no address for a socket unit; {fix}"
+            ) from None
+    return sockets
 
 
 def _asks(asks_nothing: bool) -> bool:

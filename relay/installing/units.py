@@ -5,20 +5,11 @@ shuts out is said where it is not plain: docs/install.md has the figures of `sys
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-# name -> addresses: with sockets from systemd the relay opens none of its settings', so the inbox has one too
-SOCKETS = {
-    "smtp": ("0.0.0.0:25", "[::]:25"),
-    "submission": ("0.0.0.0:587", "[::]:587"),
-    "smtps": ("0.0.0.0:465", "[::]:465"),
-    "inbox": ("127.0.0.1:2526",),
-}
-
-# Of all three. Not @resources beside @privileged: the relay raises its limit of open files, training is niced.
-# AF_NETLINK: getaddrinfo sorts addresses by it. MemoryDenyWriteExecute is for the relay alone, which was tried with it:
-# what analytics trains with, and what a page draws with, was not.
+# Of all. Not @resources beside @privileged: the relay raises its limit of open files, training is niced.
+# AF_NETLINK: getaddrinfo sorts addresses by it. Warehouse, training and pages were tried with MemoryDenyWriteExecute.
 _SHUT_IN = """\
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -39,6 +30,7 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
+MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
@@ -49,43 +41,46 @@ UMask=0027
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the program, its settings and its data are, and whose. `has_sockets`: systemd opens the SMTP ports."""
+    """Where the program, its settings and its data are, and whose. `sockets`: name -> the addresses that systemd opens
+    (relay.front.entrances.socket_addresses); none: the relay does, by a capability."""
 
     program: Path = Path("/opt/mailweir/bin/mailweir")
     config: Path = Path("/etc/mailweir/mailweir.toml")
     data: Path = Path("/var/lib/mailweir")
     backups: Path = Path("/var/backups/mailweir")
     user: str = "mailweir"
-    has_sockets: bool = True
+    sockets: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def files(place: Place) -> Mapping[str, str]:
     """Path below the output folder -> text."""
     found = {
-        "systemd/mailweir.target": _TARGET,
-        "systemd/mailweir-relay.service": _relay(place),
-        "systemd/mailweir-analytics.service": _service(
+        "systemd/system/mailweir.target": _TARGET,
+        "systemd/system/mailweir-relay.service": _relay(place),
+        "systemd/system/mailweir-analytics.service": _service(
             place, "analytics", "Mailweir analytics", "mailweir-relay.service"
         ),
-        "systemd/mailweir-dashboard.service": _dashboard(place),
-        "systemd/mailweir-backup.service": _backup(place),
-        "systemd/mailweir-backup.timer": _TIMER,
+        "systemd/system/mailweir-dashboard.service": _dashboard(place),
+        "systemd/system/mailweir-backup.service": _backup(place),
+        "systemd/system/mailweir-backup.timer": _TIMER,
         "sysusers.d/mailweir.conf": f'u {place.user} - "Mailweir relay" {place.data} /usr/sbin/nologin\n',
         "tmpfiles.d/mailweir.conf": _tmpfiles(place),
-        "logrotate.d/mailweir": _LOGROTATE.format(data=place.data),
+        "logrotate.d/mailweir": _LOGROTATE.format(data=place.data, user=place.user),
     }
-    if place.has_sockets:
-        found |= {f"systemd/mailweir-{name}.socket": _socket(name, addresses) for name, addresses in SOCKETS.items()}
-    return found
+    return found | {
+        f"systemd/system/mailweir-{name}.socket": _socket(name, addresses) for name, addresses in place.sockets.items()
+    }
 
 
+# To enable and start the target is to enable and start all
 _TARGET = """\
 [Unit]
 Description=Mailweir: relay, analytics, dashboard
-Wants=mailweir-relay.service mailweir-analytics.service mailweir-dashboard.service
+Wants=mailweir-relay.service mailweir-analytics.service mailweir-dashboard.service mailweir-backup.timer
 
 [Install]
 WantedBy=multi-user.target
+Also=mailweir-relay.service mailweir-analytics.service mailweir-dashboard.service mailweir-backup.timer
 """
 
 _TIMER = """\
@@ -104,6 +99,7 @@ WantedBy=timers.target
 # Only `mailweir up` writes files of log, and turns them itself; services write to the journal, which bounds itself.
 _LOGROTATE = """\
 {data}/logs/*.log {{
+    su {user} {user}
     weekly
     rotate 4
     compress
@@ -115,16 +111,18 @@ _LOGROTATE = """\
 
 
 def _relay(place: Place) -> str:
-    sockets = " ".join(f"mailweir-{name}.socket" for name in SOCKETS)
+    sockets = " ".join(f"mailweir-{name}.socket" for name in place.sockets)
     ports = (
         f"Sockets={sockets}\nCapabilityBoundingSet=\n"
-        if place.has_sockets
+        if place.sockets
         else "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
     )
     # alone in being asked to reload; its transactions may finish within smtp.stop_seconds
     more = f"ExecReload={place.program} reload\nTimeoutStopSec=60\nLimitNOFILE=65536\nOOMScoreAdjust=-200\n"
-    more += f"MemoryDenyWriteExecute=yes\n{ports}"
-    return _service(place, "relay", "Mailweir relay", "network-online.target", more, capabilities="")
+    installed = f"Also={sockets}\n" if sockets else ""
+    return (
+        _service(place, "relay", "Mailweir relay", "network-online.target", more + ports, capabilities="") + installed
+    )
 
 
 def _service(
@@ -159,7 +157,7 @@ def _dashboard(place: Place) -> str:
 
 def _directories(place: Place) -> str:
     if place.data == Path("/var/lib/mailweir"):
-        return "StateDirectory=mailweir\nStateDirectoryMode=0750\nRuntimeDirectory=mailweir\n"
+        return "StateDirectory=mailweir\nStateDirectoryMode=0750\n"
     return f"ReadWritePaths={place.data}\n"
 
 
@@ -182,15 +180,18 @@ CapabilityBoundingSet=
 {_SHUT_IN}"""
 
 
+# FreeBind: at boot sockets come before the network's addresses
 def _socket(name: str, addresses: Sequence[str]) -> str:
     listen = "\n".join(f"ListenStream={address}" for address in addresses)
     return f"""\
 [Unit]
 Description=Mailweir: {name}
+PartOf=mailweir.target
 
 [Socket]
 {listen}
 BindIPv6Only=ipv6-only
+FreeBind=yes
 FileDescriptorName={name}
 Service=mailweir-relay.service
 
@@ -201,8 +202,10 @@ WantedBy=sockets.target
 
 def _tmpfiles(place: Place) -> str:
     owner = f"{place.user} {place.user}"
+    # never the mode of /etc itself
+    own = f"d {place.config.parent} 0750 root {place.user}\n" if place.config.parent.name == "mailweir" else ""
     return f"""\
-d {place.config.parent} 0750 root {place.user}
+{own}z {place.config} 0640 root {place.user}
 d {place.data} 0750 {owner}
 d {place.backups} 0700 {owner}
 """

@@ -132,8 +132,9 @@ async def _open_doors(parts: Parts) -> None:
     opened = inherited_sockets()
     for entrance, sock in opened:
         await _doors_of(parts, entrance).open(entrance, sock)
-    if opened:
-        return  # systemd says where to listen: the addresses of the settings are those for a start without it
+    if opened:  # systemd says where to listen; commands and pages go by the settings
+        _compare({entrance for entrance, _ in opened}, set(entrances(parts.core.settings.smtp)))
+        return
     for entrance in entrances(parts.core.settings.smtp):
         try:
             await _doors_of(parts, entrance).open(entrance)
@@ -141,6 +142,14 @@ async def _open_doors(parts: Parts) -> None:
             raise StartFailure(
                 f"cannot listen on {entrance.address}: {error.strerror or error}; see {entrance.key}"
             ) from error
+
+
+def _compare(opened: set[Entrance], wanted: set[Entrance]) -> None:
+    for entrance in sorted(opened ^ wanted, key=lambda one: (one.key, one.address)):
+        said = "opened by systemd, not in the settings" if entrance in opened else "not opened by systemd"
+        _log.warning(
+            "units and settings differ: %s key=%s address=%s fix=mailweir systemd", said, entrance.key, entrance.address
+        )
 
 
 def _doors_of(parts: Parts, entrance: Entrance) -> Doors:

@@ -12,6 +12,7 @@ from relay.settings import split_listen
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp, see proc(5)
 _PROC = Path("/proc")
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, a client cannot dial
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ class Taken:
     def __str__(self) -> str:
         by = f"{self.name} (process {self.pid})" if self.pid else self.name
         return f"{self.address} is taken by {by}"
+
+
+def reachable(host: str) -> str:
+    """Where a client on this machine finds who listens at `host`.
+
+    >>> reachable("::"), reachable("192.0.2.1")
+    ('::1', '192.0.2.1')
+    """
+    return _ANYWHERE.get(host, host)
 
 
 def is_open(address: str, timeout_seconds: float = 0.2) -> bool:

@@ -19,6 +19,7 @@ from relay.control import explain
 from relay.control.client import ControlClient
 from relay.control.views import AccountView, NewCredential
 from relay.events import Action, Attempt, Deferral, Delivery, Judged, Reception, Record
+from relay.running.ports import reachable
 from relay.settings import Settings, split_listen
 
 _POLL_SECONDS = 0.2
@@ -104,7 +105,7 @@ def _message(settings: Settings, test: Test, account: AccountView | None) -> Ema
 
 def _submit(settings: Settings, login: str, password: str, message: EmailMessage, to: str) -> str:
     """Hand the message in; return the door's last reply, also when that is a refusal."""
-    host, port = split_listen([*settings.smtp.submission, *settings.smtp.listen][0])
+    host, port = _door(settings)
     try:
         with smtplib.SMTP(host, port, settings.node.hostname, _TIMEOUT_SECONDS) as door:
             door.starttls(context=_tls(host))
@@ -120,6 +121,13 @@ def _submit(settings: Settings, login: str, password: str, message: EmailMessage
         raise TestFailed(f"the SMTP door at {host}:{port} refused: {error.smtp_code} {text}") from None
     except (OSError, smtplib.SMTPException) as error:
         raise TestFailed(f"the SMTP door at {host}:{port} does not work: {error}") from None
+
+
+def _door(settings: Settings) -> tuple[str, int]:
+    for address in (*settings.smtp.submission, *settings.smtp.listen):
+        host, port = split_listen(address)
+        return reachable(host), port
+    raise TestFailed("there is no door with STARTTLS: name one in smtp.submission")
 
 
 def _tls(host: str) -> ssl.SSLContext:

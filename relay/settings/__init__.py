@@ -50,6 +50,9 @@ __all__ = [
 ]  # beside all that is defined here
 
 
+SYSTEM_FILE = Path("/etc/mailweir/mailweir.toml")
+
+
 class SettingsError(Exception):
     """A setting is unknown or wrong; the text names key, value and fix."""
 
@@ -321,11 +324,12 @@ class Settings(BaseSettings):
 
 
 def load(path: Path | None = None) -> Settings:
-    """Read settings from `path`, else from $MAILWEIR_CONFIG, else ./mailweir.toml where it exists, else defaults.
+    """Read settings from `path`, else $MAILWEIR_CONFIG, else ./mailweir.toml or SYSTEM_FILE if there, else defaults.
 
     MAILWEIR_SECTION__KEY variables win over the file. Raises SettingsError.
     """
-    chosen = path or _from_environment() or (Path("mailweir.toml") if Path("mailweir.toml").exists() else None)
+    there = (file for file in (Path("mailweir.toml"), SYSTEM_FILE) if os.path.exists(file))  # False in a closed folder
+    chosen = path or _from_environment() or next(there, None)
     values = _read(chosen) if chosen else {}
     environment = {name for name in os.environ if name.startswith("MAILWEIR_") and "__" in name}
     for name in environment:

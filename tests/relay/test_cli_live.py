@@ -10,6 +10,9 @@ import pytest
 
 from relay.account import Account
 from relay.cli import run
+from relay.envelope import Account
+from relay.running.send_test import TestFailed, _door
+from relay.settings import Settings, Smtp
 from tests.builders import Installation
 from tests.sink import Sink
 
@@ -110,6 +113,16 @@ def test_a_sender_is_blocked_throttled_and_exempt_by_hand(
     assert (view["effect"], view["value"]) == ("throttle", 0.5)
     shown = answer(say("sender", "show", SENDER, "--json"))
     assert (shown["standing"], shown["multiplier"], shown["blocks"]) == ("throttled", 0.5, 0)
+
+
+def test_send_test_finds_the_door_of_a_relay_that_listens_everywhere_or_says_that_there_is_none() -> None:
+    def settings(**smtp: list[str]) -> Settings:
+        return Settings(smtp=Smtp(**smtp))  # type: ignore[arg-type]
+
+    assert _door(settings(submission=["0.0.0.0:587", "[::]:587"])) == ("127.0.0.1", 587)
+    assert _door(settings(submission=[], listen=["[::]:25"])) == ("::1", 25)
+    with pytest.raises(TestFailed, match=r"smtp\.submission"):
+        _door(settings(submission=[], listen=[]))
 
 
 def test_send_test_leaves_no_login_behind(relay: Installation, say: Callable[..., tuple[int, str]]) -> None:

@@ -17,10 +17,11 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.front.entrances import Entrance
+from relay.front.entrances import SOCKET_NAMES, Entrance, _taken, entrances
 from relay.front.guard import Gcra, client_key
 from relay.front.proxied import parse_xclient, plain_ip
 from relay.front.tls import CertificateWatch, ensure_certificate
+from relay.running.node import _compare
 from relay.reply import PermanentError
 from relay.settings import Settings, SettingsError, Smtp, load
 from tests.builders import Installation, until
@@ -29,6 +30,7 @@ from tests.sink import Sink
 
 T = TypeVar("T")
 IMPLICIT = Entrance("127.0.0.1:0", is_implicit_tls=True)
+NO_DOORS: dict[str, list[str]] = {key.removeprefix("smtp."): [] for key in SOCKET_NAMES.values()}
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -262,9 +264,34 @@ def test_relay_listens_on_the_sockets_systemd_opened(tmp_path: Path) -> None:
                 assert smtp.noop()[0] == 250
             with pytest.raises(OSError):
                 socket.create_connection(("127.0.0.1", site.smtp), timeout=1)
+            said = (tmp_path / "process.log").read_text()
+            assert f"not in the settings key=smtp.tls_listen address=127.0.0.1:{port} " in said
+            assert f"not opened by systemd key=smtp.listen address=127.0.0.1:{site.smtp} " in said
         finally:
             process.terminate()
             process.wait(20)
+
+
+def test_sockets_that_the_settings_name_are_no_cause_for_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    wanted = set(entrances(Smtp(clear_auth_listen=["127.0.0.1:2588"])))
+
+    _compare(set(wanted), wanted)
+    assert caplog.text == ""
+    _compare(wanted, set(entrances(Smtp())))
+    assert "opened by systemd, not in the settings key=smtp.clear_auth_listen address=127.0.0.1:2588" in caplog.text
+
+
+def test_a_socket_has_what_its_name_says_and_a_name_of_nobody_is_refused() -> None:
+    for name, key in SOCKET_NAMES.items():
+        with socket.create_server(("127.0.0.1", 0)) as given:
+            address = f"127.0.0.1:{given.getsockname()[1]}"
+            (wanted,) = entrances(Smtp(**{**NO_DOORS, key.removeprefix("smtp."): [address]}))  # type: ignore[arg-type]
+            entrance, sock = _taken(os.dup(given.fileno()), name)
+            sock.close()
+
+        assert entrance == wanted
+    with pytest.raises(SettingsError, match="named 'http'"):
+        _taken(0, "http")
 
 
 def test_any_number_of_listeners_of_both_families(tmp_path: Path) -> None:

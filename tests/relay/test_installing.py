@@ -1,5 +1,6 @@
 """Five answers become a settings file that loads; units are what systemd itself calls sound."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay import log
+from relay import settings as settings_module
 from relay.cli import run
-from relay.front.entrances import _IMPLICIT_TLS
+from relay.front.entrances import SOCKET_NAMES, socket_addresses
 from relay.installing.answers import Answers, BadAnswer, chosen, defaults
 from relay.installing.units import Place, files
-from relay.settings import Settings, load
+from relay.settings import Settings, Smtp, load
 from relay.settings.rendered import render
 
 
@@ -43,7 +45,6 @@ def test_without_answers_and_terminal_the_file_is_that_of_before(tmp_path: Path)
 
 
 def test_somebody_at_a_terminal_is_asked_five_questions_and_enter_takes_what_is_proposed(tmp_path: Path) -> None:
-    import os
     import pty
 
     pid, terminal = pty.fork()
@@ -108,7 +109,7 @@ def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(tmp_path:
     program.chmod(0o755)
     asked = ["--out", str(tmp_path / "out"), "--program", str(program), "--sockets" if sockets else "--no-sockets"]
     assert run(["systemd", *asked]) == 0
-    units = sorted((tmp_path / "out" / "systemd").iterdir())
+    units = sorted((tmp_path / "out" / "systemd" / "system").iterdir())
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60
@@ -128,19 +129,82 @@ def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(tmp_path:
     assert (4 if sockets else 0) == len([unit for unit in units if unit.suffix == ".socket"])
 
 
-def test_the_units_name_their_place_and_sockets_that_the_relay_knows() -> None:
+def test_the_units_name_their_place_and_let_the_data_folder_be_written() -> None:
     place = Place(program=Path("/p/mailweir"), config=Path("/c/m.toml"), data=Path("/d"), user="relay")
     found = files(place)
 
     for name in ("relay", "analytics", "dashboard"):
-        text = found[f"systemd/mailweir-{name}.service"]
+        text = found[f"systemd/system/mailweir-{name}.service"]
         assert f"ExecStart=/p/mailweir {name}\n" in text
         assert "MAILWEIR_CONFIG=/c/m.toml\n" in text
         assert "User=relay\n" in text
         assert "ReadWritePaths=/d\n" in text
-    named = [text.partition("FileDescriptorName=")[2].split("\n")[0] for key, text in found.items() if ".socket" in key]
-    assert set(named) == set(_IMPLICIT_TLS)
+    assert "    su relay relay\n" in found["logrotate.d/mailweir"]
     assert "copytruncate" in found["logrotate.d/mailweir"]
+    assert "z /c/m.toml 0640 root relay\n" in found["tmpfiles.d/mailweir.conf"]
+    assert "d /c " not in found["tmpfiles.d/mailweir.conf"]  # a folder that is not ours keeps its mode
+    assert "d /etc/mailweir 0750 root mailweir\n" in files(Place())["tmpfiles.d/mailweir.conf"]
+
+
+def test_sockets_are_those_of_the_settings_and_the_target_brings_all_with_it() -> None:
+    every = Smtp(listen=["0.0.0.0:25", "[::]:25"], tls_listen=[], clear_auth_listen=["10.0.0.1:2588"])
+    found = files(Place(sockets=socket_addresses(every)))
+    sockets = {Path(name).name: text for name, text in found.items() if name.endswith(".socket")}
+    also = found["systemd/system/mailweir-relay.service"].partition("\nAlso=")[2].split()
+
+    assert set(socket_addresses(Smtp(clear_auth_listen=["10.0.0.1:2588"]))) == set(SOCKET_NAMES)
+    assert (
+        sorted(sockets)
+        == sorted(also)
+        == [f"mailweir-{name}.socket" for name in ("clear", "inbox", "smtp", "submission")]
+    )
+    assert "ListenStream=0.0.0.0:25\nListenStream=[::]:25\n" in sockets["mailweir-smtp.socket"]
+    assert "ListenStream=127.0.0.1:2587\n" in sockets["mailweir-submission.socket"]
+    assert "FileDescriptorName=clear\n" in sockets["mailweir-clear.socket"]
+    wanted = found["systemd/system/mailweir.target"]
+    for line in ("Wants=", "Also="):
+        named = wanted.partition(line)[2].partition("\n")[0].split()
+        assert [f"mailweir-{name}.service" for name in ("relay", "analytics", "dashboard")] == named[:3]
+
+
+def test_units_go_by_the_settings_file_and_everybody_may_read_them(tmp_path: Path) -> None:
+    assert run(["init", "m.toml", "--dir", str(tmp_path / "mail"), "--senders", "public"]) == 0
+    old = os.umask(0o077)
+    try:
+        assert run(["systemd", "--out", "etc", "--config-file", "m.toml"]) == 0
+    finally:
+        os.umask(old)
+
+    units = tmp_path / "etc" / "systemd" / "system"
+    assert "ListenStream=[::]:465\n" in (units / "mailweir-smtps.socket").read_text()
+    assert f"ReadWritePaths={tmp_path / 'mail'}\n" in (units / "mailweir-relay.service").read_text()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "etc").rglob("*") if path.is_dir()} == {0o755}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "etc").rglob("*") if path.is_file()} == {0o644}
+
+
+def test_a_name_where_systemd_wants_a_number_is_named_and_no_unit_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.toml").write_text('[smtp]\nsubmission = ["localhost:587"]\n')
+    asked = ["systemd", "--out", "etc", "--config-file", "m.toml"]
+
+    assert run(asked) == 1
+    assert "smtp.submission: 'localhost:587'" in capsys.readouterr().err
+    assert not (tmp_path / "etc").exists()
+    assert run([*asked, "--no-sockets"]) == 0
+
+
+def test_who_names_no_settings_gets_those_of_the_system_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "etc" / "mailweir.toml"
+    monkeypatch.setattr(settings_module, "SYSTEM_FILE", system)
+    assert load().node.name == Settings().node.name
+    system.parent.mkdir()
+    system.write_text('[node]\nname = "ofetc"\n')
+    assert load().node.name == "ofetc"
+    (tmp_path / "mailweir.toml").write_text('[node]\nname = "nearer"\n')
+    assert load().node.name == "nearer"
 
 
 def test_a_log_that_has_grown_is_kept_beside_and_its_writer_goes_on(
