@@ -43,6 +43,7 @@ from relay.control.serving import serve
 from relay.events import AlarmRaised
 from relay.policy.decisions.decision import Evidence
 from relay.running.ports import taken
+from relay.running.ready import tell_ready
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
 from relay.tree import Principal
@@ -233,4 +234,5 @@ async def _serve(running: Running, host: str, port: int) -> None:
         loop.add_signal_handler(number, stop.set)
     async with serve(running.api.app(), host, port) as opened:
         _log.info("listening address=%s port=%d", host, opened)
+        tell_ready()
         await stop.wait()

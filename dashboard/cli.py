@@ -53,8 +53,14 @@ def _bind(listen: str) -> socket.socket:
 
 def _serve(door: socket.socket, settings: "Settings") -> bool:
     import uvicorn
+    from relay.ready import tell_ready
 
-    server = uvicorn.Server(
+    class Told(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            tell_ready()
+
+    server = Told(
         uvicorn.Config(_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS)
     )
     # uvicorn raises a caught signal once more when it has stopped: then, and not before, it finds this handler

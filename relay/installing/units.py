@@ -125,6 +125,7 @@ def _relay(place: Place) -> str:
     )
 
 
+# Ready is who answers, so `systemctl start` waits and analytics finds the relay; a large spool or an upgrade takes time
 def _service(
     place: Place, command: str, what: str, after: str, more: str = "", *, capabilities: str = "CapabilityBoundingSet=\n"
 ) -> str:
@@ -136,7 +137,8 @@ Wants=network-online.target
 PartOf=mailweir.target
 
 [Service]
-Type=exec
+Type=notify
+TimeoutStartSec=infinity
 User={place.user}
 Group={place.user}
 Environment=MAILWEIR_CONFIG={place.config}

@@ -36,7 +36,12 @@ from relay.privacy.routes import PrivacyRoutes
 from relay.running.core import StartFailure, start_core
 from relay.running.parts import Parts
 from relay.running.reload import Reloader
+<<<<<<< HEAD
 from relay.running.wiring import wire
+from relay.running.wiring import Parts, wire
+=======
+from relay.running.ready import tell_ready
+>>>>>>> f29e3c1 (relay/installing: services tell systemd when they answer; one command enables all)
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.cut import clear
 from relay.users.desk import UserDesk
@@ -82,6 +87,7 @@ async def _run(settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         _log.info("relay started node=%s pid=%d", settings.node.name, os.getpid())
+        tell_ready()
         await ended.wait()
         _log.info("relay stopping sessions=%d", parts.doors.sessions)
     if failures:
@@ -145,10 +151,13 @@ async def _open_doors(parts: Parts) -> None:
 
 
 def _compare(opened: set[Entrance], wanted: set[Entrance]) -> None:
-    for entrance in sorted(opened ^ wanted, key=lambda one: (one.key, one.address)):
-        said = "opened by systemd, not in the settings" if entrance in opened else "not opened by systemd"
+    if opened != wanted:
+        told = (
+            "; ".join(sorted(f"{one.key} {one.address}" for one in some)) for some in (opened - wanted, wanted - opened)
+        )
         _log.warning(
-            "units and settings differ: %s key=%s address=%s fix=mailweir systemd", said, entrance.key, entrance.address
+            "units and settings differ: only systemd opens [%s], only the settings name [%s]; fix: mailweir systemd",
+            *told,
         )
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from relay.account import Account
 from relay.cli import run
-from relay.envelope import Account
 from relay.running.send_test import TestFailed, _door
 from relay.settings import Settings, Smtp
 from tests.builders import Installation

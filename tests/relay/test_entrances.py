@@ -21,8 +21,8 @@ from relay.front.entrances import SOCKET_NAMES, Entrance, _taken, entrances
 from relay.front.guard import Gcra, client_key
 from relay.front.proxied import parse_xclient, plain_ip
 from relay.front.tls import CertificateWatch, ensure_certificate
-from relay.running.node import _compare
 from relay.reply import PermanentError
+from relay.running.node import _compare
 from relay.settings import Settings, SettingsError, Smtp, load
 from tests.builders import Installation, until
 from tests.relay.test_session import Place, connect, opened, raw, run
@@ -265,8 +265,8 @@ def test_relay_listens_on_the_sockets_systemd_opened(tmp_path: Path) -> None:
             with pytest.raises(OSError):
                 socket.create_connection(("127.0.0.1", site.smtp), timeout=1)
             said = (tmp_path / "process.log").read_text()
-            assert f"not in the settings key=smtp.tls_listen address=127.0.0.1:{port} " in said
-            assert f"not opened by systemd key=smtp.listen address=127.0.0.1:{site.smtp} " in said
+            assert f"only systemd opens [smtp.tls_listen 127.0.0.1:{port}]" in said
+            assert f"smtp.listen 127.0.0.1:{site.smtp}" in said.partition("only the settings name")[2]
         finally:
             process.terminate()
             process.wait(20)
@@ -278,7 +278,7 @@ def test_sockets_that_the_settings_name_are_no_cause_for_a_warning(caplog: pytes
     _compare(set(wanted), wanted)
     assert caplog.text == ""
     _compare(wanted, set(entrances(Smtp())))
-    assert "opened by systemd, not in the settings key=smtp.clear_auth_listen address=127.0.0.1:2588" in caplog.text
+    assert "only systemd opens [smtp.clear_auth_listen 127.0.0.1:2588], only the settings name []" in caplog.text
 
 
 def test_a_socket_has_what_its_name_says_and_a_name_of_nobody_is_refused() -> None:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from relay.ready import tell_ready
 
 from relay import log
 from relay import settings as settings_module
@@ -205,6 +207,32 @@ def test_who_names_no_settings_gets_those_of_the_system_where_there_are_any(
     assert load().node.name == "ofetc"
     (tmp_path / "mailweir.toml").write_text('[node]\nname = "nearer"\n')
     assert load().node.name == "nearer"
+
+
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_systemd_is_told_once_who_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        name = str(tmp_path / "notify")
+        manager.bind(name if kind == "path" else "\0" + name)
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", name if kind == "path" else "@" + name)
+
+        tell_ready()
+        tell_ready()
+
+        assert manager.recv(100) == b"READY=1"
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
+def test_who_cannot_tell_systemd_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+
+    tell_ready()
+
+    assert "could not be told" in caplog.text
 
 
 def test_a_log_that_has_grown_is_kept_beside_and_its_writer_goes_on(
