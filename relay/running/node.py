@@ -35,13 +35,9 @@ from relay.privacy.desk import PrivacyDesk
 from relay.privacy.routes import PrivacyRoutes
 from relay.running.core import StartFailure, start_core
 from relay.running.parts import Parts
-from relay.running.reload import Reloader
-<<<<<<< HEAD
-from relay.running.wiring import wire
-from relay.running.wiring import Parts, wire
-=======
 from relay.running.ready import tell_ready
->>>>>>> f29e3c1 (relay/installing: services tell systemd when they answer; one command enables all)
+from relay.running.reload import Reloader
+from relay.running.wiring import wire
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.cut import clear
 from relay.users.desk import UserDesk

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from relay.ready import tell_ready
+from relay.running.ready import tell_ready
 
 from relay import log
 from relay import settings as settings_module
