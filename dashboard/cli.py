@@ -53,6 +53,7 @@ def _bind(listen: str) -> socket.socket:
 
 def _serve(door: socket.socket, settings: "Settings") -> bool:
     import uvicorn
+
     from relay.running.ready import tell_ready
 
     class Told(uvicorn.Server):

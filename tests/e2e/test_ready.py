@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from relay.running.ports import is_open
 
+from relay.running.ports import is_open
 from relay.settings import Settings
 from tests.builders import Installation, free_port
 from tests.sink import Sink

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from relay.running.ready import tell_ready
 
 from relay import log
 from relay import settings as settings_module
@@ -16,6 +15,7 @@ from relay.cli import run
 from relay.front.entrances import SOCKET_NAMES, socket_addresses
 from relay.installing.answers import Answers, BadAnswer, chosen, defaults
 from relay.installing.units import Place, files
+from relay.running.ready import tell_ready
 from relay.settings import Settings, Smtp, load
 from relay.settings.rendered import render
 
