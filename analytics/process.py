@@ -235,4 +235,6 @@ async def _serve(running: Running, host: str, port: int) -> None:
     async with serve(running.api.app(), host, port) as opened:
         _log.info("listening address=%s port=%d", host, opened)
         tell_ready()
+        warming = asyncio.create_task(running.api.warm())
         await stop.wait()
+        warming.cancel()

@@ -5,13 +5,15 @@ proportion to what it took, and to the span it is about, in whose charts the dif
 to answer is answered anew each time.
 
 When that while is over, whoever asks next gets the old answer once more, and the question is asked anew behind it: a
-page that is looked at never waits for a dear answer that is there. Each comes with its age.
+page that is looked at never waits for a dear answer that is there. For a window that has just moved on by a bucket the
+answer of the window before stands in. Each comes with its age.
 """
 
 import asyncio
 import contextlib
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ _TIMES_ITS_COST = 4  # one question, whoever asks it, keeps a thread busy for a 
 _SPAN_SHARE, _TIMES_OF_SPAN = 1e-4, 20  # 24 h stand up to 9 s, 7 d up to 30, but no longer than 20 times their cost
 _MOST_SECONDS = 30.0
 _OLD_SECONDS = 60.0  # so long after that an answer is still better at once than a newer one later
+_MOVED_SHARE = 0.02  # of the span: a bucket of a chart, 15 min of 24 h, 2 h of 7 d
 _MOST_BYTES, _MOST_ANSWERS = 32 * 1024 * 1024, 500
 _STOP_AGAIN_SECONDS = 0.2
 
@@ -35,12 +38,15 @@ Begin = Callable[[Callable[[Stop], bytes], Stop, bool], "Future[bytes]"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question: `key` tells it from others, scope included; `span_seconds`: how much time it is about."""
+    """A question: `key` tells it from others, scope included; `span_seconds`: how much time it is about. `line`: what
+    it has in common with the same question of other windows, `since`: when its own begins, in seconds."""
 
     name: str
     key: Hashable
     span_seconds: float
     question: Callable[[Stop], bytes]
+    line: Hashable = None
+    since: float = 0.0
 
     @property
     def like(self) -> tuple[str, int]:
@@ -67,6 +73,7 @@ class Remembered:
         self._begin, self._clock = begin, clock
         self._known: dict[Hashable, _Known] = {}  # the oldest first
         self._renewing: dict[Hashable, _Known] = {}  # behind the old answer of the same key
+        self._youngest: OrderedDict[Hashable, tuple[float, Hashable]] = OrderedDict()  # of each line: since, key
         self._took: dict[tuple[str, int], float] = {}  # the quicker of the last two times: a first one is often slow
         self._took_last: dict[tuple[str, int], float] = {}
         self._bytes = 0
@@ -75,6 +82,10 @@ class Remembered:
         """The answer and its age in seconds. Raises what the question raises, and GivenUp when `gone` ends first; the
         question is ended when everybody who asked it has gone."""
         known, now = self._known.get(asked.key), self._clock()
+        if known is None and (before := self._of_window_before(asked, now)) is not None:
+            if asked.key not in self._renewing:
+                self._renewing[asked.key] = self._begun(asked)
+            return before.content, now - before.began
         if known is None or (known.working is None and now >= known.good_until + _OLD_SECONDS):
             known = self._started(asked)
         elif known.working is None and now >= known.good_until and asked.key not in self._renewing:
@@ -97,6 +108,16 @@ class Remembered:
             raise GivenUp("given up: nobody waits for the answer")
         content: bytes = answer.result()
         return content, self._clock() - known.began
+
+    def _of_window_before(self, asked: Asked, now: float) -> _Known | None:
+        """What is known of the same question about a window that began a little earlier."""
+        if asked.line is None:
+            return None
+        since, key = self._youngest.get(asked.line, (0.0, None))
+        known = self._known.get(key)
+        if known is None or known.working is not None or now >= known.good_until + _OLD_SECONDS:
+            return None
+        return known if 0 < asked.since - since <= _MOVED_SHARE * asked.span_seconds else None
 
     def _started(self, asked: Asked) -> _Known:
         """Ask it in place of what is known; what is asked anew already is waited for."""
@@ -144,6 +165,11 @@ class Remembered:
         known.content, known.working = working.result(), None
         known.good_until = self._clock() + kept_seconds(took, asked.span_seconds)
         self._bytes += len(known.content)
+        if asked.line is not None:
+            self._youngest[asked.line] = (asked.since, asked.key)
+            self._youngest.move_to_end(asked.line)
+            while len(self._youngest) > _MOST_ANSWERS:
+                self._youngest.popitem(last=False)
         while self._bytes > _MOST_BYTES or len(self._known) > _MOST_ANSWERS:
             oldest = next((key for key, one in self._known.items() if one.working is None), None)
             if oldest is None:

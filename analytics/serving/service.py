@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -39,6 +40,7 @@ from analytics.serving.openapi import described
 from analytics.serving.remembered import Asked, Remembered
 from analytics.serving.running import Running
 from analytics.serving.threads import QueryThreads
+from analytics.serving.warming import first_questions
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
@@ -119,17 +121,34 @@ class QueryApi:
         last_at = table.column(0)[0].as_py()
         return json({"status": "ok", "version": __version__, "last_ingest_at": last_at, "behind_files": self._behind()})
 
+    async def warm(self) -> None:
+        """Ask what dashboards ask first, one after the other; for a start, when nobody waits for it yet."""
+        for name, params in first_questions(self._clock.now()):
+            try:
+                await self._answered(name, params, Scope(), asyncio.Event().wait)
+            except (Unanswerable, duckdb.Error, RuntimeError) as error:  # of a process that is stopped already, too
+                _log.info("not warmed query=%s error=%s", name, error)
+                return
+
     async def _named(self, principal: Principal, request: Request) -> Response:
         params = await body(request, dict[str, Any])
-        name, now, behind, scope = request.path_params["name"], self._clock.now(), self._behind(), principal.scope
+        found, age = await self._answered(request.path_params["name"], params, principal.scope, request.receive)
+        return Response(found, media_type=ARROW, headers={"Age": str(int(age))})
+
+    async def _answered(
+        self, name: str, params: dict[str, Any], scope: Scope, gone: Callable[[], Awaitable[Any]]
+    ) -> tuple[bytes, float]:
+        """A named question's answer, and its age in seconds."""
+        now, behind = self._clock.now(), self._behind()
 
         def question(stop: Stop) -> bytes:
             return b"".join(arrow_stream(iter([ask(self._warehouse, name, params, scope, now, behind, stop)])))
 
-        key = name, repr(sorted(params.items())), scope.reseller, scope.account
-        asked = Asked(name, key, span_seconds(name, params, now), question)
-        found, age = await self._remembered.answer(asked, request.receive)
-        return Response(found, media_type=ARROW, headers={"Age": str(int(age))})
+        whose, span = (scope.reseller, scope.account), span_seconds(name, params, now)
+        key = name, repr(sorted(params.items())), whose
+        line = name, repr(sorted((one, value) for one, value in params.items() if one != "since")), whose
+        asked = Asked(name, key, span, question, line if "since" in params else None, now.timestamp() - span)
+        return await self._remembered.answer(asked, gone)
 
     async def _free(self, principal: Principal, request: Request) -> Response:
         if principal.id != "notebook" and not principal.role.includes(Role.ADMIN):

@@ -5,12 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from analytics.queries.named import QUERIES
 from analytics.serving.ask import GivenUp, Stop
 from analytics.serving.remembered import Asked, Remembered, kept_seconds
+from analytics.serving.warming import first_questions
+from dashboard.data import WINDOWS
 
 
 class Room:
@@ -25,6 +29,9 @@ class Room:
 
     def asked(self, scope: str = "", span: float = 86_400.0) -> Asked:
         return Asked("tiles", ("tiles", scope), span, self._question)
+
+    def of_window(self, since: float, span: float = 86_400.0) -> Asked:
+        return Asked("tiles", ("tiles", since), span, self._question, "tiles", since)
 
     def _begin(self, question: Callable[[Stop], bytes], stop: Stop, is_dear: bool) -> "Future[bytes]":
         self.dear.append(is_dear)
@@ -129,3 +136,48 @@ def test_an_answer_stands_the_longer_the_more_it_took_and_never_over_half_a_minu
     assert kept == sorted(kept)
     assert kept[0] == 0
     assert kept[-1] <= 30
+
+
+def test_a_window_that_has_just_moved_on_is_answered_by_the_one_before_until_its_own_is_there() -> None:
+    async def work(room: Room) -> None:
+        room.go.set()
+        room.took = 0.2
+        assert await room.remembered.answer(room.of_window(0.0), never) == (b"1", 0.0)
+        await asyncio.sleep(0.01)
+        room.now = 3.0
+        room.go.clear()
+
+        assert await room.remembered.answer(room.of_window(900.0), never) == (b"1", 3.0)  # at once
+        assert await room.remembered.answer(room.of_window(900.0), never) == (b"1", 3.0)
+        while room.begun < 2:
+            await asyncio.sleep(0.01)  # asked anew behind it, once
+        room.go.set()
+        while (await room.remembered.answer(room.of_window(900.0), never))[0] == b"1":
+            await asyncio.sleep(0.01)
+        assert (await room.remembered.answer(room.of_window(900.0), never))[0] == b"2"
+        assert room.begun == 2
+
+    run(work)
+
+
+def test_a_window_far_from_the_one_before_or_earlier_than_it_is_asked_at_once() -> None:
+    async def work(room: Room) -> None:
+        room.go.set()
+        room.took = 0.2
+        await room.remembered.answer(room.of_window(10_000.0), never)
+        await asyncio.sleep(0.01)
+
+        assert (await room.remembered.answer(room.of_window(12_000.0), never))[0] == b"2"
+        assert (await room.remembered.answer(room.of_window(9_100.0), never))[0] == b"3"
+        room.now = 200.0
+        assert (await room.remembered.answer(room.of_window(12_900.0), never))[0] == b"4"  # the one before is old
+
+    run(work)
+
+
+def test_what_dashboards_ask_first_is_what_the_page_asks_by_name_and_parameter() -> None:
+    now = datetime(2026, 11, 26, 12, 7, 31, tzinfo=UTC)
+    for window, (_, given) in zip(("1h", "24h", "7d"), list(first_questions(now))[::4], strict=True):
+        assert given == {"since": WINDOWS[window].since(now).isoformat()}
+    for name, given in first_questions(now):
+        assert given.keys() <= QUERIES[name].params.keys() | {"since"}
