@@ -58,7 +58,7 @@ def places(config: Path) -> Iterator[Place]:
         senders = queries.sql(
             "SELECT sender FROM message WHERE sender <> '' GROUP BY 1 ORDER BY count(*) DESC LIMIT 20"
         )
-        cases = [_held(relay, str(sender)) for sender in senders["sender"].iloc[: len(_ANSWERS) + 3]]
+        cases = [_held(relay, str(sender)) for sender in senders["sender"].iloc[: len(_ANSWERS) + 2]]
         found = queries.sql("SELECT message_id, outcome FROM recipient ORDER BY received_at DESC LIMIT 2000")
         parked = relay.held(limit=8)
         account = relay.accounts()[0].name
@@ -68,7 +68,7 @@ def places(config: Path) -> Iterator[Place]:
     yield Place("decision", f"/decisions?decision={cases[0]}", acts=False)
     for case, label in zip(cases, _ANSWERS, strict=False):
         yield Place(f"case-{case}", f"/decisions?decision={case}", only=label)
-    yield Place("sender", f"/sender?sender={quote(str(senders['sender'].iloc[19]))}")
+    yield Place("sender", f"/sender?sender={quote(str(senders['sender'].iloc[-1]))}")
     yield Place("messages", "/messages?query=outcome:held")
     for one, label in zip(parked, ("Release", "Delete", "Report"), strict=False):
         yield Place(f"held-{label}", f"/messages?message={one.message_id}", only=label)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from relay.control.accounts.views import NewCredential
+from relay.control.accounts.views import NewCredential, NewReseller
 from relay.domains.views import NewDomain
 from relay.tree import Role
 from relay.users.views import NewUser
@@ -18,6 +18,7 @@ from tests.dashboard.test_pages import assert_calm, shown
 
 Open = Callable[..., AppTest]
 PASSWORD = "correct horse 7"
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30"><rect width="90" height="30" fill="#069"/></svg>'
 
 
 def test_a_reader_without_the_role_sees_the_tree_and_no_buttons_that_would_be_refused(
@@ -98,6 +99,52 @@ def test_an_admin_adds_an_account_and_is_told_its_password_once(house: House, br
     with house.installation.client() as relay:
         assert "newcomer" in relay.account("newcomer").logins
         assert [one.principal for one in relay.audit(5) if one.target == "newcomer"][:1] == ["ada"]
+
+
+def test_a_reseller_s_admin_makes_his_brand_and_sees_it_but_gives_no_hosts(
+    house: House, browser: Callable[[str], Any]
+) -> None:
+    with house.installation.client() as relay:
+        relay.add_reseller(NewReseller(name="north"))
+        relay.add_user(NewUser(name="nora", role=Role.ADMIN, reseller="north", password=PASSWORD))
+    page = browser("nora")
+    page.goto("/customers?part=Brand")
+    page.get_by_role("button", name="Make a brand").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Name").fill('Nörd "Hosting"')
+    page.keyboard.press("Tab")
+    dialog.get_by_text("without < >").wait_for()  # says at once what a name may be
+    assert not dialog.get_by_role("button", name="Set brand").is_enabled()
+
+    dialog.get_by_role("textbox", name="Name").fill("Nörd Hosting")
+    dialog.get_by_role("textbox", name="Customers write to").fill("help@north.example")
+    page.keyboard.press("Tab")
+    dialog.get_by_text("the relay's operator gives them").wait_for()
+    assert dialog.get_by_role("textbox", name="Return paths").count() == 0
+    dialog.locator("input[type=file]").set_input_files(
+        {"name": "logo.svg", "mimeType": "image/svg+xml", "buffer": LOGO.encode()}
+    )
+    dialog.get_by_alt_text("Nörd Hosting").wait_for()
+    dialog.get_by_role("button", name="Set brand").click()
+    page.get_by_test_id("stSidebar").get_by_text("Nörd Hosting").wait_for()
+    seen = page.frame_locator("iframe").last
+    seen.get_by_role("heading", name="Release this sender?").wait_for()
+
+    with house.installation.client() as relay:
+        held = relay.brand("north").brand
+        assert (held.name, held.reply_to, held.logo) == ("Nörd Hosting", "help@north.example", LOGO.encode())
+        assert [one.principal for one in relay.audit(9) if one.command == "reseller.brand"] == ["nora"]
+
+
+def test_a_brand_is_shown_without_buttons_to_who_may_not_change_it(shared_house: House, open_page: Open) -> None:
+    with shared_house.installation.client() as relay:
+        relay.add_reseller(NewReseller(name="east"))
+
+    app = open_page(shared_house.installation, "customers", part="Brand")
+
+    assert_calm(app)
+    assert "has no brand" in shown(app)
+    assert [button.label for button in app.button if button.label != "CSV"] == []
 
 
 def _opens(page: Any) -> bool:
