@@ -11,6 +11,7 @@ def show_brand(brand: Brand) -> None:
     if brand.logo:
         st.logo(brand.logo_uri, size="large")
     if brand.name:
+        st.set_page_config(page_title=brand.name)
         st.sidebar.markdown(f"**{plain(brand.name)}**")
     if brand.colour:  # six hexadecimal digits, as the relay has checked
         st.html(f"<style>[data-testid='stSidebar'] {{ border-top: .3rem solid {brand.colour}; }}</style>")

@@ -145,8 +145,17 @@ def sign_in_page(brand: Brand, target: str = "/", name: str = "", trouble: str =
         next=html.escape(_own_path(target)),
         title=title,
         head=logo or title,
+        whom=_whom_to_ask(brand),
         own=own,
     )
+
+
+def _whom_to_ask(brand: Brand) -> str:
+    """A reseller's customers are not told of this program."""
+    if not brand.name and not brand.logo:
+        return "An admin adds one: <code>mailweir user add NAME</code>"
+    whom = html.escape(brand.reply_to or brand.name or "your administrator")
+    return f"Ask {whom}."
 
 
 def _is_free(path: str) -> bool:
@@ -224,6 +233,6 @@ small {{ display: block; margin-top: 1.2rem; opacity: .75; }}
 <label>Name<input name="name" value="{name}" autocomplete="username" autofocus required></label>
 <label>Password<input name="password" type="password" autocomplete="current-password" required></label>
 <button>Sign in</button></form>
-<small>No account? An admin adds one: <code>mailweir user add NAME</code></small>
+<small>No account? {whom}</small>
 </main></body></html>
 """

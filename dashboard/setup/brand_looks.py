@@ -10,7 +10,7 @@ from relay.front.web.page import page
 from relay.notices.texts import ADVICE
 from relay.resellers.brand import Brand, ink_on
 
-_HEIGHT = 430
+_HEIGHT = 400
 _HELD = "Sender shop@customer.example is held since 09:12 UTC, because 5 of 9 messages in an hour were scored as spam."
 
 
@@ -19,7 +19,7 @@ def show(brand: Brand) -> None:
     pages = {"Sign-in page": sign_in_page(brand), "Release page of a notice": _release_page(brand)}
     with st.container(horizontal=True):
         for title, content in pages.items():
-            with st.container(width=440):
+            with st.container(width=440, border=True):
                 st.caption(title)
                 st.iframe(_still(content), height=_HEIGHT)
     st.caption("A notice by mail")
@@ -57,4 +57,4 @@ def _notice(brand: Brand) -> str:
 
 
 def _still(content: str) -> str:
-    return content.replace("<body>", "<body inert>", 1)
+    return content.replace("<body>", '<body inert style="zoom: .7; margin-top: 1.5em">', 1)

@@ -24,10 +24,10 @@ from relay.tree import Role
 _PARAM = "reseller"
 _PARTS = tuple(field.name for field in fields(Brand) if field.name != "logo_type")
 _HOST_WORDS = {
-    "web_host": ("Unsubscribe links", "https://HOST/u/…; it leads to the proxy before the public web listener"),
-    "release_host": ("Release links in notices", "https://HOST/r/…; empty: the host of unsubscribe links"),
-    "bounce_host": ("Return paths", "CNAME target in customers' records; an MX to the relay's inbox"),
-    "dashboard_host": ("Sign-in page", "at this host people are asked to sign in under the brand"),
+    "web_host": ("Host of unsubscribe links", "https://HOST/u/…; it leads to the proxy before the public web listener"),
+    "release_host": ("Host of release links", "https://HOST/r/…; empty: the host of unsubscribe links"),
+    "bounce_host": ("Host of return paths", "CNAME target in customers' records; an MX to the relay's inbox"),
+    "dashboard_host": ("Host of the sign-in page", "at this host people are asked to sign in under the brand"),
 }
 _COLUMNS = [
     Column("version", "Version", Kind.COUNT),
@@ -55,7 +55,9 @@ def show(now: datetime) -> None:
         return
     wanted = st.query_params.get(_PARAM, "")
     if len(names) > 1:
-        chosen = st.selectbox("Reseller", names, index=names.index(wanted) if wanted in names else 0, key="brand_of")
+        chosen = st.selectbox(
+            "Reseller", names, index=names.index(wanted) if wanted in names else 0, key="brand_of", width=300
+        )
         st.query_params[_PARAM] = name = chosen or names[0]
     else:
         name = names[0]

@@ -173,5 +173,7 @@ def test_a_reseller_s_host_asks_in_its_brand_and_other_hosts_in_ours(site: Site,
     assert "background: #ffd400; color: #000;" in theirs.text
     assert theirs.headers["content-security-policy"].startswith("default-src 'none';")
     assert "script" not in theirs.text
+    assert "mailweir" not in theirs.text.lower()
+    assert "Ask Nörd." in theirs.text
     assert "<h1>Mailweir</h1>" in ours.text
     assert "<img" not in ours.text

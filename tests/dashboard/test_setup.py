@@ -120,7 +120,7 @@ def test_a_reseller_s_admin_makes_his_brand_and_sees_it_but_gives_no_hosts(
     dialog.get_by_role("textbox", name="Customers write to").fill("help@north.example")
     page.keyboard.press("Tab")
     dialog.get_by_text("the relay's operator gives them").wait_for()
-    assert dialog.get_by_role("textbox", name="Return paths").count() == 0
+    assert dialog.get_by_role("textbox", name="Host of return paths").count() == 0
     dialog.locator("input[type=file]").set_input_files(
         {"name": "logo.svg", "mimeType": "image/svg+xml", "buffer": LOGO.encode()}
     )
