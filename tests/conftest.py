@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import re
 import shutil
@@ -26,6 +27,12 @@ _SERVER = re.compile(r"\[(?:exim|postfix|cpanel|directadmin)\b")
 
 ROOT = Path(__file__).resolve().parent.parent
 builders.forks = Forks(ROOT)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded stays to the end: the collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

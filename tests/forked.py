@@ -1,6 +1,6 @@
-"""Starts `mailweir relay` and `mailweir analytics` for tests as processes of their own, without loading them anew.
+"""Starts relay, analytics and dashboard for tests as processes of their own, without loading them anew.
 
-For each of the two commands and each worker of the test run one process loads what the command needs and then forks at
+For each of the three, and in each worker of the test run, one process loads what the command needs and then forks at
 every start. The child is what a shell would have started: a pid, an environment, a folder and a log of its own, the
 command's own `main` to its end, and kill -9 takes it as any other. Left out is only the interpreter's own start, 1 s of
 CPU; tests of that one use subprocess, and so does whatever `mailweir up` starts.
@@ -24,9 +24,11 @@ from pathlib import Path
 _MIGRATING = ("alembic.command", "alembic.runtime.environment", "mako.template", "mako.ext.pygmentplugin")
 _ITS_LIBRARIES = ("sqlalchemy.dialects.sqlite", "publicsuffixlist", "re2")
 _SERVING = ("uvicorn.lifespan.off", "uvicorn.protocols.http.h11_impl", "anyio._backends._asyncio")
+_READING = ("pandas", "pyarrow.pandas_compat", "httpcore2")
 _LOADED = {
     "relay": ("relay.running.cli", "relay.running.node", *_MIGRATING, *_ITS_LIBRARIES, *_SERVING),
-    "analytics": ("analytics.cli", "analytics.process", "pandas", *_SERVING, "httpcore2", "pyarrow.pandas_compat"),
+    "analytics": ("analytics.cli", "analytics.process", *_READING, *_SERVING),
+    "dashboard": ("dashboard.cli", "dashboard.door", "dashboard.keeper", "streamlit.starlette", *_READING, *_SERVING),
 }
 
 
@@ -69,7 +71,7 @@ class Forked:
 
 
 class Forks:
-    """Gives forks of the two commands; each is loaded when it is first asked for."""
+    """Gives forks of the three commands; each is loaded when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
