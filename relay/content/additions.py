@@ -30,7 +30,7 @@ def additions(request: ContentRequest, head: Head) -> Additions:
     A name that a signature already on the message covers as absent is not added: it would break that signature.
     """
     names = {name for name, _ in head.fields} | names_in_signatures(head.fields)
-    offered = [line for line in request.offered if line.partition(b":")[0].lower() not in names]
+    offered = [line for line in request.offered if names.isdisjoint(name for name, _ in split_head(line).fields)]
     own: Sequence[bytes] = request.own
     if own and not names.isdisjoint(name for name, _ in split_head(own[0]).fields):
         own = ()

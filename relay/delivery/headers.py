@@ -73,6 +73,11 @@ def feedback_line(key: bytes, reseller: str, account: str, sender: str, sender_i
     return f"Feedback-ID: {':'.join((*parts, above, sender_id))}\r\n".encode("ascii")
 
 
+def cfbl_lines(address: str, ref: str) -> bytes:
+    """Return the two fields of RFC 9477: where complaints go, and `ref`, by which this message is known again."""
+    return f"CFBL-Address: {address}; report=arf\r\nCFBL-Feedback-ID: {ref}\r\n".encode("ascii")
+
+
 def is_feedback_of(key: bytes, value: str, account: str, sender: str) -> bool:
     """Tell whether we wrote this Feedback-ID for mail of this account and sender."""
     named = ":".join(value.strip().split(":")[:2])

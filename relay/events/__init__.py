@@ -228,7 +228,7 @@ class AlarmRaised(Record, frozen=True, kw_only=True, tag="Alarm"):
 
 
 class Unsubscribe(Record, frozen=True, kw_only=True, tag="Unsubscribe"):
-    """A recipient wants no more mail of an account; `method` is one-click (his mail program) or page."""
+    """A recipient wants no more mail of an account; `method` is one-click (his mail program), page or mail."""
 
     message_id: str
     account: str

@@ -196,7 +196,7 @@ class Receiver:
                 length=large.place.length if large else 0,
                 account=sender.account,
                 arc=arc,
-                offered=self._feedback.offered(submission.account, sender),
+                offered=self._feedback.offered(submission, sender, ref),
                 own=self._feedback.own(submission, sender, message_id),
             )
         )

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from relay.account import Account
-from relay.delivery.headers import feedback_line
+from relay.content.head import split_head
+from relay.content.text import decode_header
+from relay.delivery.headers import cfbl_lines, feedback_line
 from relay.envelope import Submission
 from relay.front.identity_plan import FORWARDED
 from relay.resellers.brand import Brands
@@ -24,7 +25,10 @@ from relay.tree import SenderId
 TOKEN_CHARACTERS = 700  # account 64, address 320, message id 40 bytes and the tag, in base64
 
 _VERSION = b"\x01"
+_NEXT_WAY = ",\r\n "  # each on a line of its own: with the longest token a line has 998 bytes (RFC 5322 2.1.1)
 _CONTEXT = [b"mailweir unsubscribe", _VERSION]
+_SUBJECT_BYTES = 4_000
+_mailed_token = re.compile(r"unsubscribe:([A-Za-z0-9_-]{40,700})").search  # TOKEN_CHARACTERS
 _wish_fields = re.compile(
     rb"^X-Mailweir-Unsubscribe[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n", re.IGNORECASE | re.MULTILINE
 )
@@ -76,10 +80,18 @@ class FeedbackHeaders:
     def take_up(self, settings: Settings) -> None:
         self._settings = settings
 
-    def offered(self, account: Account, sender: SenderId) -> list[bytes]:
-        """Return the lines for a message that has none of their names."""
-        sender_id = self._settings.headers.feedback_id
-        return [feedback_line(self._secret, account.reseller, account.name, sender.key, sender_id)] if sender_id else []
+    def offered(self, submission: Submission, sender: SenderId, ref: str) -> list[bytes]:
+        """Return the lines for a message that has none of their names; `ref`: its X-Mailweir-Ref.
+
+        Of a bounce, and of mail that is only passed on, nobody here is the author who could be complained of.
+        """
+        headers, account = self._settings.headers, submission.account
+        found: list[bytes] = []
+        if headers.feedback_id:
+            found.append(feedback_line(self._secret, account.reseller, account.name, sender.key, headers.feedback_id))
+        if headers.cfbl_address and submission.mail_from and sender.kind != FORWARDED:
+            found.append(cfbl_lines(headers.cfbl_address, ref))
+        return found
 
     def own(self, submission: Submission, sender: SenderId, message_id: str) -> list[bytes]:
         """Return the list headers of each recipient; [] where the message gets none.
@@ -87,16 +99,29 @@ class FeedbackHeaders:
         Neither bounces nor mail that is only passed on are the account's to offer.
         """
         account, url = submission.account, self._settings.web.public_url
-        if not (account.list_unsubscribe and url and submission.mail_from) or sender.kind == FORWARDED:
+        mail_to = self._settings.headers.unsubscribe_address
+        if not (account.list_unsubscribe and (url or mail_to) and submission.mail_from) or sender.kind == FORWARDED:
             return []
         if is_unwanted(submission.content):
             return []
-        base = self._brands.web_base(account.name, url)
-        return [
-            f"List-Unsubscribe: <{base}/u/{self.tokens.token(Wish(account.name, address, message_id))}>\r\n"
-            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode("ascii")
-            for address in submission.recipients
-        ]
+        base = self._brands.web_base(account.name, url) if url else ""
+        wishes = (Wish(account.name, address, message_id) for address in submission.recipients)
+        return [_list_lines(base, mail_to, self.tokens.token(wish)) for wish in wishes]
+
+
+def mailed_token(content: bytes) -> str:
+    """Return the token in the subject of a mail that a mailto: of ours made, "" where there is none."""
+    subject = decode_header((split_head(content).first(b"subject") or b"")[:_SUBJECT_BYTES])
+    found = _mailed_token("".join(subject.split()))  # who folds a line that has no space makes some
+    return found[1] if found else ""
+
+
+def _list_lines(base: str, mail_to: str, token: str) -> bytes:
+    """The fields of one recipient. The link is first, as it works at once (RFC 2369: in the order of preference)."""
+    ways = [f"<{base}/u/{token}>"] if base else []
+    ways += [f"<mailto:{mail_to}?subject=unsubscribe:{token}>"] if mail_to else []
+    one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if base else ""
+    return f"List-Unsubscribe: {_NEXT_WAY.join(ways)}\r\n{one_click}".encode("ascii")
 
 
 def is_unwanted(content: bytes) -> bool:

@@ -8,12 +8,13 @@ paths exist. What a report says is for others to read: the Inbound record and th
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypedDict
 
 from relay.clock import Clock
+from relay.control.errors import StateFailure
 from relay.control.state.memory import State
 from relay.delivery.verp import VALID_DAYS
 from relay.envelope import Submission
@@ -24,7 +25,8 @@ from relay.policy.decisions.decision import PARKED
 from relay.policy.decisions.decision import State as Standing
 from relay.policy.verdict.loops import MAX_RECEIVED
 from relay.reply import DISK_FULL, PermanentError, Reply, TransientError
-from relay.returns.mailboxes import Mailbox, Mailboxes
+from relay.returns.feedback import mailed_token
+from relay.returns.mailboxes import UNSUBSCRIBE, Mailbox, Mailboxes
 from relay.returns.paths import ReturnPaths
 from relay.returns.reporting import LOOP_HEADER, Reporting
 from relay.settings import Settings
@@ -46,6 +48,8 @@ ENOUGH = Reply(450, "4.7.0", "too many reports about one message, slow down")
 HASTY = Reply(450, "4.7.0", "too many reports from your address, slow down")
 LOOP = Reply(554, "5.4.6", "mail loop")
 TAKEN = Reply(250, "2.0.0", "report taken")
+UNSUBSCRIBED = Reply(250, "2.0.0", "unsubscribed")
+NO_WISH = Reply(550, "5.7.1", "this address unsubscribes by the mail that a link of ours makes, and takes no other")
 
 _received_fields = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE).findall
 
@@ -70,9 +74,12 @@ class Returns:
         reporting: Reporting,
         *,
         paths: ReturnPaths,
+        unsubscribe: Callable[[str, str], Awaitable[bool]],
         state_of: Callable[[str], Standing],
         metrics: Metrics,
     ) -> None:
+        """`unsubscribe`: notes the wish of a token, by the client's address; False: it is none of ours."""
+        self._unsubscribe = unsubscribe
         self._settings, self._clock, self._journal, self._spool = settings, clock, journal, spool
         self._paths, self._reporting, self._state_of, self._metrics = paths, reporting, state_of, metrics
         self._folder, self._boxes = ReportFolder(settings.dir / "inbox", settings.inbox), Mailboxes(settings)
@@ -116,6 +123,8 @@ class Returns:
             raise PermanentError(LOOP)
         for box in boxes if not found else ():
             self._boxes.check(box, submission.mail_from, submission.content)
+        if any(box.name == UNSUBSCRIBE for box in boxes):
+            return await self._unsubscribed(submission)
         try:
             await self._take(replace(submission, credential=""), found, boxes)
         except (OSError, SpoolFull) as error:
@@ -124,6 +133,18 @@ class Returns:
         self._metrics.inbound.labels("taken").inc(len(found) + len(boxes))
         self._journal.hasten()  # an address that is gone is written to until analytics has read this
         return TAKEN
+
+    async def _unsubscribed(self, submission: Submission) -> Reply:
+        """Note a wish; the mail says nothing more, and is not kept. Raises RelayError."""
+        try:
+            if not await self._unsubscribe(mailed_token(submission.content), submission.client_ip):
+                self._metrics.inbound.labels("unknown").inc()
+                raise PermanentError(NO_WISH)
+        except StateFailure as error:
+            _log.error("unsubscription not stored client=%s: %s", submission.client_ip, error)
+            raise TransientError(DISK_FULL) from error
+        self._metrics.inbound.labels("taken").inc()
+        return UNSUBSCRIBED
 
     async def tend(self, state: State) -> None:
         """Rotate keys, and forget what is too old; now and each hour, until it is cancelled."""

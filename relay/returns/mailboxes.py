@@ -1,7 +1,8 @@
-"""The mailboxes beside the return paths: abuse@, postmaster@ (RFC 2142, RFC 5321 4.5.1), fbl@, dmarc@, tlsrpt@.
+"""The mailboxes beside the return paths: abuse@, postmaster@ (RFC 2142, RFC 5321 4.5.1), fbl@, dmarc@, tlsrpt@, and
+where mail programs unsubscribe by mail.
 
-Reports are welcome in all of them; what a person writes is welcome at abuse@ and postmaster@ only, and goes on to the
-operator. Pure but for a pace. Whether mail is a report is told by its form alone: what it says is read by analytics.
+Reports are welcome in all of the former; what a person writes is welcome at abuse@ and postmaster@ only, and goes on
+to the operator. Pure but for a pace. Whether mail is a report is told by its form alone: analytics reads what it says.
 """
 
 import re
@@ -12,6 +13,7 @@ from relay.reply import PermanentError, Reply
 from relay.settings import Settings
 
 PEOPLES = ("abuse", "postmaster")
+UNSUBSCRIBE = "unsubscribe"  # whatever the local part of headers.unsubscribe_address is
 REPORTS_ONLY = Reply(550, "5.7.1", "this address takes reports only; people write to abuse@ or postmaster@")
 
 _FORWARDS_PER_HOUR = 20  # of one client: a flood must not reach the operator's own mailbox
@@ -33,7 +35,7 @@ _by_machine = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One of ours. `name`: its local part."""
+    """One of ours. `name`: its local part, or UNSUBSCRIBE."""
 
     name: str
     address: str
@@ -52,16 +54,19 @@ class Mailboxes:
         self._names = frozenset(inbox.addresses)
         self._domains = frozenset(domain.lower() for domain in domains if domain)
         self._contact = settings.node.abuse_contact
+        self._unsubscribe = settings.headers.unsubscribe_address.lower()
 
     def find(self, address: str) -> Mailbox | None:
         """Return the mailbox of an address, None when it is none of ours. A detail (abuse+x@) is not looked at."""
+        if self._unsubscribe and address.lower() == self._unsubscribe:
+            return Mailbox(UNSUBSCRIBE, self._unsubscribe)
         local, _, domain = address.lower().rpartition("@")
         name = local.partition("+")[0]
         return Mailbox(name, address.lower()) if name in self._names and domain in self._domains else None
 
     def check(self, box: Mailbox, mail_from: str, content: bytes) -> None:
         """Raise PermanentError for a person's mail to a mailbox of reports."""
-        if box.name not in PEOPLES and mail_from and not is_report(content):
+        if box.name not in (*PEOPLES, UNSUBSCRIBE) and mail_from and not is_report(content):
             raise PermanentError(REPORTS_ONLY)
 
     def forward_to(

@@ -1,4 +1,5 @@
-"""What follows from a click on an unsubscribe link: a row of the suppression list, a journal record, a count."""
+"""What follows from a click on an unsubscribe link, or from the mail that one makes: a row of the suppression list, a
+journal record, a count."""
 
 from relay.clock import Clock
 from relay.control.audit.chain import Act
@@ -34,6 +35,13 @@ class Unsubscribing:
             clock=self._clock,
             proxies=proxies,
         )
+
+    async def by_mail(self, token: str, client_ip: str) -> bool:
+        """Note the wish of a token that came by mail; return whether it is one of ours, after the commit."""
+        wish = self._read(token)
+        if wish is not None:
+            await self._note(wish, "mail", client_ip)
+        return wish is not None
 
     def _read(self, token: str) -> Wish | None:
         wish = self._tokens.wish(token)

@@ -97,10 +97,24 @@ def wire(core: Core) -> Parts:
     )
     way = _doorway(core, receiver, gate, metrics)
     domains = make_desk(state, clock, lambda: core.settings)
+    unsubscribing = Unsubscribing(state, journal, metrics, feedback.tokens, clock)
     returns = Returns(
-        settings, clock, journal, core.spool, reporting, paths=core.paths, state_of=state.state_of, metrics=metrics
+        settings,
+        clock,
+        journal,
+        core.spool,
+        reporting,
+        paths=core.paths,
+        unsubscribe=unsubscribing.by_mail,
+        state_of=state.state_of,
+        metrics=metrics,
     )
-    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *_web(core, way, feedback, metrics, releases)
+    way_in = (
+        Doors(way),
+        inbox_doors(way, settings, returns),
+        returns,
+        *_web(core, way, unsubscribing, metrics, releases),
+    )
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
     told = Told(_digests(core, reporting), _notices(core, releases, reporting), releases)
     own = metrics, commands, domains, models, _expiry(core, commands, told.notices)
@@ -207,11 +221,10 @@ def _following(core: Core, commands: Commands, courier: Courier) -> Following:
 
 
 def _web(
-    core: Core, way: Doorway, feedback: FeedbackHeaders, metrics: Metrics, releases: SelfRelease
+    core: Core, way: Doorway, unsubscribing: Unsubscribing, metrics: Metrics, releases: SelfRelease
 ) -> tuple[Messages, PublicWeb]:
     web = core.settings.web
     messages = Messages(way, web, core.spool.answered)
-    unsubscribing = Unsubscribing(core.state, core.journal, metrics, feedback.tokens, core.clock)
     routes = [Route("/v1/messages", messages.post, methods=["POST"])]
     routes += unsubscribing.pages(web.trusted_proxies).routes()
     pages = ReleasePages(

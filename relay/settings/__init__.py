@@ -293,6 +293,16 @@ class Settings(BaseSettings):
     notices: Notices = Notices()
     webhooks: Webhooks = Webhooks()
 
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        address = self.headers.cfbl_address
+        if address and address.rpartition("@")[2].lower() != self.dkim.domain.lower():  # RFC 9477 3.1
+            raise ValueError(
+                f"headers.cfbl_address = {address!r} must lie in dkim.domain = {self.dkim.domain!r}:"
+                " providers believe it by a signature of that domain only"
+            )
+        return self
+
     @field_validator("dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

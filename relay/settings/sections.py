@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validato
 
 from relay.dns_lists import Kind, not_agreed
 
+# of a header line: no comma, quote, space or non-ASCII letter that would need quoting there
+_ADDRESS = r"^$|^[A-Za-z0-9._+=-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$"
+
 
 class Section(BaseModel):
     """One table of the settings file. An unknown key is an error; nothing changes after it was read."""
@@ -88,6 +91,18 @@ class Headers(Section):
         "mailweir",
         pattern=r"^([A-Za-z0-9]{5,15})?$",
         description="SenderId of the Feedback-ID header that Gmail counts complaints by; empty: no such header",
+    )
+    cfbl_address: str = Field(
+        "",
+        pattern=_ADDRESS,
+        description="CFBL-Address (RFC 9477), where providers may send complaints: in dkim.domain, whose MX leads to"
+        " the inbox; empty: no such header, as nobody may read what comes there",
+    )
+    unsubscribe_address: str = Field(
+        "",
+        pattern=_ADDRESS,
+        description="mailto: beside the link in List-Unsubscribe (RFC 2369), which the inbox takes in: its MX must lead"
+        " there; empty: the link alone, as mail that bounces would unsubscribe nobody",
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from relay.account import Account
 from tests.analytics.test_service import served
 from tests.builders import NO_LIMITS, Installation, until
-from tests.sink import Sink
+from tests.sink import Received, Sink
 
 SENDER = "acme|mailfrom|news@acme.example"
 ANOTHER_MACHINE = "127.0.0.9"
@@ -71,6 +71,7 @@ def installation(tmp_path: Path) -> Iterator[tuple[Installation, Sink]]:
     with Sink() as sink:
         installation = Installation(tmp_path)
         more = f'{NO_LIMITS}\n[verp]\ndomain = "bounce.acme.example"\n'
+        more += '[dkim]\ndomain = "relay.example"\n[headers]\ncfbl_address = "fbl@relay.example"\n'
         installation.write(sink.port, more, model="none")
         config = installation.config.read_text().replace("[analytics]\n", "[analytics]\nreputation_seconds = 1\n")
         installation.config.write_text(config)
@@ -86,6 +87,10 @@ def handed(installation: Installation, to: str, mail_from: str, content: str) ->
         code, said = smtp.rcpt(to)
         assert code == 250, said
         return smtp.data(content.replace("\n", "\r\n").encode())
+
+
+def headers_of(mail: Received) -> list[str]:
+    return mail.content.partition(b"\r\n\r\n")[0].decode().splitlines()
 
 
 def sent(installation: Installation, *numbers: int) -> dict[int, tuple[int, bytes]]:
@@ -157,19 +162,26 @@ def test_a_late_bounce_and_a_complaint_find_their_sender_and_end_the_mail_to_the
             "feedback@provider.example",
             ARF.format(recipient="redacted@provider.example", returned=returned),
         )
+        bare = "\n".join(line for line in headers_of(mails["p4@persons.example"]) if line.startswith("CFBL-"))
+        handed(
+            node,
+            "fbl@relay.example",
+            "feedback@provider.example",
+            ARF.format(recipient="redacted@provider.example", returned=f"{bare}\nSubject: offer\n\nx"),
+        )
         handed(node, "fbl@relay.example", "", BOUNCE.format(path="someone@acme.example", recipient="x@else.example"))
 
-        until(lambda: len(relay.suppressions("acme")) == 2, 60)
+        until(lambda: len(relay.suppressions("acme")) == 3, 60)
         rows = {row.address: row for row in relay.suppressions("acme")}
-        replies = sent(node, 1, 2, 3)
+        replies = sent(node, 1, 2, 3, 4)
         until(lambda: len(client.table("out_of_band").to_pylist()) == 1, 60)
-        until(lambda: one("complaints_by_sender").get("complaints") == 1, 60)
+        until(lambda: one("complaints_by_sender").get("complaints") == 2, 60)
         until(lambda: one("backscatter").get("reports") == 1, 60)
         until(lambda: one("reputations", entity=SENDER)["score"] < before, 60)
-        until(lambda: len(client.table("suppressed").to_pylist()) == 2, 60)
+        until(lambda: {row["addresses"] for row in client.table("suppressed").to_pylist()} == {1, 2}, 60)
         late, by_sender = one("out_of_band"), one("complaints_by_sender")
         by_campaign, senders = one("complaints_by_campaign"), one("out_of_band_senders")
-        complaint = client.sql("SELECT sender, recipient, proof FROM complaint").to_dict("records")
+        complaint = client.sql("SELECT sender, recipient, proof FROM complaint ORDER BY recipient").to_dict("records")
         why = say("suppress", "why", "p1@persons.example", "--account", "acme")
         listed = say("inbox", "ls")
         imported_mail_becomes_a_case_that_is_closed(say, tmp_path / "abuse.mbox")
@@ -177,13 +189,16 @@ def test_a_late_bounce_and_a_complaint_find_their_sender_and_end_the_mail_to_the
     assert rows["p1@persons.example"].reason == "hard_bounce"
     assert rows["p1@persons.example"].ends_at is not None
     assert (rows["p2@persons.example"].reason, rows["p2@persons.example"].ends_at) == ("complaint", None)
-    assert [replies[number][0] for number in (1, 2, 3)] == [550, 550, 250]
+    assert [replies[number][0] for number in (1, 2, 3, 4)] == [550, 550, 250, 550]
     assert b"[SUP]" in replies[1][1]
     assert (late["sender"], late["proof"], late["is_hard"]) == (SENDER, "envelope", True)
     assert (late["recipient"], late["category"]) == ("p1@persons.example", "InvalidRecipient")
-    assert complaint == [{"sender": SENDER, "recipient": "p2@persons.example", "proof": "reference"}]
-    assert (by_sender["sender"], by_sender["delivered"] >= 60, by_sender["complaints"]) == (SENDER, True, 1)
-    assert (by_campaign["name"], by_campaign["complaints"]) == ("offer", 1)
+    assert complaint == [
+        {"sender": SENDER, "recipient": "p2@persons.example", "proof": "reference"},
+        {"sender": SENDER, "recipient": "p4@persons.example", "proof": "cfbl_feedback_id"},
+    ]
+    assert (by_sender["sender"], by_sender["delivered"] >= 60, by_sender["complaints"]) == (SENDER, True, 2)
+    assert (by_campaign["name"], by_campaign["complaints"]) == ("offer", 2)
     assert (senders["hard"], senders["sender"]) == (1, SENDER)
     assert late["message_id"] in why
     assert "hard_bounce" in why

@@ -44,6 +44,25 @@ def verifies(message: bytes, pem: bytes) -> bool:
         return False
 
 
+def test_fields_that_belong_together_come_together_or_not_at_all(pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = b"CFBL-Address: fbl@example.com; report=arf\r\nCFBL-Feedback-ID: abc\r\n"
+    monkeypatch.setattr("tests.relay.test_additions.OFFERED", [*OFFERED, pair])
+
+    result = assessed(pem, own=[])
+    others = [
+        assessed(pem, own + MAIL, own=[]) for own in (b"CFBL-Feedback-ID: x\r\n", b"cfbl-address: a@b.example\r\n")
+    ]
+
+    assert pair in result.prefix
+    signature = result.prefix.partition(b"bh=")[0].lower()
+    assert b"cfbl-address" in signature
+    assert b"cfbl-feedback-id" in signature
+    assert verifies(result.prefix + MAIL, pem)
+    assert not verifies((result.prefix + MAIL).replace(b"fbl@example.com", b"fbl@examp1e.com"), pem)
+    assert [b"CFBL" in other.prefix for other in others] == [False, False]
+    assert all(OFFERED[0] in other.prefix for other in others)
+
+
 def test_each_recipients_own_lines_are_under_its_own_signature(pem: bytes) -> None:
     result = assessed(pem)
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.account import Account
+from relay.delivery.headers import reference
 from relay.reception.case import identified
 from relay.resellers.brand import NO_BRANDS
-from relay.returns.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish
-from relay.settings import Headers, Settings, Web
+from relay.returns.feedback import TOKEN_CHARACTERS, FeedbackHeaders, UnsubscribeTokens, Wish, mailed_token
+from relay.settings import Dkim, Headers, Settings, Web
 from relay.tree import SenderId
 from tests.relay.test_identity import SERVER
 
@@ -23,6 +24,9 @@ SHOP = Account("shop", reseller="isp", list_unsubscribe=True)
 SENDER = SenderId("shop", "mailfrom", "news@shop.example")
 MAIL = replace(SERVER, account=SHOP, mail_from="news@shop.example", content=b"Subject: x\r\n\r\nbody\r\n")
 TOKENS = UnsubscribeTokens(SECRET)
+REF = reference(SECRET, "mw1.7", "shop", SENDER.key)
+CFBL = Headers(feedback_id="", cfbl_address="fbl@relay.example")
+DKIM = Dkim(domain="Relay.example")
 
 
 def headers(**more: object) -> FeedbackHeaders:
@@ -64,7 +68,9 @@ def test_the_longest_address_fits_token_and_header_line() -> None:
     account = replace(SHOP, name="a" * 64)
     mail = replace(MAIL, account=account, recipients=(longest,))
 
-    [lines] = headers(public_url="https://" + "p" * 190).own(mail, SENDER, "n" * 16 + ".9999999999999")
+    by_mail = Headers(unsubscribe_address=f"{'u' * 64}@{'d' * 63}.{'d' * 63}.example")
+    found = headers(public_url="https://" + "p" * 190, headers=by_mail)
+    [lines] = found.own(mail, SENDER, "n" * 16 + ".9999999999999")
 
     assert max(len(line) for line in lines.splitlines()) <= 998
     [token] = re.findall(rb"/u/([^>]+)>", lines)
@@ -119,30 +125,71 @@ def test_the_senders_word_is_taken_out_of_the_mail_and_nothing_else() -> None:
 
 
 def test_feedback_id_is_stable_per_sender_and_names_nobody() -> None:
-    [line] = headers().offered(SHOP, SENDER)
+    [line] = headers().offered(MAIL, SENDER, REF)
 
     assert re.fullmatch(rb"Feedback-ID: ([a-z2-7]{10}:){3}mailweir\r\n", line)
-    assert headers().offered(SHOP, SENDER) == [line]
+    assert headers().offered(MAIL, SENDER, REF) == [line]
     assert b"shop" not in line
     assert b"isp" not in line
     sender, account, reseller, name = line.split(b" ")[1].strip().split(b":")
-    [other] = headers().offered(SHOP, replace(SENDER, value="b@shop.example"))
+    [other] = headers().offered(MAIL, replace(SENDER, value="b@shop.example"), REF)
     assert other.split(b" ")[1].strip().split(b":")[1:] == [account, reseller, name]
     assert sender not in other
-    [lone] = headers().offered(replace(SHOP, reseller=""), SENDER)
+    [lone] = headers().offered(replace(MAIL, account=replace(SHOP, reseller="")), SENDER, REF)
     assert lone.split(b":")[3] == b"0"
-    [foreign] = FeedbackHeaders(Settings(dir=Path("/tmp")), b"t" * 32, NO_BRANDS).offered(SHOP, SENDER)
+    [foreign] = FeedbackHeaders(Settings(dir=Path("/tmp")), b"t" * 32, NO_BRANDS).offered(MAIL, SENDER, REF)
     assert sender not in foreign
     assert account not in foreign
 
 
 def test_feedback_id_carries_the_operators_name_or_is_left_out() -> None:
-    assert headers(headers=Headers(feedback_id="")).offered(SHOP, SENDER) == []
-    [line] = headers(headers=Headers(feedback_id="MyRelay01")).offered(SHOP, SENDER)
+    assert headers(headers=Headers(feedback_id="")).offered(MAIL, SENDER, REF) == []
+    [line] = headers(headers=Headers(feedback_id="MyRelay01")).offered(MAIL, SENDER, REF)
     assert line.endswith(b":MyRelay01\r\n")
     for wrong in ("four", "sixteencharacter", "with:colon"):
         with pytest.raises(ValueError, match="feedback_id"):
             Headers(feedback_id=wrong)
+
+
+def test_cfbl_fields_say_where_complaints_go_and_which_message_it_is() -> None:
+    [lines] = headers(headers=CFBL, dkim=DKIM).offered(MAIL, SENDER, REF)
+
+    assert lines == f"CFBL-Address: fbl@relay.example; report=arf\r\nCFBL-Feedback-ID: {REF}\r\n".encode()
+    for mail, sender in (
+        (replace(MAIL, mail_from=""), SENDER),
+        (MAIL, SenderId("shop", "forwarded", "192.0.2.1")),
+    ):
+        assert headers(headers=CFBL, dkim=DKIM).offered(mail, sender, REF) == []
+    assert headers(headers=Headers(feedback_id="")).offered(MAIL, SENDER, REF) == []
+
+
+@pytest.mark.parametrize("domain", ["", "other.example", "mail.relay.example"])
+def test_a_cfbl_address_that_no_signature_of_ours_vouches_for_is_refused(domain: str) -> None:
+    with pytest.raises(ValueError, match=r"headers\.cfbl_address = 'fbl@relay\.example' must lie in dkim\.domain"):
+        headers(headers=CFBL, dkim=Dkim(domain=domain))
+
+
+def test_a_mailto_stands_behind_the_link_and_its_mail_says_the_same() -> None:
+    by_mail = Headers(unsubscribe_address="off@relay.example")
+    [both] = headers(headers=by_mail).own(MAIL, SENDER, "mw1.7")
+    [alone] = headers(headers=by_mail, public_url="").own(MAIL, SENDER, "mw1.7")
+
+    found = re.fullmatch(
+        rb"List-Unsubscribe: <https://relay\.example/u/([^>]+)>,\r\n <mailto:off@relay\.example\?subject=([^>]+)>\r\n"
+        rb"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+        both,
+    )
+    assert found
+    assert re.fullmatch(rb"List-Unsubscribe: <mailto:off@relay\.example\?subject=[^>]+>\r\n", alone)
+    token = found[1].decode()
+    for subject in (
+        found[2],
+        b"=?utf-8?B?%b?=\r\n =?utf-8?b?%b?=" % tuple(map(base64.b64encode, (found[2][:30], found[2][30:]))),
+        b"Re: " + found[2][:60] + b"\r\n " + found[2][60:],
+    ):
+        assert mailed_token(b"From: a@b.example\r\nSubject: " + subject + b"\r\n\r\nx\r\n") == token
+    for content in (b"", b"Subject: unsubscribe\r\n\r\nx", b"From: a\r\n\r\nSubject: " + found[2], b"\xff" * 50):
+        assert mailed_token(content) == ""
 
 
 def test_a_public_url_is_https_or_this_very_machine() -> None:

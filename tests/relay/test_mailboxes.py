@@ -1,15 +1,18 @@
 """abuse@, postmaster@, fbl@, dmarc@, tlsrpt@ take reports; what people write to abuse@ goes on to the operator."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from relay.events import Inbound, Reception
+from relay.account import Account
+from relay.events import Inbound, Reception, Unsubscribe
 from relay.reply import PermanentError
 from relay.returns.mailboxes import Mailbox, Mailboxes, is_report
-from relay.settings import Inbox, Node, Settings, Verp
+from relay.settings import Headers, Inbox, Node, Settings, Verp
+from tests.builders import ADMIN
 from tests.delivering import eventually, story
-from tests.relay.test_inbox import DOMAIN, REPORT, bounced, journaled, sink, started
+from tests.relay.test_inbox import DOMAIN, REPORT, bounced, journaled, send, sink, started
 from tests.sink import Sink
 
 __all__ = ["sink"]
@@ -138,3 +141,29 @@ def test_a_report_is_known_by_its_form() -> None:
     assert not is_report(COMPLAINT)
     with pytest.raises(PermanentError):
         Mailboxes(Settings(node=NODE)).check(Mailbox("dmarc", "dmarc@relay.example"), "ann@d.example", COMPLAINT)
+
+
+@story
+async def test_a_mail_that_our_link_makes_unsubscribes_and_no_other_mail_does(tmp_path: Path, sink: Sink) -> None:
+    more = {"node": NODE, "headers": Headers(unsubscribe_address="off@Relay.example")}
+    async with started(tmp_path, sink, **more) as parts:
+        await parts.core.state.add_account(Account("list", domains=("list.example",), list_unsubscribe=True), ADMIN)
+        await parts.core.state.add_credential("list", "list", "secret", ADMIN)
+        await send(parts, "ann@d.example", mail_from="news@list.example", login="list")
+        await eventually(lambda: sink.messages)
+        [subject] = re.findall(rb"<mailto:off@Relay\.example\?subject=([^>]+)>", sink.messages[-1].content)
+        mail = b"From: Ann <ann@d.example>\r\nTo: off@relay.example\r\nSubject: %b\r\n\r\nx\r\n"
+
+        wrong = await bounced(parts, "off@relay.example", mail_from="ann@d.example", content=mail % subject[:-4])
+        idle = await bounced(parts, "off@relay.example", mail_from="ann@d.example", content=mail % b"unsubscribe")
+        before = parts.core.state.suppression.own("list", "ann@d.example")
+        right = await bounced(parts, "OFF@relay.example", mail_from="else@d.example", content=mail % subject)
+        row = parts.core.state.suppression.own("list", "ann@d.example")
+
+    assert [reply[0] for reply in (wrong, idle, right)] == [550, 550, 250]
+    assert before is None
+    assert row is not None
+    assert (row.reason.value, row.ends_at) == ("unsubscribe", None)
+    [record] = journaled(tmp_path, Unsubscribe)
+    assert (record.account, record.recipient, record.method) == ("list", "ann@d.example", "mail")
+    assert journaled(tmp_path, Inbound) == []  # the mail says nothing else, and is not kept
