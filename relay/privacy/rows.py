@@ -16,6 +16,7 @@ from sqlalchemy.types import JSON
 
 from relay.control.audit import chain as audit
 from relay.control.state import schema
+from relay.control.suppression.suppressed import one_spelling
 from relay.privacy.forgotten import Forgotten
 from relay.privacy.views import Trace
 
@@ -82,7 +83,7 @@ def _fate(
         return "kept", why
     if table is schema.saved_question and forgotten.is_in(row["owner"]):
         return "kept", _SIGNS_IN
-    if table is schema.suppression and row["address"] == forgotten.address:
+    if table is schema.suppression and row["address"] == one_spelling(forgotten.address):
         return ("deleted", "") if suppression else ("kept", _LISTED)
     return ("kept", _DECIDED) if _sender_of(table, row) in in_force else ("replaced", "")
 

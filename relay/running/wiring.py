@@ -98,23 +98,9 @@ def wire(core: Core) -> Parts:
     way = _doorway(core, receiver, gate, metrics)
     domains = make_desk(state, clock, lambda: core.settings)
     unsubscribing = Unsubscribing(state, journal, metrics, feedback.tokens, clock)
-    returns = Returns(
-        settings,
-        clock,
-        journal,
-        core.spool,
-        reporting,
-        paths=core.paths,
-        unsubscribe=unsubscribing.by_mail,
-        state_of=state.state_of,
-        metrics=metrics,
-    )
-    way_in = (
-        Doors(way),
-        inbox_doors(way, settings, returns),
-        returns,
-        *_web(core, way, unsubscribing, metrics, releases),
-    )
+    returns = _returns(core, reporting, unsubscribing, metrics)
+    web = _web(core, way, unsubscribing, metrics, releases)
+    way_in = Doors(way), inbox_doors(way, settings, returns), returns, *web
     models = ModelDesk(state, clock, core.content, lambda: core.settings)
     told = Told(_digests(core, reporting), _notices(core, releases, reporting), releases)
     own = metrics, commands, domains, models, _expiry(core, commands, told.notices)
@@ -218,6 +204,20 @@ def _following(core: Core, commands: Commands, courier: Courier) -> Following:
     )
     commands.desk.accounts.on_suspension = commands.desk.resellers.on_suspension = following.wake
     return following
+
+
+def _returns(core: Core, reporting: Reporting, unsubscribing: Unsubscribing, metrics: Metrics) -> Returns:
+    return Returns(
+        core.settings,
+        core.clock,
+        core.journal,
+        core.spool,
+        reporting,
+        paths=core.paths,
+        unsubscribe=unsubscribing.by_mail,
+        state_of=core.state.state_of,
+        metrics=metrics,
+    )
 
 
 def _web(

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from relay.account import Account
 from relay.clock import SteppedClock
@@ -178,14 +178,66 @@ def test_what_could_not_be_committed_is_not_in_force(tmp_path: Path) -> None:
     with_state(tmp_path, work)
 
 
+def upgraded(connection: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)
+
+
+def test_both_spellings_of_one_domain_are_one_row(tmp_path: Path) -> None:
+    async def work(state: State, _clock: SteppedClock) -> None:
+        await state.suppression.put([row("ann@MÜNCHEN.example"), row("bob@xn--mnchen-3ya.example")], ADMIN, ACT)
+        for name in ("ann", "bob"):
+            for domain in ("münchen.example", "XN--mnchen-3ya.example"):
+                assert state.suppression.find("shop", f"{name}@{domain}") == FOR_GOOD
+                assert len(await state.suppression.rows(Wanted(address=f"{name}@{domain}"))) == 1
+        await state.suppression.put([row("ann@xn--mnchen-3ya.example", days=1)], ADMIN, ACT)
+        assert len(state.suppression) == 2
+        await state.suppression.remove("shop", ["bob@münchen.example"], ADMIN, ACT)
+        assert state.suppression.find("shop", "bob@xn--mnchen-3ya.example") is None
+        assert [one.address for one in await state.suppression.rows(Wanted())] == ["ann@xn--mnchen-3ya.example"]
+        assert state.suppression.find("shop", "ann@munchen.example") is None
+
+    with_state(tmp_path, work)
+
+
+@pytest.mark.parametrize("address", ["ann@\u2603\u200b..example", "anné@x.example", "a@-ü.example"])
+def test_an_address_that_dns_cannot_name_stays_as_it_is_and_another_is_another(address: str) -> None:
+    listed = Suppressed([row(address)])
+
+    assert listed.find("shop", address.upper().replace("É", "é"), NOW) == FOR_GOOD
+    assert listed.find("shop", f"x{address}", NOW) is None
+
+
+def test_rows_in_both_spellings_become_the_one_that_holds_longer(tmp_path: Path) -> None:
+    engine = create_engine(default_url(tmp_path))
+    with engine.begin() as connection:
+        upgraded(connection, "0013")
+        insert = text("INSERT INTO suppression VALUES ('shop', :address, 'by_hand', :evidence, :at, :ends_at)")
+        for name, unicode_days, ascii_days in (("a", None, 5), ("b", 5, None), ("c", 9, 5), ("d", 5, 9), ("e", 5, 0)):
+            for domain, days in (("münchen.example", unicode_days), ("xn--mnchen-3ya.example", ascii_days)):
+                ends_at = None if days is None else (START + timedelta(days=days)).replace(tzinfo=None)
+                values = {"address": f"{name}@{domain}", "evidence": domain, "at": START.replace(tzinfo=None)}
+                if days != 0:
+                    connection.execute(insert, values | {"ends_at": ends_at})
+        connection.execute(insert, values | {"address": "f@plain.example", "ends_at": None})
+    engine.dispose()
+
+    async def check(state: State, _clock: SteppedClock) -> None:
+        rows = await state.suppression.rows(Wanted())
+        assert {one.address.partition("@")[2] for one in rows} == {"xn--mnchen-3ya.example", "plain.example"}
+        assert [one.address[0] + one.evidence[0] for one in rows] == ["am", "bx", "cm", "dx", "em", "fx"]
+        assert len(state.suppression) == 6
+
+    with_state(tmp_path, check)
+
+
 def test_a_state_of_the_version_before_keeps_its_accounts(tmp_path: Path) -> None:
     engine = create_engine(default_url(tmp_path))
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent.parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
+        upgraded(connection, "0006")
         connection.execute(
             text(
                 "INSERT INTO account (name, shared_host, contact, is_suspended, created_at, identity_rules, "

@@ -10,12 +10,12 @@ from relay.control.state.database import Database
 from relay.control.state.writer import Undo, Writer
 from relay.control.suppression import rows
 from relay.control.suppression.rows import Wanted
-from relay.control.suppression.suppressed import Blocked, Suppressed, Suppression
+from relay.control.suppression.suppressed import Blocked, Suppressed, Suppression, one_spelling
 from relay.tree import Principal
 
 
 class SuppressionList(Writer):
-    """Read `find` without awaiting; the rest with `await`, from the event loop only. Addresses are lower-cased here."""
+    """Read `find` without awaiting; the rest with `await`, on the event loop only. An address has one spelling."""
 
     def __init__(self, database: Database, node: str, clock: Clock, loaded: Suppressed) -> None:
         super().__init__(database, node, clock)
@@ -36,8 +36,8 @@ class SuppressionList(Writer):
         """Add rows, or put them in the place of those of the same account and address; return after the commit."""
         now = self._clock.now()
         dated = {
-            (row.account, row.address.lower()): replace(
-                row, address=row.address.lower(), created_at=row.created_at or now
+            (row.account, one_spelling(row.address)): replace(
+                row, address=one_spelling(row.address), created_at=row.created_at or now
             )
             for row in suppressions
         }
@@ -49,7 +49,7 @@ class SuppressionList(Writer):
 
     async def remove(self, account: str, addresses: Sequence[str], principal: Principal, act: Act) -> None:
         """Take rows out; return after the commit."""
-        chosen = [address.lower() for address in addresses]
+        chosen = [one_spelling(address) for address in addresses]
         undos: list[Undo] = []
         for address in chosen:
             undos.append(self._undo(account, address))
@@ -69,6 +69,8 @@ class SuppressionList(Writer):
     async def rows(self, wanted: Wanted) -> list[Suppression]:
         """Return rows in force, from the database, in the order of account and address."""
         now = self._clock.now()
+        if wanted.address is not None:
+            wanted = replace(wanted, address=one_spelling(wanted.address))
         return await self._database.run(lambda connection: rows.found(connection, wanted, now))
 
     def _undo(self, account: str, address: str) -> Undo:

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+
+import idna
 
 EVERYBODY = ""  # the account of rows that hold for all accounts
 
@@ -50,6 +53,16 @@ class Blocked:
 
     reason: Reason
     ends_at: datetime | None
+
+
+def one_spelling(address: str) -> str:
+    """Return an address in lower case, its domain in A-labels (IDNA 2008): both spellings of one domain are one.
+
+    >>> one_spelling("Ann@MÜNCHEN.example") == one_spelling("ann@xn--mnchen-3ya.example")
+    True
+    """
+    lowered = address.lower()
+    return lowered if lowered.isascii() else _in_ascii(lowered)
 
 
 class Suppressed:
@@ -131,7 +144,7 @@ class Suppressed:
 
     def _hash(self, address: str) -> int:
         # a local part that is no UTF-8 never gets past the door (front/address.py)
-        text = address.lower().encode("utf-8", "surrogateescape")
+        text = one_spelling(address).encode("utf-8", "surrogateescape")
         return int.from_bytes(hashlib.blake2b(text, key=self._key, digest_size=8).digest(), "little")
 
     def _salt(self, account: str) -> int:
@@ -141,6 +154,16 @@ class Suppressed:
         if salt is None:
             salt = self._salts[account] = self._hash(f"\0{account}")  # no address has a NUL
         return salt
+
+
+@lru_cache(maxsize=1024)  # 30 us, and a mailing asks again and again
+def _in_ascii(address: str) -> str:
+    """With its domain in A-labels; as it is where no such domain can exist."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode()}" if not domain.isascii() else address
+    except UnicodeError:  # idna.IDNAError is one
+        return address
 
 
 def _fact_of(reason: Reason, ends_at: datetime | None) -> int:
