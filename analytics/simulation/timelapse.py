@@ -5,13 +5,15 @@ and threads are real; the loop waits for what is on its way in this process befo
 """
 
 import asyncio
-import os
 import selectors
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-_GLANCES = 4  # loopback delivers at once, except when the kernel puts it off for some microseconds
+# loopback delivers at once, except when the kernel puts it off for some microseconds; to look again and not to yield:
+# on a machine that others use, who yields waits for all of them
+_GLANCES = 5
+_STILL = 3  # looks without any news: only timers run, each second one, and what a timer begins is seen at the next
 _BUSY_SECONDS = 0.02
 _TICK = 1e-6  # more than what a float loses over a month, so that a timer jumped to is due
 
@@ -37,17 +39,20 @@ class _Jumping(selectors.DefaultSelector):
     def __init__(self, loop: TimeLapse) -> None:
         super().__init__()
         self._loop = loop
+        self._looks_without_news = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         events = super().select(0)
+        self._looks_without_news = 0 if events else self._looks_without_news + 1
         if events or timeout == 0:
             return events
-        for _ in range(_GLANCES):
-            os.sched_yield()
-            if events := super().select(0):
-                return events
         if timeout is None or self._loop.is_busy():
+            self._looks_without_news = 0
             return super().select(_BUSY_SECONDS)
+        for _ in range(_GLANCES if self._looks_without_news < _STILL else 0):
+            if events := super().select(0):
+                self._looks_without_news = 0
+                return events
         self._loop.jump(timeout)
         return []
 

@@ -34,6 +34,7 @@ class WordLog:
         self._waiting_bytes = self._number = self._size = 0
         self._path: Path | None = None
         self._opened_at = 0.0
+        self._noted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -57,9 +58,13 @@ class WordLog:
             name = message_id.encode()
             self._waiting.append(_HEAD.pack(len(name), len(learned), received_unix) + name + learned)
             self._waiting_bytes += len(learned)
+            self._noted.set()
 
     async def _run(self) -> None:
         while True:
+            if self._path is None:
+                await self._noted.wait()
+            self._noted.clear()
             await self._clock.sleep(_FLUSH_SECONDS)
             try:
                 await asyncio.to_thread(self._write, self._taken())
