@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dns.exception
@@ -22,12 +23,14 @@ from relay.content.protocol import ModelError
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.tokens import PRINCIPALS
 from relay.front.entrances import entrances
+from relay.places.files import checked
 from relay.policy.file import plain
 from relay.running.ports import taken
 from relay.settings import Settings, SettingsError, load, split_listen
 
 _LOW_BYTES, _VERY_LOW_BYTES = 2_000_000_000, 200_000_000
 _STALE_SECONDS = 30
+_OLD_PLACES_DAYS = 180
 _DNS_SECONDS = 3.0
 
 
@@ -60,6 +63,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from _space(settings)
     yield from _tokens(settings)
     yield from _model(settings)
+    yield from _places(settings)
     relay, analytics = _ask_relay(settings), _ask_analytics(settings)
     yield relay
     yield analytics
@@ -132,6 +136,20 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.FAIL, f"model: {error}", "restore or train it, or set content.model = 'none'")
     else:
         yield Finding(Level.OK, f"model: {card.name} matches its card")
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
+    """The operator's files of countries: stale ones mislead."""
+    for path in settings.places.files:
+        try:
+            [database] = checked([path])
+        except SettingsError as error:
+            yield Finding(Level.FAIL, f"places: {error}", "until then logins' countries are told without it")
+            continue
+        days = (datetime.now(UTC) - database.built_at).days
+        fix = "fetch it again, as its maker does every week or month" if days > _OLD_PLACES_DAYS else ""
+        level = Level.WARN if fix else Level.OK
+        yield Finding(level, f"places: {path} is readable, made {days} days ago", fix)
 
 
 def _ask_relay(settings: Settings) -> Finding:

@@ -10,5 +10,5 @@ COLUMNS = {
     "sender_scripts": "script messages held refused mean_score last_at",
     "sender_subjects": "subject subjects messages held refused mean_score last_at",
     "sender_domains": "domain recipients delivered bounced hard_bounced",
-    "sender_logins": "network addresses logins first_at messages held refused mean_score last_at",
+    "sender_logins": "network country system addresses logins first_at messages held refused mean_score last_at",
 }

@@ -50,11 +50,11 @@ ORDER BY bucket_at
 """
 
 _JUDGED = """
-    SELECT received_at AS judged_at, action, score, subject, script, client_ip, credential, fingerprint
+    SELECT received_at AS judged_at, action, score, subject, script, client_ip, country, asn, credential, fingerprint
     FROM message
     WHERE sender = $sender AND received_at >= $since AND {scope}
     UNION ALL
-    SELECT logged_at, action, score, subject, script, client_ip, credential, fingerprint
+    SELECT logged_at, action, score, subject, script, client_ip, country, asn, credential, fingerprint
     FROM rejection
     WHERE sender = $sender AND logged_at >= $since AND {scope}
 """
@@ -91,6 +91,8 @@ SENDER_LOGINS = f"""
 SELECT if(contains(client_ip, ':'),
           array_to_string(string_split(client_ip, ':')[1:4], ':') || '::/64',
           array_to_string(string_split(client_ip, '.')[1:3], '.') || '.0/24') AS network,
+       max(coalesce(country, '')) AS country,
+       coalesce('AS' || nullif(max(asn), 0), '') AS system,
        count(DISTINCT client_ip) AS addresses,
        string_agg(DISTINCT nullif(credential, ''), ', ') AS logins,
        min(judged_at) AS first_at,

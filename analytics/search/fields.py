@@ -81,6 +81,8 @@ _NAMED = (
     _m("subject", Kind.PART, "subject", "what the subject has in it", 'subject:"your invoice"'),
     _m("header_id", Kind.TEXT, "header_message_id", "the Message-ID line", 'header_id:"<1@acme.example>"'),
     _m("ip", Kind.ADDRESS, "client_ip", "the address it came from", "ip:192.0.2.0/24"),
+    _m("country", Kind.TEXT, "country", "the country of that address, where a file knows it", "country:BR"),
+    _m("asn", Kind.NUMBER, "asn", "the number of its autonomous system", "asn:64500"),
     _m("helo", Kind.TEXT, "helo", "the name that address gave itself", "helo:*.acme.example"),
     _m("login", Kind.TEXT, "credential", "the login it was given in with", "login:acme"),
     _m("door", Kind.TEXT, "door", "the way in: smtp or http", "door:http"),

@@ -66,8 +66,17 @@ def _reception(message: dict[str, Any], at: datetime, recipients: int) -> Step:
     words = [f"from {message.get('mail_from') or '<>'} for {recipients} recipient{'' if recipients == 1 else 's'}"]
     for name, label in (("client_ip", "address"), ("helo", "helo"), ("credential", "login"), ("tls", "tls")):
         if message.get(name):
-            words.append(f"{label} {message[name]}")
+            place = _place(message) if name == "client_ip" else ""
+            words.append(f"{label} {message[name]}{place}")
     return Step(at, "received", ", ".join(words))
+
+
+def _place(message: dict[str, Any]) -> str:
+    country, asn = message.get("country"), message.get("asn")
+    known = [str(country)] if country else []
+    if asn and asn == asn:  # NaN, where the column is of before
+        known.append(f"AS{int(asn)}")
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _verdict(message: dict[str, Any], at: datetime) -> Step:

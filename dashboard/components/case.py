@@ -31,6 +31,8 @@ _FIGURES = [
 ]
 LOGINS = [
     Column("network", "Network"),
+    Column("country", "Country", width="small", help="As the files of places.files know it"),
+    Column("system", "AS", width="small", help="Autonomous system: whose network it is"),
     Column("addresses", "Addresses", Cell.COUNT),
     Column("logins", "Logins", width="medium"),
     Column("first_at", "First", Cell.INSTANT),

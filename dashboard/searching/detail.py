@@ -21,6 +21,8 @@ _HEADERS = (
     "header_from",
     "header_message_id",
     "client_ip",
+    "country",
+    "asn",
     "helo",
     "credential",
     "tls",

@@ -10,6 +10,7 @@ from relay.control import show
 from relay.control.client import ControlClient, ControlError
 from relay.control.views import HeldView
 from relay.events import Attempt, Attributed, Deferral, Dropped, Judged, Reception, Record, Rejection, Released, decode
+from relay.places.place import Place
 from relay.settings import Settings
 
 # Newest files first, and no further back: about an hour of a busy node. What is older, the dashboard finds faster.
@@ -79,7 +80,9 @@ def _event(record: Record) -> str:
         case Rejection():
             return f"refused at {record.stage} by rule {record.rule}: {record.code} {record.enhanced} {record.text}"
         case Reception():
-            where = f"{record.size_bytes} bytes from {record.client_ip} for sender {record.sender}"
+            place = str(Place(record.country, record.asn))
+            came = f"{record.client_ip} ({place})" if place else record.client_ip
+            where = f"{record.size_bytes} bytes from {came} for sender {record.sender}"
             return f"{record.action.value} as {record.message_id} by rule {record.rule}: {where}"
         case Deferral():
             return f"{_try(record)}; next try {show.clean(record.due_at)} UTC"

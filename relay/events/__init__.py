@@ -35,6 +35,7 @@ class Judged(Attributed, frozen=True, kw_only=True):
     `inputs` is the part of it that no other field has, as policy/verdict/recorded.py writes and reads it.
     `sandbox`: all its recipients are of the sandbox (relay/sandbox/), so it says nothing of its sender.
     `fingerprint`: of the text shown, see content/fingerprint.py; `same_text_senders` sent nearly the same lately.
+    `country` and `asn`, the number of the autonomous system: of client_ip, as the operator's files know them.
     """
 
     sender_kind: str
@@ -42,6 +43,8 @@ class Judged(Attributed, frozen=True, kw_only=True):
     mail_from: str
     recipients: list[Rcpt] = []
     client_ip: str
+    country: str = ""
+    asn: int = 0
     helo: str = ""
     tls: str = ""
     credential: str = ""

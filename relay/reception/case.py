@@ -16,6 +16,7 @@ from relay.envelope import Submission
 from relay.events import Features, Hit, Rcpt
 from relay.front.bindings import foreign_author
 from relay.front.identity import Identity, identify
+from relay.places.place import NOWHERE, Place
 from relay.policy.decisions.decision import Decision
 from relay.policy.limits.ledger import Taking
 from relay.policy.verdict.judge import Inputs, Verdict
@@ -64,6 +65,7 @@ class Case:
     judged_at: datetime
     same_text_senders: int = 0
     hops: int = 0  # of a loop
+    place: Place = NOWHERE
 
     @property
     def brief(self) -> tuple[str, str, str, float | None]:
@@ -185,6 +187,8 @@ def facts(case: Case, decision: Decision | None, *, demo: bool) -> dict[str, Any
         "mail_from": submission.mail_from,
         "recipients": [Rcpt(arrival.number + n, address) for n, address in enumerate(submission.recipients)],
         "client_ip": submission.client_ip,
+        "country": case.place.country,
+        "asn": case.place.asn,
         "helo": submission.helo,
         "tls": submission.tls,
         "credential": submission.credential,

@@ -13,7 +13,7 @@ from relay.front.identity import Identity
 from relay.policy.decisions.decision import PARKED, Decision, Standing, State
 from relay.policy.limits.ledger import Taking
 from relay.policy.signals.live import Signals, SignalState
-from relay.policy.signals.logins import Roaming
+from relay.policy.signals.origins import NOT_ROAMING
 from relay.policy.signals.signal import Traits
 from relay.policy.verdict.certain import Certain, Text, Weighed, Whose, heaviest
 from relay.policy.verdict.group import Newcomers
@@ -100,7 +100,8 @@ class Judging:
         verdict = loop_verdict(count) if is_loop else judge(inputs, policy, now, arrival.message_id)
         pool = pool_of(arrival, inputs, policy, now)
         nearly = weighed.campaign.nearly
-        return Case(arrival, inputs, verdict, version_of(policy), pool, now, nearly, count if is_loop else 0)
+        place = self._signals.logins.place_of(submission.client_ip)
+        return Case(arrival, inputs, verdict, version_of(policy), pool, now, nearly, count if is_loop else 0, place)
 
     def is_parked(self, case: Case, now: datetime) -> bool:
         """Tell whether a hold has come since the verdict: it has parked the message by its later commit."""
@@ -150,13 +151,12 @@ class Judging:
         if is_suspect and self._state_of(group).standing not in PARKED:  # held together already
             same_text = self._certain.same_suspect(fingerprint, sender, weighed.campaign, now_unix)
         login = submission.credential
-        roaming = self._signals.logins.note(login, submission.client_ip, now_unix) if login else Roaming()
+        roaming = self._signals.logins.note(login, submission.client_ip, now_unix) if login else NOT_ROAMING
         return Traits(
             fingerprint=fingerprint,
             recipients=tuple(arrival.taking.ask.recipients),
             is_null=not submission.mail_from,
-            networks=roaming.networks,
-            usual_networks=roaming.usual,
+            roaming=roaming,
             same_text=same_text,
         )
 

@@ -21,9 +21,10 @@ from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
 from relay.delivery.tls.memory import TlsMemory
 from relay.front.auth import Authenticator
+from relay.places.files import Places
 from relay.policy.file import PolicyError
 from relay.policy.limits.ledger import KEPT_SECONDS, LONGEST_DELAY_SECONDS, Ledger
-from relay.policy.signals.counters import Counters, Table
+from relay.policy.signals.counters import FLUSH_SECONDS, Counters, Table
 from relay.policy.signals.live import Signals
 from relay.policy.signals.repeats import REPEATS_KEPT_SECONDS, Repeats
 from relay.policy.verdict.certain import Certain
@@ -72,12 +73,20 @@ class Core:
     secret: bytes
     paths: ReturnPaths
     tls: TlsMemory
+    places: Places
 
 
 async def start_core(
-    settings: Settings, clock: Clock, fail: Callable[[BaseException], None], stack: contextlib.AsyncExitStack
+    settings: Settings,
+    clock: Clock,
+    fail: Callable[[BaseException], None],
+    stack: contextlib.AsyncExitStack,
+    *,
+    flush_seconds: float = FLUSH_SECONDS,
 ) -> Core:
     """Start what must run before everything else; `stack` stops it again.
+
+    `flush_seconds`: so much of the counts a crash may cost.
 
     Raises StartFailure, ModelError, SettingsError, OSError.
     """
@@ -96,19 +105,9 @@ async def start_core(
     egress = Egress(settings.node.hostname)
     state.egress.feed(egress)
     misconfigured, certain = Misconfigured(journal), Certain(load_rules(settings.content.rules), Repeats())
-    await _remember(
-        settings,
-        clock,
-        stack,
-        *signals.tables(),
-        Table("usage", ledger, KEPT_SECONDS),
-        Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
-        Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
-        Table("misconfigured", misconfigured, DAY_SECONDS),
-        Table("repeats", certain.repeats, REPEATS_KEPT_SECONDS),
-        *egress.tables(),
-        *tls.tables(),
-    )
+    tables = [*signals.tables(), *egress.tables(), *tls.tables()]
+    tables += _tables(ledger, authenticator, shaper, misconfigured, certain)
+    await _remember(Counters(settings.dir / "counters.sqlite", tables, clock, flush_seconds), stack)
     words = await _words(settings, clock, stack)
     content, signers = content_stage(settings, state.book)
     await content.start()
@@ -132,6 +131,19 @@ async def start_core(
         secret=secret,
         paths=ReturnPaths(settings, clock, keys, state.book.domain, state.brands),
         tls=tls,
+        places=Places(settings.places.files, signals.logins.ask),
+    )
+
+
+def _tables(
+    ledger: Ledger, authenticator: Authenticator, shaper: Shaper, misconfigured: Misconfigured, certain: Certain
+) -> tuple[Table, ...]:
+    return (
+        Table("usage", ledger, KEPT_SECONDS),
+        Table("lockout", authenticator.lockout, _LOCKS_KEPT_SECONDS),
+        Table("shaping", shaper, _SHAPING_KEPT_SECONDS),
+        Table("misconfigured", misconfigured, DAY_SECONDS),
+        Table("repeats", certain.repeats, REPEATS_KEPT_SECONDS),
     )
 
 
@@ -177,8 +189,7 @@ async def _words(settings: Settings, clock: Clock, stack: contextlib.AsyncExitSt
     return words
 
 
-async def _remember(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *tables: Table) -> None:
-    counters = Counters(settings.dir / "counters.sqlite", tables, clock)
+async def _remember(counters: Counters, stack: contextlib.AsyncExitStack) -> None:
     await counters.start()
     stack.push_async_callback(counters.stop)
 

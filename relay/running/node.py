@@ -31,6 +31,7 @@ from relay.front.entrances import Entrance, entrances, inherited_sockets
 from relay.front.server import Doors
 from relay.front.tls import CertificateWatch
 from relay.log import show_messages
+from relay.places.files import Places
 from relay.privacy.desk import PrivacyDesk
 from relay.privacy.routes import PrivacyRoutes
 from relay.running.core import StartFailure, start_core
@@ -46,7 +47,7 @@ from relay.users.routes import UserRoutes
 _log = logging.getLogger("mailweir.node")
 
 _LOCK_SECONDS = 2.0  # a command that looks at the state of a relay that does not run is done by then
-_CERTIFICATE_SECONDS = 5.0  # a new certificate is looked for
+_FILES_SECONDS = 5.0  # a new certificate, or MMDB file, is looked for
 
 
 def run(settings: Settings) -> int:
@@ -112,7 +113,7 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
         stack.push_async_callback(parts.receiver.settle, settings.smtp.stop_seconds)
         await _open_doors(parts)
         watch = CertificateWatch(parts.doors.tls, settings.smtp.tls_certificate, settings.smtp.tls_key)
-        watching = asyncio.create_task(_watch_certificate(watch, clock))
+        watching = asyncio.create_task(_watch_files(watch, parts.core.places, clock))
         stack.callback(watching.cancel)
         looking = asyncio.create_task(domains.watch(parts.domains, clock))
         stack.callback(looking.cancel)
@@ -124,10 +125,12 @@ async def _relay(settings: Settings, clock: Clock, fail: Callable[[BaseException
                 yield parts
 
 
-async def _watch_certificate(watch: CertificateWatch, clock: Clock) -> None:
+async def _watch_files(watch: CertificateWatch, places: Places, clock: Clock) -> None:
     while True:
-        await clock.sleep(_CERTIFICATE_SECONDS)
+        await clock.sleep(_FILES_SECONDS)
         watch.refresh()
+        if places.has_changed():
+            await asyncio.to_thread(places.refresh)
 
 
 async def _open_doors(parts: Parts) -> None:

@@ -21,6 +21,7 @@ from relay.control.views import Reloaded
 from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
+from relay.places.files import checked
 from relay.policy.file import overruled
 from relay.running.parts import Parts
 from relay.settings import Policy, Settings, SettingsError, load
@@ -36,6 +37,7 @@ _KEYS = frozenset(
         "content.model",
         "content.rules",
         "content.keep_words",
+        "places.files",
         "smtp.auth_without_tls",
         "smtp.proxy_from",
         "smtp.xclient_from",
@@ -138,6 +140,7 @@ class Reloader:
         context = served(smtp.tls_certificate, smtp.tls_key) if smtp.tls_certificate else None
         if model != "none":
             find_model(model)
+        await asyncio.to_thread(checked, settings.places.files)
         rules = load_rules(settings.content.rules)
         providers = load_providers(settings.delivery.providers, settings.delivery)  # the file may differ, the key not
         if dry_run:
@@ -149,6 +152,7 @@ class Reloader:
             self._watch.take_up(smtp.tls_certificate, smtp.tls_key, context)
         self._adopt(settings)
         parts.core.certain.take_up(rules)
+        await asyncio.to_thread(parts.core.places.take_up, settings.places.files)
         parts.doors.take_up(smtp)
         parts.inbox.take_up(inbox_smtp(settings))
         parts.messages.take_up(smtp)

@@ -24,6 +24,7 @@ from relay.settings.sections import (
     Imap,
     Inbox,
     Notices,
+    Places,
     Sandbox,
     Section,
     Suppression,
@@ -42,6 +43,7 @@ __all__ = [
     "Imap",
     "Inbox",
     "Notices",
+    "Places",
     "Sandbox",
     "Suppression",
     "Verp",
@@ -272,6 +274,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     content: Content = Content()
     identity: Identity = Identity()
+    places: Places = Places()
     lockdown: Lockdown = Lockdown()
     policy: Policy = Policy()
     log: Log = Log()

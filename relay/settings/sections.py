@@ -64,6 +64,16 @@ class Imap(Section):
         return self
 
 
+class Places(Section):
+    """Where clients are, by files that you fetch and keep fresh yourself (docs/signals.md)."""
+
+    files: list[Path] = Field(
+        [],
+        description="MMDB files with the country or the autonomous system (ASN) of addresses, like "
+        "GeoLite2-Country.mmdb; read into memory, and anew when they change; empty: only networks are told apart",
+    )
+
+
 class Suppression(Section):
     """What keeps an account from writing again to addresses that refused its mail (docs/inbox.md)."""
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from argon2 import PasswordHasher
+
 from analytics.simulation.providers import PROVIDERS
 from analytics.simulation.timelapse import LoopClock, TimeLapse
 from analytics.simulation.trial.mail import HOUR, Mail, World
@@ -43,6 +45,7 @@ _DOOR = Entrance("127.0.0.1:0", "smtp.submission")
 _CONNECTIONS = 50  # a stop must find mail on its way, not in a queue of ours
 _RETRIES, _LONGEST_RETRY = (900.0, 1_800.0, 3_600.0, 7_200.0), 14_400.0
 _LIFETIME = 48 * HOUR
+_FLUSH_SECONDS = 3_600.0  # nothing crashes here, and a month has 2.6 million seconds
 
 
 def play_on_wire(world: World, step: Callable[[float], None] | None = None) -> Sheet:
@@ -56,7 +59,9 @@ def play_on_wire(world: World, step: Callable[[float], None] | None = None) -> S
 
 async def _play(world: World, loop: TimeLapse, step: Callable[[float], None]) -> Sheet:
     mails = world.mails()
-    first = next(mails)
+    first = next(mails, None)
+    if first is None:
+        return Tally(world).sheet(world, WIRE)
     clock = LoopClock(datetime.fromtimestamp(first.at - 1.0, UTC), loop)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(_memory_folder())
@@ -199,6 +204,8 @@ async def _accounts(settings: Settings, world: World, clock: LoopClock) -> dict[
     """Open the world's accounts; return their passwords."""
     state = await State.open(default_url(settings.dir), settings.node.name, clock)
     try:
+        # a month has a login each few minutes, of passwords that nobody else will ever know
+        state.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         accounts = Desk(state, clock, lambda account: (0, 0)).accounts
         every = {actor.account.name: actor.account for actor in world.actors}
         return {name: await _add(accounts, name, world) for name in every}
@@ -222,7 +229,7 @@ async def _relay(settings: Settings, clock: LoopClock, loop: TimeLapse) -> Async
     failures: list[BaseException] = []
     async with AsyncExitStack() as stack:
         stack.callback(lambda: setattr(loop, "is_busy", lambda: True))
-        parts = wire(await start_core(settings, clock, failures.append, stack))
+        parts = wire(await start_core(settings, clock, failures.append, stack, flush_seconds=_FLUSH_SECONDS))
         await parts.courier.start()
         stack.push_async_callback(parts.courier.stop, 1.0)
         parts.following.start()

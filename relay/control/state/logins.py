@@ -27,7 +27,6 @@ from relay.control.state.writer import put
 from relay.tree import Principal
 
 _log = logging.getLogger("mailweir.control")
-_hasher = PasswordHasher()
 
 NOTE_SECONDS = 60.0
 
@@ -44,10 +43,11 @@ UNBOUND = Bindings()
 
 
 class Logins(Customers):
-    """Read without awaiting; write with `await`, from the event loop only."""
+    """Read without awaiting; write with `await`, from the event loop only. `hasher`: of new passwords."""
 
     def __init__(self, database: Database, node: str, clock: Clock, tree: rows.Tree) -> None:
         super().__init__(database, node, clock, tree)
+        self.hasher = PasswordHasher()
         self.last_used = tree.last_used
         self._unwritten: dict[str, Use] = {}
         self._noting: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Logins(Customers):
 
     async def new_credential(self, login: str, account: str, password: str, bindings: Bindings = UNBOUND) -> Credential:
         """Make a credential of a new login; the password is hashed off the event loop. Raises Conflict."""
-        hashed = await asyncio.to_thread(_hasher.hash, password)
+        hashed = await asyncio.to_thread(self.hasher.hash, password)
         if login in self.credentials:  # looked at after the hash: somebody may have been quicker
             raise Conflict(f"there is a login {login!r} already; logins of all accounts differ")
         return Credential(login, account, hashed, created_at=self._clock.now(), **bindings._asdict())
@@ -82,7 +82,7 @@ class Logins(Customers):
     ) -> Credential:
         """Give a login another password at once; the one before it stays good for `overlap`, no older one does."""
         self._in_use(login)
-        hashed = await asyncio.to_thread(_hasher.hash, password)
+        hashed = await asyncio.to_thread(self.hasher.hash, password)
         before, until = self._in_use(login), self._clock.now() + overlap
         after = replace(
             before,

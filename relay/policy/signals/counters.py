@@ -54,8 +54,9 @@ class Table:
 class Counters:
     """Keeps tables in a file from `start` to `stop`."""
 
-    def __init__(self, path: Path, tables: Sequence[Table], clock: Clock) -> None:
-        self._path, self._tables, self._clock = path, tables, clock
+    def __init__(self, path: Path, tables: Sequence[Table], clock: Clock, every_seconds: float = FLUSH_SECONDS) -> None:
+        """`every_seconds`: so much a crash may cost."""
+        self._path, self._tables, self._clock, self._every_seconds = path, tables, clock, every_seconds
         self._task: asyncio.Task[None] | None = None
         self._unwritten: dict[str, dict[str, bytes]] = {table.name: {} for table in tables}
         self._writing: dict[str, dict[str, bytes]] = {}
@@ -108,7 +109,7 @@ class Counters:
     async def _run(self) -> None:
         forgets_at = 0.0
         while True:
-            await self._clock.sleep(FLUSH_SECONDS)
+            await self._clock.sleep(self._every_seconds)
             try:
                 await self._flush()
                 if (now := self._clock.unix()) >= forgets_at:

@@ -110,10 +110,20 @@ class Signals:
             if is_new and not known.is_apart:
                 self._count_newcomer(group, sender, now_unix, seen, bad, policy)
         state = state_of(known, now_unix, policy, self.outages)
-        if not traits.networks and not traits.same_text:
+        roaming = traits.roaming
+        if not roaming.networks and not traits.same_text:  # a country that is new is in a network that is
             return state
+        abroad = roaming.abroad
         return replace(
-            state, networks=traits.networks, usual_networks=traits.usual_networks, same_text=traits.same_text
+            state,
+            networks=roaming.networks,
+            usual_networks=roaming.usual,
+            news=roaming.news,
+            place=abroad.place,
+            place_days=abroad.days,
+            place_moves=abroad.moves,
+            usual_places=abroad.usual,
+            same_text=traits.same_text,
         )
 
     def outcome(self, sender: str, kind: OutcomeKind, now_unix: float, destination: str = "") -> None:

@@ -10,11 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_network
-from typing import NamedTuple
 
 import msgspec
 
+from relay.places.place import NOWHERE, PlaceOf, nowhere
 from relay.policy.signals.counters import Table
+from relay.policy.signals.origins import NOT_ROAMING, Origins, Roaming
 from relay.policy.signals.signal import ZERO
 
 _log = logging.getLogger("mailweir.policy")
@@ -26,21 +27,12 @@ _WEIGHT = 0.2  # of the last day in what is usual: five days' memory
 _KEPT_SECONDS = 40 * 86_400.0
 
 
-class Roaming(NamedTuple):
-    """New networks of a login in 24 h, and of a usual day; zeros while it is not known long enough."""
-
-    networks: int = 0
-    usual: float = ZERO
-
-
-_NONE = Roaming()
-
-
 class _Login(msgspec.Struct, array_like=True, gc=False):
     since_hour: int
     day: int
     usual: float = 0.0
     networks: dict[str, tuple[int, int]] = {}  # network -> hour first and last seen
+    origins: Origins | None = None  # where no file knows places
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -48,12 +40,20 @@ _decode = msgspec.msgpack.Decoder(_Login).decode
 
 
 class Logins:
-    """At most `capacity` logins; the one not used for longest leaves first. A counters.Source."""
+    """At most `capacity` logins; the one not used for longest leaves first. A counters.Source.
+
+    `place_of`: where an address is, as far as the operator's files know.
+    """
 
     def __init__(self, capacity: int = 100_000) -> None:
         self._logins: OrderedDict[str, _Login] = OrderedDict()
         self._dirty: set[str] = set()
         self._capacity = capacity
+        self.place_of: PlaceOf = nowhere
+
+    def ask(self, place_of: PlaceOf) -> None:
+        """Ask another one where addresses are, from the next use on."""
+        self.place_of = place_of
 
     def table(self) -> Table:
         """Where logins are kept."""
@@ -76,9 +76,20 @@ class Logins:
             known.networks[network] = (first, hour)
             if len(known.networks) > NETWORKS:
                 del known.networks[min(known.networks, key=lambda one: known.networks[one][1])]
+            self._place(known, client_ip, hour)
         if len(known.networks) == 1 or hour - known.since_hour < _LEARNT_DAYS * _DAY_HOURS:
-            return _NONE
-        return Roaming(_fresh(known, hour), known.usual or ZERO)
+            return NOT_ROAMING
+        origins = known.origins
+        if origins is None:
+            return Roaming(_fresh(known, hour), known.usual or ZERO)
+        abroad = origins.abroad(self.place_of(client_ip), hour)
+        return Roaming(_fresh(known, hour), known.usual or ZERO, origins.news(hour), abroad)
+
+    def _place(self, known: _Login, client_ip: str, hour: int) -> None:
+        if (place := self.place_of(client_ip)) != NOWHERE:
+            if known.origins is None:
+                known.origins = Origins()
+            known.origins.note(place, hour)
 
     def dirty(self) -> list[tuple[str, bytes]]:
         rows = [(login, _encode(self._logins[login])) for login in self._dirty if login in self._logins]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from relay.policy.decisions.decision import Effect, Evidence
+from relay.policy.signals.origins import NOT_ROAMING, Roaming
 
 ZERO = 0.0  # the one object: msgspec leaves out a default by its identity
 
@@ -22,8 +23,10 @@ class SignalState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Recipients of 24 h: `failed` for good or put off, and `strangers`, never written to before (0 while nobody knows to
     whom the sender usually writes); `usual_strangers` is their usual share. Recipients of this hour: `volume`, `unique`
     ones, and `nulls`, in mail from <>; `usual_...` and `most_...` as habits.py has them, `weeks` old. `networks`: new
-    ones in 24 h from which the login was used. `same_text`: new senders, this one too, that sent nearly the same
-    suspect text within the hour, and nobody else did.
+    ones in 24 h from which the login was used, with `news` of countries and autonomous systems among them. `place`: a
+    country never seen for the login, from which this message came; on `place_days` days before it came from somewhere
+    new `place_moves` times, and was used from `usual_places`. `same_text`: new senders, this one too, that sent
+    nearly the same suspect text within the hour, and nobody else did.
     """
 
     spam_count: float = ZERO
@@ -54,6 +57,11 @@ class SignalState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     usual_strangers: float = ZERO
     networks: int = 0
     usual_networks: float = ZERO
+    news: tuple[str, ...] = ()
+    place: str = ""
+    place_days: int = 0
+    place_moves: int = 0
+    usual_places: tuple[str, ...] = ()
     same_text: int = 0
 
 
@@ -65,8 +73,7 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
     fingerprint: str | None = None
     recipients: tuple[bytes, ...] = ()
     is_null: bool = False
-    networks: int = 0
-    usual_networks: float = ZERO
+    roaming: Roaming = NOT_ROAMING
     same_text: int = 0
 
 

@@ -7,7 +7,7 @@ Pure; must never keep state or ask a clock.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.policy.decisions.decision import Effect, Evidence
 from relay.policy.signals.signal import Alarm, SignalState
@@ -32,7 +32,7 @@ def alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
     is_calm = True
     for alarm in _pausing(signal, policy):
         is_calm = False
-        yield alarm
+        yield _placed(alarm, signal.place) if signal.place else alarm
     if is_calm:
         yield from warning_alarms(signal, policy)
 
@@ -40,6 +40,12 @@ def alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
 def spam_certainty(bad: float, seen: float, line: float) -> float:
     """Return P(true spam rate > line) after `bad` of `seen` messages."""
     return sure_above(line, bad, seen, SPAM_PRIOR)
+
+
+def _placed(alarm: Alarm, place: str) -> Alarm:
+    """Say beside a trigger's own reason from where its sender was logged in, where that is new."""
+    reason = f"{alarm.reason}; its login came from a country never seen for it: {place}"
+    return replace(alarm, reason=reason, evidence={**alarm.evidence, "place": place})
 
 
 def _pausing(signal: SignalState, policy: Policy) -> Iterator[Alarm]:

@@ -88,6 +88,8 @@ def warning_alarms(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
         yield from _warn(_BOUNCES, signal.hard_bounces, signal.day_seen, policy)
     if signal.complaints:
         yield from _warn(_COMPLAINTS, signal.complaints, signal.week_seen, policy)
+    if signal.place:
+        yield from _new_country(signal, policy)
 
 
 def _warn(kind: _Warning, bad: float, seen: float, policy: Policy) -> Iterator[Alarm]:
@@ -157,14 +159,36 @@ def _networks(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
     certainty = _poisson(signal.networks, usual)
     if signal.networks < _TIMES_USUAL_NETWORKS * usual or certainty < policy.certainty:
         return
-    reason = f"the login was used from {signal.networks} new networks in 24 h, usually {usual:g} a day"
+    news = f"; never seen for it before: {', '.join(signal.news)}" if signal.news else ""
+    reason = f"the login was used from {signal.networks} new networks in 24 h, usually {usual:g} a day{news}"
     evidence: Evidence = {
         "networks": signal.networks,
         "usual": usual,
         "line": policy.login_networks,
         "window_minutes": 1_440,
     }
+    if signal.news:
+        evidence["never_seen"] = list(signal.news)
     yield Alarm("login_networks", reason, certainty, _DAY, evidence, Effect.THROTTLE)
+
+
+def _new_country(signal: SignalState, policy: Policy) -> Iterator[Alarm]:
+    """Laplace's rule of succession: after m news in d days, the next day brings one with (m + 1) / (d + 2)."""
+    certainty = 1.0 - (signal.place_moves + 1) / (signal.place_days + 2)
+    if certainty < policy.warn_certainty:
+        return
+    reason = (
+        f"login from a country never seen for this credential: {signal.place}; on {signal.place_days} days before "
+        f"from {', '.join(signal.usual_places)} only, {percent(certainty)} sure that this is not its habit"
+    )
+    evidence: Evidence = {
+        "place": signal.place,
+        "days": signal.place_days,
+        "moves": signal.place_moves,
+        "usual": list(signal.usual_places),
+        "window_minutes": 1_440,
+    }
+    yield Alarm("login_country", reason, certainty, _DAY, evidence, Effect.WATCH)
 
 
 def _poisson(count: int, usual: float) -> float:
