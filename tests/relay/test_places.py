@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analytics.doctor import Level, _places
-from relay.envelope import Account
+from relay.account import Account
 from relay.events import Reception
 from relay.places.files import Places, checked
 from relay.places.place import NOWHERE, Place, PlaceOf, nowhere
