@@ -105,7 +105,8 @@ class Walker:
     def walk(self, place: Place) -> None:
         self._open(place)
         self._shoot(place.name)
-        labels = [label for label in dict.fromkeys(self._labels()) if label.startswith(place.only)]
+        seen: dict[str, str] = {re.sub(r"\d+", "#", label): label for label in reversed(self._labels())}
+        labels = [label for label in reversed(seen.values()) if label.startswith(place.only)]
         for label in labels:
             try:
                 self._press(place, label)
@@ -115,7 +116,8 @@ class Walker:
 
     def _press(self, place: Place, label: str) -> None:
         self._open(place)
-        button = self._buttons().filter(has_text=re.compile(f"^(?:[a-z_]+ ?)*{re.escape(label)}")).first
+        numbers = re.sub(r"\d[\d,]*", r"[\\d,]+", re.escape(label))  # how much is parked changes under us
+        button = self._buttons().filter(has_text=re.compile(f"^(?:[a-z_]+ ?)*{numbers}")).first
         if not button.count() or not button.is_enabled():
             self._say(place, label, "is not there any more, or cannot be pressed")
             return
@@ -171,8 +173,11 @@ class Walker:
         canvas = self._page.locator("[data-testid=stMain] [data-testid=stDataFrame] canvas").first
         if canvas.count():
             canvas.wait_for()
-            self._page.wait_for_timeout(500)
-            canvas.click(position={"x": 16, "y": 35 + 17})  # heading and row are 35 pixels high
+            self._page.wait_for_timeout(1_500)
+            canvas.scroll_into_view_if_needed()
+            box = canvas.bounding_box() or {"x": 0, "y": 0}
+            self._page.mouse.click(box["x"] + 16, box["y"] + 50)  # heading and row are 33 pixels high
+            self._page.wait_for_timeout(1_000)
             self._settle()
 
     def _labels(self) -> list[str]:
@@ -218,10 +223,10 @@ def main() -> None:
     parser.add_argument("--user", default="ada")
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--look-only", action="store_true", help="open the dialogs, press none of their buttons")
-    parser.add_argument("--only", default="", help="places whose name begins so")
+    parser.add_argument("--only", default="", help="places whose name begins so, as a regular expression")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    chosen = [place for place in places(options.config) if place.name.startswith(options.only)]
+    chosen = [place for place in places(options.config) if re.match(options.only, place.name)]
     with sync_playwright() as playwright:
         browser = launched(playwright)
         url = f"http://{load(options.config).dashboard.listen}"

@@ -119,6 +119,7 @@ def _show(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> list
         hide_index=True,
         key=asked.key,
         column_config={column.name: _config(column) for column in columns},
+        placeholder="–",
         **options,
     )
     if not asked.ids:

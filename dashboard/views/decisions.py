@@ -31,7 +31,7 @@ _COLUMNS = [
     Column("certainty", "How sure", Cell.SHARE),
     Column("held", "Parked", Cell.COUNT),
     Column("reason", "Because", width="large"),
-    Column("answered", "Answered by"),
+    Column("answered", "Answered by"),  # the last: open ones have no answer yet
 ]
 _TEXTS = [
     Column("subject", "Latest subject", width="large"),
@@ -136,7 +136,7 @@ def _open(rows: list[DecisionView], every: Reading[list[DecisionView]]) -> None:
         return
     stops = [row for row in rows if cards.stops_mail(row)]
     if len(rows) > 1 and data.reader().may(Role.ABUSE):
-        ticked = many(_frame(rows), _COLUMNS, key="cases_open", ids="id", name="open-decisions")
+        ticked = many(_frame(rows), _COLUMNS[:-1], key="cases_open", ids="id", name="open-decisions")
         _bulk([row for row in rows if row.id in ticked], is_stale=not every.is_fresh)
     for row in (stops + [row for row in rows if row not in stops])[:_CARDS]:
         cards.card(row, is_stale=not every.is_fresh)
