@@ -9,6 +9,8 @@ from relay.cli import Context
 from relay.control.cli_options import as_json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analytics.learning.shadow import Shadow, Span
     from relay.settings import Policy, Settings
 
@@ -47,18 +49,28 @@ def shadow_command(
 def _shadow(settings: "Settings", name: str, against: str | None, span: "Span") -> "Shadow":
     from analytics.learning.shadow import shadow
     from analytics.learning.words import WordStore
-    from relay.content.active import active_model, model_folder
+    from relay.content.active import active_model
     from relay.content.model import load
     from relay.content.protocol import ModelError
 
     try:
-        candidate = load(model_folder(settings, name))
-        active = load(model_folder(settings, against or active_model(settings)))
+        candidate = load(_folder(settings, name))
+        active = load(_folder(settings, against or active_model(settings)))
         return shadow(WordStore(settings.dir / "words"), candidate, active, span)
     except ModelError as error:
         raise click.ClickException(str(error)) from error
     except FileNotFoundError as error:  # analytics makes one file of a day's parts at night
         raise click.ClickException(f"{error.filename} was put away while it was read; try again") from error
+
+
+def _folder(settings: "Settings", name: str) -> "Path":
+    from relay.content.active import model_folder
+    from relay.content.protocol import ModelError
+
+    try:
+        return model_folder(settings, name)
+    except ModelError:
+        raise click.ClickException(f"there is no model {name!r} here; `mailweir model ls` names them") from None
 
 
 def _lines(policy: "Policy") -> dict[str, float]:

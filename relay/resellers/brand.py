@@ -4,7 +4,7 @@ Pure. What a brand says has been checked when it was set (checked.py); who shows
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,10 +71,13 @@ def ink_on(colour: str) -> str:
 
 
 class Brands:
-    """Whose brand holds. `in_force`: by reseller; changes under us, and lookups cost a dictionary's."""
+    """Whose brand holds. `in_force`: by reseller, of those that were removed (`former`) too, whose hosts are free;
+    changes under us, and lookups cost a dictionary's."""
 
-    def __init__(self, in_force: Mapping[str, Brand], accounts: Mapping[str, Account]) -> None:
-        self._in_force, self._accounts = in_force, accounts
+    def __init__(
+        self, in_force: Mapping[str, Brand], accounts: Mapping[str, Account], former: Container[str] = ()
+    ) -> None:
+        self._in_force, self._accounts, self._former = in_force, accounts, former
 
     def of_reseller(self, reseller: str) -> Brand:
         return self._in_force.get(reseller, NO_BRAND) if reseller else NO_BRAND
@@ -100,7 +103,19 @@ class Brands:
     def reseller_of_host(self, host: str) -> str:
         """Whose host it is; "" when it is in no brand."""
         asked = host.lower().partition(":")[0]  # an IPv6 literal is no brand's
-        return next((name for name, brand in self._in_force.items() if asked and asked in brand.hosts), "")
+        return next(
+            (name for name, brand in self._in_force.items() if asked in brand.hosts and self._is_here(name)), ""
+        )
+
+    def also_in(self, reseller: str, hosts: Iterable[str]) -> tuple[str, str] | None:
+        """One of these hosts that another reseller's brand has, and whose; None: they are free."""
+        for name, brand in self._in_force.items():
+            if name != reseller and self._is_here(name) and (taken := {*hosts} & {*brand.hosts}):
+                return min(taken), name
+        return None
+
+    def _is_here(self, reseller: str) -> bool:
+        return reseller not in self._former
 
 
 NO_BRANDS = Brands({}, {})

@@ -84,9 +84,8 @@ class BrandDesk:
 
     def _check_free(self, reseller: str, wanted: Brand) -> None:
         """A host of two brands would show one reseller's customers the other's."""
-        for name, brand in self._book.in_force.items():
-            if name != reseller and (taken := {*wanted.hosts} & {*brand.hosts}):
-                raise Conflict(f"the host {min(taken)} is in the brand of reseller {name!r} already")
+        if taken := self._state.brands.also_in(reseller, wanted.hosts):
+            raise Conflict(f"the host {taken[0]} is in the brand of reseller {taken[1]!r} already")
 
     def _check_sight(self, principal: Principal, reseller: str) -> None:
         if reseller not in self._state.resellers or not sees(principal, "", reseller):

@@ -82,6 +82,11 @@ class Resellers:
         former = self._state.former_resellers.get(name)
         if former is None:
             raise NotFound(f"no reseller {name!r} was removed")
+        brands = self._state.brands
+        if taken := brands.also_in(name, brands.of_reseller(name).hosts):
+            raise Conflict(
+                f"the host {taken[0]} of its brand is in that of reseller {taken[1]!r} now; take it out there first"
+            )
         if not order.dry_run:
             await self._state.move_reseller(former, principal, is_removed=False)
         undo = shell("reseller", "remove", name)

@@ -142,7 +142,7 @@ def test_the_command_shows_lines_and_largest_differences_and_json(tmp_path: Path
     assert "hold, p >= 0.9" in shown
     assert "mw1.1" in shown
     assert data["lines"][1]["only_candidate"] >= 1
-    assert "nobody" in unknown
+    assert unknown == "Error: there is no model 'nobody' here; `mailweir model ls` names them\n"
 
 
 def test_without_kept_words_the_command_says_what_must_be_on(tmp_path: Path, say: Callable[..., str]) -> None:

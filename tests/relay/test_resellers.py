@@ -305,6 +305,30 @@ def test_hosts_are_the_operator_s_to_give_and_of_one_brand_only(tmp_path: Path) 
     with_room(tmp_path, work)
 
 
+def test_hosts_of_a_removed_reseller_are_free_and_stay_so_for_who_took_them(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        for name in ("old", "north"):
+            await room.ask(lambda relay, name=name: relay.add_reseller(NewReseller(name=name)))
+        host = BrandOrder(web_host="mail.old.example")
+        await room.ask(lambda relay: relay.set_brand("old", host))
+        await room.ask(lambda relay: relay.remove_reseller("old"))
+        assert (await room.ask(lambda relay: relay.brand_of_host("mail.old.example"))).reseller == ""
+        await room.ask(lambda relay: relay.restore_reseller("old"))
+        assert (await room.ask(lambda relay: relay.brand_of_host("mail.old.example"))).reseller == "old"
+
+        await room.ask(lambda relay: relay.remove_reseller("old"))
+        await room.ask(lambda relay: relay.set_brand("north", host))
+        refused = await room.refusal(lambda relay: relay.restore_reseller("old"))
+
+        assert (refused.status, "mail.old.example" in refused.detail, "'north'" in refused.detail) == (409, True, True)
+        assert (await room.ask(lambda relay: relay.brand_of_host("mail.old.example"))).reseller == "north"
+        await room.ask(lambda relay: relay.set_brand("north", BrandOrder(web_host="")))
+        await room.ask(lambda relay: relay.restore_reseller("old"))
+        assert (await room.ask(lambda relay: relay.brand_of_host("mail.old.example"))).reseller == "old"
+
+    with_room(tmp_path, work)
+
+
 def test_brands_are_there_again_after_a_restart(tmp_path: Path) -> None:
     async def before(room: Room) -> None:
         await room.ask(lambda relay: relay.add_reseller(NewReseller(name="isp")))

@@ -52,7 +52,7 @@ class State(Logins):
         self.webhooks = WebhookBook(database, node, clock)
         self.cases = CaseBook(database, node, clock)
         self.branding = BrandBook(database, node, clock, loaded.brands)
-        self.brands = Brands(self.branding.in_force, self.accounts)
+        self.brands = Brands(self.branding.in_force, self.accounts, self.former_resellers)
         self.saved = SavedBook(database, node, clock)
         own = [row.sequence for row in loaded.decisions if row.node == node]
         self._sequence = max(own, default=0)
