@@ -143,14 +143,7 @@ timeout_seconds = 10
 
     def records(self, kind: type[_T]) -> list[_T]:
         """What the journal has of one kind, files that grow and the archive included."""
-        while True:
-            try:
-                files = [path.read_bytes() for path in sorted((self.data / "journal").rglob("*.jsonl*"))]
-            except FileNotFoundError:  # one was closed or archived just now, and has another name
-                continue
-            # the last line of a file that grows may be half a one
-            lines = [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
-            return [record for record in map(decode, lines) if isinstance(record, kind)]
+        return journaled(self.data / "journal", kind)
 
     def start(self, *words: str) -> Process:
         """Start `mailweir relay` (or another command) without waiting."""
@@ -195,6 +188,18 @@ timeout_seconds = 10
                 return connection.getresponse().status == 200
             except (OSError, HTTPException):
                 return False
+
+
+def journaled(folder: Path, kind: type[_T]) -> list[_T]:
+    """What the journal of a folder has of one kind (Record: of all), files that grow and the archive included."""
+    while True:
+        try:
+            files = [path.read_bytes() for path in sorted(folder.rglob("*.jsonl*"))]
+        except FileNotFoundError:  # one was closed or archived just now, and has another name
+            continue
+        # the last line of a file that grows may be half a one
+        lines = [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+        return [record for record in map(decode, lines) if isinstance(record, kind)]
 
 
 def until(condition, seconds: float = 20, explain=lambda: "") -> None:  # type: ignore[no-untyped-def]

@@ -36,7 +36,7 @@ from relay.delivery.courier import Courier
 from relay.delivery.egress.egress import Egress
 from relay.delivery.shaping.providers import load_providers
 from relay.delivery.shaping.shaper import Shaper
-from relay.events import Action, Reception, Record, decode
+from relay.events import Action, Reception, Record
 from relay.notices.addressee import addressee
 from relay.policy.decisions.decision import Effect, Proposal, Standing
 from relay.policy.signals.live import Signals
@@ -45,6 +45,7 @@ from relay.spool.journal import Journal
 from relay.spool.store import Flags, Spool, SpooledMessage
 from relay.tree import Principal, Role, Scope
 from tests.blank import opened_state
+from tests.builders import journaled
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENDER = "acme|script|/var/www/shop/mail.php"  # with slashes: it must survive the way through a URL
@@ -124,8 +125,7 @@ class Room:
     def journaled(self) -> list[Record]:
         """What the journal has, after it was closed."""
         self.journal.close()
-        lines = [line for path in sorted(self.folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
-        return [decode(line) for line in lines]
+        return journaled(self.folder, Record)
 
 
 async def reload(dry_run: bool) -> Reloaded:

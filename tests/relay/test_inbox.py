@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import smtplib
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +19,7 @@ from relay.clock import SteppedClock, SystemClock
 from relay.delivery.queues import Parcel
 from relay.delivery.verp import Key, Traced
 from relay.domains.keys import Domain
-from relay.events import Inbound, Reception, decode
+from relay.events import Inbound, Reception
 from relay.policy.decisions.decision import Effect, Proposal
 from relay.reply import RelayError
 from relay.returns.paths import ReturnPaths
@@ -28,7 +27,7 @@ from relay.running.node import _prepare, _relay
 from relay.running.parts import Parts
 from relay.settings import Content, Control, Delivery, Inbox, Node, Settings, Smtp, Verp, Web
 from relay.spool.store import Flags, SpooledMessage, SpooledRecipient
-from tests.builders import ADMIN, Installation
+from tests.builders import ADMIN, Installation, journaled
 from tests.delivering import eventually, story
 from tests.relay.test_verp import NOW, flipped
 from tests.sink import Sink
@@ -108,13 +107,6 @@ async def path_of(parts: Parts, sink: Sink, **about: Any) -> str:
     return sink.messages[-1].mail_from
 
 
-def journaled(tmp_path: Path, kind: type) -> list[Any]:
-    lines = [
-        line for file in sorted((tmp_path / "journal").glob("*.jsonl*")) for line in file.read_bytes().splitlines()
-    ]
-    return [record for line in lines if isinstance(record := decode(line), kind)]
-
-
 @story
 async def test_a_report_reaches_the_original_sender_with_a_null_sender(tmp_path: Path, sink: Sink) -> None:
     async with started(tmp_path, sink) as parts:
@@ -131,8 +123,8 @@ async def test_a_report_reaches_the_original_sender_with_a_null_sender(tmp_path:
     assert ours == REPORT
     assert head.startswith(b"Received: from mx.d.example ([127.0.0.1])")
     assert b"\r\nX-Mailweir-Loop: relay.example\r\n" in head
-    (record,) = journaled(tmp_path, Inbound)
-    sent, report = journaled(tmp_path, Reception)
+    (record,) = journaled(tmp_path / "journal", Inbound)
+    sent, report = journaled(tmp_path / "journal", Reception)
     assert (record.message_id, record.recipient, record.recipient_id) == (
         sent.message_id,
         "x@d.example",
@@ -158,7 +150,7 @@ async def test_an_ordinary_sender_may_write_to_a_return_path_and_is_forwarded_fr
         await eventually(lambda: len(sink.messages) == 2)
     assert reply[0] == 250
     assert (sink.messages[1].mail_from, sink.messages[1].recipients) == ("", ("shop@shop.example",))
-    assert journaled(tmp_path, Inbound)[0].mail_from == "holiday@d.example"
+    assert journaled(tmp_path / "journal", Inbound)[0].mail_from == "holiday@d.example"
 
 
 @story
@@ -184,7 +176,7 @@ async def test_a_message_that_nobody_may_forge_is_the_only_one_taken(tmp_path: P
 
         assert set(replies.values()) == {(550, b"5.1.1 no such mailbox")}  # not a word of why
         assert (await bounced(parts, path))[0] == 250
-    assert len(journaled(tmp_path, Inbound)) == 1
+    assert len(journaled(tmp_path / "journal", Inbound)) == 1
 
 
 @story
@@ -288,7 +280,7 @@ async def test_nothing_is_forwarded_to_a_return_path_of_ours(tmp_path: Path, sin
         second = sink.messages[1].mail_from
 
         reply = await bounced(parts, second)
-    (record,) = journaled(tmp_path, Inbound)
+    (record,) = journaled(tmp_path / "journal", Inbound)
     assert second not in (first, "")
     assert (reply[0], record.withheld, record.forward_id) == (250, "own_path", "")
     assert len(sink.messages) == 2
@@ -306,7 +298,7 @@ async def test_a_held_sender_is_told_nothing_and_the_report_is_still_recorded(tm
         await parts.core.state.decide(hold, ADMIN)
 
         reply = await bounced(parts, path)
-    (record,) = journaled(tmp_path, Inbound)
+    (record,) = journaled(tmp_path / "journal", Inbound)
     assert (reply[0], record.withheld, record.forward_id) == (250, "sender_held", "")
     assert (tmp_path / record.file).exists()
     assert len(sink.messages) == 1
@@ -323,7 +315,7 @@ async def test_a_report_to_several_recipients_of_one_message_is_forwarded_once(t
         reply = await bounced(parts, *paths)
 
         await eventually(lambda: len(sink.messages) == 3)
-    records = journaled(tmp_path, Inbound)
+    records = journaled(tmp_path / "journal", Inbound)
     assert reply[0] == 250
     assert sorted(record.recipient for record in records) == ["x@d.example", "y@e.example"]
     assert len({record.forward_id for record in records}) == 1
@@ -341,7 +333,7 @@ async def test_the_inbox_keeps_the_rules_of_every_door_and_its_own_size(tmp_path
     assert "550 5.6.11" in bare
     assert "550 5.6.11" in smuggled
     assert (big, announced) == ((552, b"5.3.4 message too big"), "65536")
-    assert journaled(tmp_path, Inbound) == []
+    assert journaled(tmp_path / "journal", Inbound) == []
     assert len(sink.messages) == 1
 
 
@@ -435,8 +427,7 @@ def test_kill_9_after_the_250_loses_no_forward(tmp_path: Path, reports: int) -> 
 
     assert told == {f"n{number}@shop.example" for number in range(reports)}
     assert {message.mail_from for message in sink.messages} == {""}
-    lines = [line for file in (site.data / "journal").glob("*.jsonl*") for line in file.read_bytes().splitlines()]
-    assert sum(json.loads(line)["kind"] == "Inbound" for line in lines) == reports
+    assert len(site.records(Inbound)) == reports
 
 
 def test_the_inbox_is_named_apart_from_the_doors_for_senders(tmp_path: Path) -> None:
@@ -474,4 +465,4 @@ async def test_a_return_path_in_several_spellings_is_one_report(tmp_path: Path, 
         await bounced(parts, path, flipped(path, [3]), flipped(path, [4, 9]))
 
         await eventually(lambda: len(sink.messages) == 2)
-    assert len(journaled(tmp_path, Inbound)) == 1
+    assert len(journaled(tmp_path / "journal", Inbound)) == 1

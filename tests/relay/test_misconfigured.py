@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from relay.delivery.replies import Category, classify, parse_reply
-from relay.events import AlarmRaised, Record, decode
+from relay.events import AlarmRaised
 from relay.running.misconfigured import DAY_SECONDS, Misconfigured
+from tests.builders import journaled
 from tests.delivering import Delivering, delivering, delivery_settings, story
 from tests.relay.test_delivery_replies import RULES
 from tests.sink import Sink
@@ -62,9 +63,7 @@ def test_every_such_rule_says_what_to_do_and_no_other() -> None:
 
 
 def alarms(folder: Path) -> list[AlarmRaised]:
-    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
-    records: list[Record] = [decode(line) for line in lines]
-    return [record for record in records if isinstance(record, AlarmRaised)]
+    return journaled(folder, AlarmRaised)
 
 
 async def refused(parts: Delivering, watch: Misconfigured, now_unix: float, **about: str) -> None:

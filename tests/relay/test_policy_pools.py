@@ -8,11 +8,11 @@ import pytest
 
 from relay.control.views import HoldOrder, NewDecision, ReleaseOrder
 from relay.delivery.egress.sources import EgressSource
-from relay.events import Delivery, Reception, decode
+from relay.events import Delivery, Reception
 from relay.policy.decisions.decision import Effect, Standing, State, fold
 from relay.policy.verdict.pools import Leaving, pool_name
 from relay.tree import Principal, Role
-from tests.builders import ADMIN
+from tests.builders import ADMIN, journaled
 from tests.delivering import eventually, story
 from tests.relay.test_policy_decision import HOUR, NOON, row
 from tests.relay.test_reception import GOOD, known_for_long, send, started
@@ -67,11 +67,6 @@ def test_the_band_is_that_of_the_youngest_multiplier_in_force() -> None:
     assert [fold(rows, NOON + hours * HOUR).band for hours in (-1, 0, 1, 2)] == ["", "poor", "good", "poor"]
     assert fold([row(1, Effect.MULTIPLY, value=0.5)], NOON).band == ""
     assert [one.proposal.is_praise for one in rows] == [False, True]
-
-
-def journaled(folder: Path, kind: type[T]) -> list[T]:
-    lines = [line for path in folder.glob("*.jsonl*") for line in path.read_bytes().splitlines()]
-    return [record for record in map(decode, lines) if isinstance(record, kind)]
 
 
 @story

@@ -26,7 +26,7 @@ from relay.policy.verdict.whatif import Difference, Tally, look_again
 from relay.reply import Reply
 from relay.running.parts import Parts
 from relay.settings import Limits, Policy
-from tests.builders import ADMIN
+from tests.builders import ADMIN, journaled
 from tests.relay.test_identity import SERVER
 from tests.relay.test_policy_verdict import FULL, NOW, POLICY, USUAL, WAITS, spamming, standing
 from tests.relay.test_reception import GOOD, HEAD, HOST, SPAM, known_for_long, send, started
@@ -203,9 +203,7 @@ def test_a_journal_is_gone_through_line_by_line_and_damage_is_counted(tmp_path: 
 
 def journal(parts: Parts) -> list[Judged]:
     """All judged records of a relay that has stopped."""
-    folder = parts.core.settings.journal_dir
-    records = [decode(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
-    return [record for record in records if isinstance(record, Judged)]
+    return journaled(parts.core.settings.journal_dir, Judged)
 
 
 def test_all_that_a_relay_judged_is_judged_the_same_again(sink: Sink, tmp_path: Path) -> None:

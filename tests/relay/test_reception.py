@@ -11,14 +11,14 @@ import pytest
 from relay.account import Account
 from relay.clock import SystemClock
 from relay.control.views import ReleaseOrder
-from relay.events import Rejection, decode
+from relay.events import Rejection
 from relay.policy.limits.claims import Ask
 from relay.reply import Reply
 from relay.running.node import _prepare, _relay
 from relay.running.parts import Parts
 from relay.settings import Content, Control, Delivery, Settings, Smtp, Web
 from relay.settings import Lockdown as LockdownSettings
-from tests.builders import ADMIN
+from tests.builders import ADMIN, journaled
 from tests.delivering import eventually, story
 from tests.relay.test_identity import SERVER
 from tests.relay.test_lockdown import name_server, zone  # noqa: F401 - fixtures
@@ -191,10 +191,7 @@ async def test_a_bound_login_names_no_author_of_a_foreign_domain(sink: Sink, tmp
     taken = {what for what, reply in replies.items() if reply.startswith("250")}
     assert taken == {own, "two of its own"}
     assert all("5.7.1 [FROM]" in reply for what, reply in replies.items() if what not in taken)
-    records = [
-        decode(line) for path in (tmp_path / "journal").glob("*.jsonl") for line in path.read_bytes().splitlines()
-    ]
-    assert [each.rule for each in records if isinstance(each, Rejection)] == ["sender_domain"] * (len(heads) - 2)
+    assert [each.rule for each in journaled(tmp_path / "journal", Rejection)] == ["sender_domain"] * (len(heads) - 2)
 
 
 REPORT = (

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from relay.account import Account
 from relay.clock import SteppedClock
-from relay.events import AlarmRaised, decode
+from relay.events import AlarmRaised
 from relay.front.identity import identify
 from relay.metrics import Metrics
 from relay.reception.unnamed import UnnamedMail
 from relay.settings import Settings
 from relay.spool.journal import Journal
+from tests.builders import journaled
 from tests.relay.test_identity import PLAIN, SERVER, SHOP
 
 NAMED = identify(SERVER, b"X-AuthUser: bob\r\n" + PLAIN)
@@ -27,8 +28,7 @@ def alarms(folder: Path, work: Callable[[UnnamedMail], None], metrics: Metrics |
     journal.start()
     work(UnnamedMail(Settings(), journal, metrics or Metrics()))
     journal.close()
-    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
-    return [record for line in lines if isinstance(record := decode(line), AlarmRaised)]
+    return journaled(folder, AlarmRaised)
 
 
 def test_twenty_messages_without_an_end_user_raise_one_alarm(tmp_path: Path) -> None:
