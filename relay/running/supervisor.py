@@ -100,20 +100,12 @@ class Supervisor:
             if child.program.takes_hangup:
                 child.signal(signal.SIGHUP, whole_group=False)
 
-    def pid_of(self, name: str) -> int | None:
-        """The running process of a program."""
-        return next((child.pid for child in self._children if child.program.name == name), None)
-
 
 class _Child:
     def __init__(self, program: Program, log: Path, say: Callable[[str], None]) -> None:
         self.program, self._log, self._say = program, log, say
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process and self._process.returncode is None else None
 
     def conflicts(self) -> list[str]:
         found = (taken(address) for address in self.program.listens)

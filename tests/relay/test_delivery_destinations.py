@@ -160,17 +160,19 @@ async def test_a_failure_to_look_up_is_asked_again(zone: NameServer) -> None:
 
 
 @story
-async def test_the_names_of_the_exchangers_are_known_before_a_host_is(zone: NameServer) -> None:
+async def test_the_names_of_the_exchangers_are_remembered_and_a_refusal_is_one_again(zone: NameServer) -> None:
     destinations = _destinations(zone)
 
-    assert destinations.known_exchanges("equal.example") is None
     first, *others = await destinations.exchanges("equal.example")
     assert (first, sorted(others)) == ("second.many.example", ["first.many.example", "mx1.one.example"])
-    assert destinations.known_exchanges("equal.example") == (first, *others)
+    asked = zone.asked
+    assert await destinations.exchanges("equal.example") == (first, *others)
+    assert zone.asked == asked
     assert await destinations.exchanges("implicit.example") == ("implicit.example",)
-    with pytest.raises(PermanentError):
-        await destinations.exchanges("null.example")
-    assert destinations.known_exchanges("null.example") is None
+    assert zone.asked > asked
+    for _ in range(2):
+        with pytest.raises(PermanentError):
+            await destinations.exchanges("null.example")
 
 
 @story

@@ -78,11 +78,11 @@ def test_a_program_that_dies_is_started_again(tmp_path: Path) -> None:
     async def run() -> None:
         supervisor = Supervisor([listener(tmp_path, "relay")], tmp_path / "logs", said.append)
         await supervisor.start()
-        first = supervisor.pid_of("relay")
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
+        await until_async(lambda: len(pids(tmp_path)) == 2)
+        os.kill(pids(tmp_path)[0], signal.SIGKILL)
         await until_async(lambda: len(pids(tmp_path)) == 4)
-        assert supervisor.pid_of("relay") not in (None, first)
+        first, _, second, _ = pids(tmp_path)
+        assert (is_alive(first), is_alive(second)) == (False, True)
         await supervisor.stop()
 
     asyncio.run(run())

@@ -92,11 +92,6 @@ class Destinations:
         """
         return (await self._exchangers.names(domain)).names
 
-    def known_exchanges(self, domain: str) -> tuple[str, ...] | None:
-        """Return what exchanges() would without asking DNS; None when it has to be awaited, or would raise."""
-        found = self._exchangers.known(domain)
-        return found.names if found else None
-
     async def has_tls_terms(self, domain: str) -> bool:
         """Tell whether the domain's owner may ask for other TLS than the owners of other domains of the same hosts.
 

@@ -27,10 +27,6 @@ class DnsMemory(Generic[_T]):
         self._cache: dict[str, _Known[_T]] = {}
         self._asking: dict[str, asyncio.Task[_Known[_T]]] = {}
 
-    def known(self, domain: str) -> _T | None:
-        entry = self._cache.get(domain)
-        return entry.value if entry is not None and entry.until_unix > self._clock.unix() else None
-
     async def get(self, domain: str) -> _T:
         return (await self.get_with_ttl(domain))[0]
 

@@ -47,10 +47,6 @@ class Exchangers:
         """Raises TransientError or PermanentError with an OwnReply."""
         return await self._names.get(domain)
 
-    def known(self, domain: str) -> Exchanges | None:
-        """What names() would return without asking DNS; None when it would have to, or would raise."""
-        return self._names.known(domain)
-
     async def addresses(self, domain: str) -> Sequence[Address]:
         """Return the addresses of the exchangers in order, IPv4 first within a name. Raises like names()."""
         return await self._addresses.get(domain)
