@@ -18,6 +18,7 @@ from analytics.inbox.jobs import InboxRoom, inbox_room
 from analytics.ingesting import rollups
 from analytics.ingesting.ingest import Ingest
 from analytics.ingesting.journals import JournalFolder
+from analytics.ingesting.watching import JournalWatch
 from analytics.jobs import Job, Jobs
 from analytics.learning.retraining import Retraining
 from analytics.learning.words import WordStore
@@ -33,7 +34,6 @@ from analytics.serving.service import Doors, QueryApi
 from analytics.serving.sessions import Sessions
 from analytics.usage.door import UsageDoor
 from analytics.warehouse import Warehouse
-from analytics.watching import JournalWatch
 from analytics.webhooks.caller import Caller
 from relay.backup.mark import refuse_half
 from relay.clock import Clock, SystemClock

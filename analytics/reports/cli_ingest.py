@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from relay.cli import Context
 from relay.control.cli_options import as_json_option, dry_run_option
 
+_YEAR_3000 = 32_503_680_000
 _KINDS = click.Choice(["dmarc", "tlsrpt", "snds", "gpt", "yahoo", "arf"])  # feeds.Feed
 
 
@@ -54,6 +56,18 @@ def _contents(files: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
 def _line(taken: dict[str, Any]) -> str:
     if taken["status"] == "refused":
         return f"refused, {taken['reason']}"
-    said = ", ".join(f"{name} {value}" for name, value in taken["says"].items() if value not in ("", [], None))
+    says = [f"{name} {_shown(name, value)}" for name, value in taken["says"].items() if value not in ("", [], None)]
+    said = ", ".join(says)
     status = {"new": "taken", "known": "known already"}[taken["status"]]
     return f"{'would be ' if taken['dry_run'] else ''}{status} ({said[:300]})"
+
+
+def _shown(name: str, value: Any) -> str:
+    """Instants of a report are seconds since 1970; a sender may write any number there.
+
+    >>> _shown("begin", 1337270400.0), _shown("end", -1), _shown("records", 50)
+    ('2012-05-17 16:00Z', '-1', '50')
+    """
+    if name not in ("begin", "end") or not isinstance(value, int | float) or not 0 <= value < _YEAR_3000:
+        return str(value)
+    return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%MZ}"

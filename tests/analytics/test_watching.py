@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analytics.ingesting.journals import JournalFolder
-from analytics.watching import JournalWatch
+from analytics.ingesting.watching import JournalWatch
 from tests.builders import until
 
 
