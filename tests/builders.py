@@ -1,6 +1,8 @@
 """Builds installations for tests: a folder, its settings, accounts, and the relay as a real process."""
 
 import asyncio
+import contextlib
+import io
 import itertools
 import os
 import random
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from relay.account import Account
+from relay.cli import run
 from relay.clock import SystemClock
 from relay.control.client import ControlClient
 from relay.events import Record, decode
@@ -144,6 +147,13 @@ timeout_seconds = 10
     def records(self, kind: type[_T]) -> list[_T]:
         """What the journal has of one kind, files that grow and the archive included."""
         return journaled(self.data / "journal", kind)
+
+    def mailweir(self, *words: str) -> str:
+        """Run one command in this process; it must succeed. Gives what it printed."""
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+            status = run(("--config", str(self.config), *words))
+        assert status == 0, said.getvalue()
+        return said.getvalue()
 
     def start(self, *words: str) -> Process:
         """Start `mailweir relay` (or another command) without waiting."""

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from analytics.client import QueryClient, QueryError
 from relay.events import AlarmRaised
 from tests.analytics.records import write
-from tests.builders import ROOT, Installation, until
+from tests.builders import Installation, until
 
 
 def raise_alarm(
@@ -32,13 +30,8 @@ def raise_alarm(
     write(installation.data / "journal", f"analytics-mw1-{boot}-00000001", [alarm])
 
 
-def mailweir(installation: Installation, *words: str) -> str:
-    command = [sys.executable, "-W", "ignore", "-m", "relay.cli", "--config", str(installation.config), *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-
 def alarms(installation: Installation, *more: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(mailweir(installation, "alarm", "ls", "--json", *more))
+    found: list[dict[str, Any]] = json.loads(installation.mailweir("alarm", "ls", "--json", *more))
     return found
 
 
@@ -64,7 +57,7 @@ def test_an_alarm_is_listed_acknowledged_and_listed_again_when_it_is_raised_agai
             (row,) = alarms(installation, "--open")
             assert (row["condition"], row["subject"], row["times"], row["mark"]) == ("job_failed", "listings", 2, None)
 
-            said = mailweir(installation, "alarm", "ack", "job_failed", "--subject", "listings", "--why", "seen")
+            said = installation.mailweir("alarm", "ack", "job_failed", "--subject", "listings", "--why", "seen")
             assert "undo: mailweir alarm clear job_failed --subject listings" in said
             assert alarms(installation, "--open") == []
             assert alarms(installation)[0]["mark"]["author"] == "admin"
@@ -73,7 +66,7 @@ def test_an_alarm_is_listed_acknowledged_and_listed_again_when_it_is_raised_agai
             until(lambda: times(installation) == 3, 30)
             assert len(alarms(installation, "--open")) == 1
 
-            mailweir(installation, "alarm", "silence", "job_failed", "--for", "2h")
+            installation.mailweir("alarm", "silence", "job_failed", "--for", "2h")
             assert alarms(installation, "--open") == []
         finally:
             analytics.send_signal(signal.SIGTERM)

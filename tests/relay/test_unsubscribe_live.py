@@ -4,8 +4,6 @@ import json
 import re
 import smtplib
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from relay.account import Account
 from relay.delivery.signing.dkim_keys import dns_record
 from relay.events import Rejection, Unsubscribe
 from relay.front.bearer import bearer_of
-from tests.builders import ROOT, Installation, until
+from tests.builders import Installation, until
 from tests.sink import Received, Sink
 
 MAIL = b"From: News <news@shop.example>\r\nTo: all@x.example\r\nSubject: news\r\n\r\nHello\r\n"
@@ -67,17 +65,6 @@ class Site:
         records = self.installation.records(Rejection)
         chosen = [one for one in records if (one.rule, one.account, one.door) == ("suppressed", account, door)]
         return [recipient.address for one in chosen for recipient in one.recipients]
-
-    def mailweir(self, *words: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "relay.cli", "--config", str(self.installation.config), *words],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            input=stdin,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +197,9 @@ def test_forged_links_are_nothing_and_soon_turned_away(site: Site) -> None:
 
 
 def test_the_http_door_names_suppressed_recipients_and_takes_the_others(site: Site) -> None:
-    site.mailweir("suppress", "add", "gone@x.example", "--account", "acme", "--reason", "hard_bounce", "--for", "30d")
+    site.installation.mailweir(
+        "suppress", "add", "gone@x.example", "--account", "acme", "--reason", "hard_bounce", "--for", "30d"
+    )
     bearer = {"Authorization": f"Bearer {bearer_of('acme', 'secret')}"}
     letter = {"from": "a@acme.example", "to": ["gone@x.example"], "subject": "hi", "text": "hello"}
 
@@ -229,15 +218,19 @@ def test_the_http_door_names_suppressed_recipients_and_takes_the_others(site: Si
 
 
 def test_the_command_adds_lists_and_removes_while_the_relay_runs(site: Site) -> None:
-    said = site.mailweir("suppress", "add", "Bob@x.example", "--account", "acme", "--evidence", "asked by phone")
+    said = site.installation.mailweir(
+        "suppress", "add", "Bob@x.example", "--account", "acme", "--evidence", "asked by phone"
+    )
     assert said == "suppressed 1 addresses\nundo: mailweir suppress rm bob@x.example --account acme\n"
     assert site.refused("acme", "bob@X.example").startswith("550 5.1.1 [SUP] recipient is suppressed: by_hand")
 
-    [view] = json.loads(site.mailweir("suppress", "ls", "--account", "acme", "--reason", "by_hand", "--json"))
+    [view] = json.loads(
+        site.installation.mailweir("suppress", "ls", "--account", "acme", "--reason", "by_hand", "--json")
+    )
     assert (view["address"], view["evidence"]) == ("bob@x.example", "asked by phone")
-    would = site.mailweir("suppress", "rm", "bob@x.example", "--account", "acme", "--dry-run")
+    would = site.installation.mailweir("suppress", "rm", "bob@x.example", "--account", "acme", "--dry-run")
     assert would == "would remove 1 addresses\n"
-    said = site.mailweir("suppress", "rm", "bob@x.example", "--account", "acme")
+    said = site.installation.mailweir("suppress", "rm", "bob@x.example", "--account", "acme")
     assert said.splitlines()[1] == (
         "undo: mailweir suppress add bob@x.example --reason by_hand --evidence 'asked by phone' --account acme"
     )
@@ -245,7 +238,7 @@ def test_the_command_adds_lists_and_removes_while_the_relay_runs(site: Site) -> 
 
 
 def test_a_trap_is_refused_to_everybody(site: Site) -> None:
-    site.mailweir("suppress", "add", "trap@x.example", "--global", "--reason", "trap")
+    site.installation.mailweir("suppress", "add", "trap@x.example", "--global", "--reason", "trap")
 
     assert [site.refused(login, "trap@x.example")[:3] for login in ("shop", "acme")] == ["550", "550"]
 
@@ -253,23 +246,25 @@ def test_a_trap_is_refused_to_everybody(site: Site) -> None:
 def test_what_was_exported_can_be_imported_again(site: Site, tmp_path: Path) -> None:
     rows = "".join(f"user{number}@many.example,complaint,ARF {number}\n" for number in range(4500))
     (tmp_path / "list.csv").write_text("address,reason,evidence\n" + rows)
-    would = site.mailweir("suppress", "import", str(tmp_path / "list.csv"), "--account", "acme", "--dry-run")
+    would = site.installation.mailweir(
+        "suppress", "import", str(tmp_path / "list.csv"), "--account", "acme", "--dry-run"
+    )
     assert would == "would suppress 4500 addresses\n"
     assert site.refused("acme", "user7@many.example").startswith("250")
 
-    said = site.mailweir("suppress", "import", str(tmp_path / "list.csv"), "--account", "acme")
+    said = site.installation.mailweir("suppress", "import", str(tmp_path / "list.csv"), "--account", "acme")
     assert said.startswith("suppressed 4500 addresses\nundo: mailweir suppress rm --file ")
     assert site.refused("acme", "user4499@many.example").startswith(
         "550 5.1.1 [SUP] recipient is suppressed: complaint"
     )
-    exported = site.mailweir("suppress", "export", "--account", "acme")
+    exported = site.installation.mailweir("suppress", "export", "--account", "acme")
     assert exported.count("@many.example") == 4500
 
     (tmp_path / "export.csv").write_text(exported)
-    site.mailweir("suppress", "rm", "--file", str(tmp_path / "export.csv"), "--account", "acme")
+    site.installation.mailweir("suppress", "rm", "--file", str(tmp_path / "export.csv"), "--account", "acme")
     assert site.refused("acme", "user4499@many.example").startswith("250")
-    site.mailweir("suppress", "import", str(tmp_path / "export.csv"), "--account", "acme")
-    assert site.mailweir("suppress", "export", "--account", "acme") == exported
+    site.installation.mailweir("suppress", "import", str(tmp_path / "export.csv"), "--account", "acme")
+    assert site.installation.mailweir("suppress", "export", "--account", "acme") == exported
 
 
 def test_clicks_that_never_end_keep_nobody_from_unsubscribing(site: Site) -> None:
