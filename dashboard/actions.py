@@ -143,7 +143,8 @@ def _hold_sender(wanted: Wanted) -> None:
         final = HoldOrder(reason=order.reason, minutes=order.minutes)
         done = attempt(lambda relay: relay.hold_sender(wanted.target, final))
         if done is not None:
-            finish(f"Held: {_messages(done.messages)} parked.")
+            waited = f"{count(done.messages)} that waited {'was' if done.messages == 1 else 'were'} parked"
+            finish(f"Held: its new mail is parked{f', and {waited}' if done.messages else ''}.")
 
 
 def _messages(number: int) -> str:

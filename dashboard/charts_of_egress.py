@@ -8,7 +8,11 @@ import pandas as pd
 from dashboard.charts_of_delivery import dressed, legend, y_axis
 from dashboard.theme import Palette
 
-ROW, TOP = 46, 40  # pixels of a row of a matrix, and of what stands above the rows
+ROW, TOP = 46, 52  # pixels of a row of a matrix, and of what stands above the rows
+_HEAT_ROW = 62  # of one with three lines in each tile, which eight providers have room for at 900 pixels
+# names of hosts on two lines, broken at their first dot
+_DOT = "indexof(datum.label, '.')"
+_TWO_LINES = f"{_DOT} < 1 ? datum.label : [substring(datum.label, 0, {_DOT}), substring(datum.label, {_DOT})]"
 HEIGHT = 190
 
 
@@ -18,7 +22,7 @@ def heat(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
     frame: address, destination, label, below str, score float64 (NaN: unknown), range str, n int64.
     """
     base = alt.Chart(frame).encode(
-        x=alt.X("destination:N", sort=None, axis=_names(orient="top")),
+        x=alt.X("destination:N", sort=None, axis=_names(orient="top", labelExpr=_TWO_LINES)),
         y=alt.Y("address:N", sort=None, axis=_names(minExtent=90)),
         tooltip=[
             alt.Tooltip("address:N", title="Address"),
@@ -37,9 +41,9 @@ def heat(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
     )
     dark_from = 55  # the score from which a tile is dark (on white) or bright (on black): its words turn
     ink = alt.condition(f"datum.score >= {dark_from}", alt.value(palette.background), alt.value(palette.text))
-    words = base.mark_text(fontSize=13, fontWeight=600, dy=-6).encode(text="label:N", color=ink)
-    below = base.mark_text(fontSize=10, dy=10).encode(text="below:N", color=ink)
-    return dressed([tiles, words, below], _height(frame))
+    words = base.mark_text(fontSize=13, fontWeight=600, dy=-12).encode(text="label:N", color=ink)
+    below = base.mark_text(fontSize=10, dy=-1, baseline="top", lineBreak="\n").encode(text="below:N", color=ink)
+    return dressed([tiles, words, below], _height(frame, _HEAT_ROW))
 
 
 def matrix(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
@@ -50,7 +54,7 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
     states = ["listed", "seen once", "clean", "refused", "parked", "unknown"]
     colours = [palette.refused, palette.held, palette.accepted, palette.neutral, palette.neutral, palette.neutral]
     base = alt.Chart(frame).encode(
-        x=alt.X("zone:N", sort=None, axis=_names(orient="top")),
+        x=alt.X("zone:N", sort=None, axis=_names(orient="top", labelExpr=_TWO_LINES)),
         y=alt.Y("address:N", sort=None, axis=_names(minExtent=90)),
         tooltip=[
             alt.Tooltip("address:N", title="Address"),
@@ -125,5 +129,5 @@ def _names(**more: Any) -> alt.Axis:
     return alt.Axis(title=None, labelAngle=0, domain=False, ticks=False, labelLimit=170, labelFlush=False, **more)
 
 
-def _height(frame: pd.DataFrame) -> int:
-    return max(1, int(frame["address"].nunique())) * ROW + TOP
+def _height(frame: pd.DataFrame, row: int = ROW) -> int:
+    return max(1, int(frame["address"].nunique())) * row + TOP

@@ -30,17 +30,16 @@ _FEATURES = frozenset(field.name for field in FEATURE_FIELDS)
 
 def ask() -> str | None:
     """Show the box; return the query, or None when it cannot be read: the fault is shown then."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        query = st.text_input(
-            "Query",
-            key=KEY,
-            bind="query-params",
-            type="search",
-            placeholder="sender:web@acme.example AND delivered:N",
-            icon=":material/search:",
-            label_visibility="collapsed",
-            width="stretch",
-        )
+    query = st.text_input(
+        "Query",
+        key=KEY,
+        bind="query-params",
+        type="search",
+        placeholder="sender:web@acme.example AND delivered:N",
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
+    with st.container(horizontal=True):
         _builder()
         saved.menu("search", KEY, what="query")
         _help()

@@ -90,8 +90,7 @@ def _resellers(resellers: Reading[list[ResellerView]]) -> None:
             badge = look("suspended" if one.is_suspended else "ok").badge
             st.markdown(
                 f":material/storefront: **{plain(one.name)}** {badge} "
-                f":gray[{count(one.accounts)} account{'' if one.accounts == 1 else 's'}, "
-                f"{_limit(one.limits.rcpts_per_hour)} recipients an hour]",
+                f":gray[{count(one.accounts)} account{'' if one.accounts == 1 else 's'}{_an_hour(one)}]",
                 width="content",
             )
             order = orders.RESUME_RESELLER if one.is_suspended else orders.SUSPEND_RESELLER
@@ -110,6 +109,11 @@ def _resellers(resellers: Reading[list[ResellerView]]) -> None:
                 kind="tertiary",
                 reach=Reach.WHOLE,
             )
+
+
+def _an_hour(reseller: ResellerView) -> str:
+    limit = reseller.limits.rcpts_per_hour
+    return "" if limit is None else f", {_limit(limit)}" + (" recipients an hour" if limit else "")
 
 
 def _account(account: AccountView, now: datetime) -> None:

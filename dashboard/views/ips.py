@@ -149,7 +149,7 @@ def _heat(heat: Reading[pd.DataFrame]) -> None:
 
 
 def _below(row: Any) -> str:
-    span = f"{row.low:.0f}–{row.high:.0f} · " if row.band != "unknown" else ""
+    span = f"{row.low:.0f}–{row.high:.0f}\n" if row.band != "unknown" else ""
     return f"{span}n {row.n:,}"
 
 

@@ -209,7 +209,7 @@ def _slower(now_seconds: float | None, before: float | None) -> str | None:
     if now_seconds is None or before is None:
         return None
     slower = now_seconds - before
-    return f"{slower:+.1f} s" if abs(slower) >= 0.05 else None
+    return f"{'+' if slower > 0 else '−'}{seconds(abs(slower))}" if abs(slower) >= 0.05 else None
 
 
 _live()
