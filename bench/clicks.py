@@ -33,6 +33,7 @@ _QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 _BUTTONS = "[data-testid=stMain] button[data-testid^=stBaseButton]"
 _OPENED = "[role=dialog], [data-testid=stPopoverBody], [data-testid=stToast]"
 _SKIPPED = re.compile(r"^(CSV|Parquet|Clear|download)$")
+_OF_SENDER = ("Hold", "Slow down", "Block", "Limit", "Suspend", "Exempt", "Write a note")
 _NOT_DONE = ("Remove", "Retire")  # what comes after would have nothing to act on
 _ANSWERS = ("Confirm", "Not spam", "Limit", "Ask", "Suspend", "Write a note")  # to a case
 _PARTS = ("Accounts", "Domains", "Servers", "Webhooks", "Users", "Brand", "Usage")
@@ -68,9 +69,10 @@ def places(config: Path) -> Iterator[Place]:
     yield Place("decision", f"/decisions?decision={cases[0]}", acts=False)
     for case, label in zip(cases, _ANSWERS, strict=False):
         yield Place(f"case-{case}", f"/decisions?decision={case}", only=label)
-    yield Place("sender", f"/sender?sender={quote(str(senders['sender'].iloc[-1]))}")
+    for label, sender in zip(_OF_SENDER, senders["sender"].iloc[::-1], strict=False):
+        yield Place(f"sender-{label}", f"/sender?sender={quote(str(sender))}", only=label)
     yield Place("messages", "/messages?query=outcome:held")
-    for one, label in zip(parked, ("Release", "Delete", "Report"), strict=False):
+    for one, label in zip(parked, ("Release", "Delete", "It is spam"), strict=False):
         yield Place(f"held-{label}", f"/messages?message={one.message_id}", only=label)
     for outcome, rows in found.groupby("outcome"):
         yield Place(f"message-{outcome}", f"/messages?message={rows['message_id'].iloc[0]}")
@@ -197,7 +199,7 @@ class Walker:
         """Wait until the script rests; a live page on a busy machine hardly does."""
         self._page.wait_for_timeout(250)
         with contextlib.suppress(Error):
-            self._page.wait_for_selector(_QUIET, timeout=5_000)
+            self._page.wait_for_selector(_QUIET, timeout=3_000)
 
     def _shoot(self, name: str) -> None:
         self._page.wait_for_timeout(500)
