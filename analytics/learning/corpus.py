@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analytics.learning.office import office_examples
+from analytics.learning.product import product_examples
 from analytics.learning.texts import own_examples
 
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
@@ -72,7 +73,8 @@ def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
     """Return the examples of a corpus file and our own. Raises CorpusError."""
     examples = list(read_file(path, everything=everything)) if path is not None else []
     return examples + [
-        Example(raw, is_bad, OWN, part, "train", part) for raw, is_bad, part in (*own_examples(), *office_examples())
+        Example(raw, is_bad, OWN, part, "train", part)
+        for raw, is_bad, part in (*own_examples(), *office_examples(), *product_examples())
     ]
 
 

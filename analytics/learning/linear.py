@@ -1,4 +1,4 @@
-"""The linear stage: logistic regressions over hashed tokens, of whole messages, their heads and stuffed copies."""
+"""The linear stage: logistic regressions over hashed tokens of messages, their heads, stuffed and dressed copies."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ _INVERSE_REGULARISATION = 100.0  # of 1, 10, 100, 1000 the best on origins left 
 _TOLERANCE, _ROUNDS = 0.1, 60
 _HEAD_WEIGHT = 0.5  # the first words of a message are a second, weaker example of it
 _STUFFED_WEIGHT = 1.0
+DRESSED_WEIGHT = 0.5
 _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must not outvote it
 _OWN_WEIGHT = 0.5  # a dozen copies of each text
 
@@ -46,20 +47,17 @@ class Linear:
 def fit_linear(samples: Samples, rows: NDArray[np.int64]) -> Linear:
     """Learn from the messages in `rows`."""
     bad = rows[samples.is_bad[rows]]
-    chosen, copies, weight = (
-        [samples.views[row] for row in rows],
-        stuffed(samples, bad, rows, 1),
-        weights_of(samples, rows),
+    copies, (dressed, donors) = stuffed(samples, bad, rows, 1), samples.dressed_of(rows)
+    chosen = [*(samples.views[row] for row in rows), *copies, *dressed]
+    labels = np.concatenate([samples.is_bad[rows], np.ones(len(copies), bool), samples.is_bad[donors]])
+    weights = np.concatenate(
+        [weights_of(samples, rows), np.full(len(copies), _STUFFED_WEIGHT), np.full(len(dressed), DRESSED_WEIGHT)]
     )
-    labels = np.concatenate([samples.is_bad[rows], samples.is_bad[rows], np.ones(2 * len(copies), bool)])
-    extra = np.full(len(copies), _STUFFED_WEIGHT)
-    weights = np.concatenate([weight, weight * _HEAD_WEIGHT, extra, extra * _HEAD_WEIGHT])
+    labels, weights = np.tile(labels, 2), np.concatenate([weights, weights * _HEAD_WEIGHT])
     return Linear(
-        _fit([view.whole for view in chosen], [view.head for view in chosen],
-             [view.whole for view in copies], [view.head for view in copies], labels=labels, weights=weights),
-        _fit([view.words for view in chosen], [view.words_head for view in chosen],
-             [view.words for view in copies], [view.words_head for view in copies], labels=labels, weights=weights),
-    )  # fmt: skip
+        _fit([view.whole for view in chosen], [view.head for view in chosen], labels=labels, weights=weights),
+        _fit([view.words for view in chosen], [view.words_head for view in chosen], labels=labels, weights=weights),
+    )
 
 
 def weights_of(samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.float64]:

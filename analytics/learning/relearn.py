@@ -112,13 +112,21 @@ def _samples(order: Order, rows: list[dict[str, Any]]) -> Samples:
 
 
 def _joined(one: Samples, other: Samples) -> Samples:
+    """Rows of `other` after those of `one`. Only `one` has copies in other clothes: of the other the text is gone."""
+
+    def both(name: str) -> Any:
+        return np.concatenate([getattr(one, name), getattr(other, name)])
+
     return Samples(
-        [*one.parts, *other.parts],
-        [*one.views, *other.views],
-        *(
-            np.concatenate([getattr(one, name), getattr(other, name)])
-            for name in ("is_bad", "origins", "sources", "is_train", "folds")
-        ),
+        parts=[*one.parts, *other.parts],
+        views=[*one.views, *other.views],
+        is_bad=both("is_bad"),
+        origins=both("origins"),
+        sources=both("sources"),
+        is_train=both("is_train"),
+        folds=both("folds"),
+        dressed=one.dressed,
+        donors=one.donors,
     )
 
 

@@ -84,7 +84,7 @@ def texts() -> tuple[Text, ...]:
         for name in ("ham", "bad")
         for kind in ("", "-europe", "-office", "-modern", "-machines")
         if (files("analytics.learning") / "mails" / f"{name}{kind}.toml").is_file()
-        for entry in _toml(f"{name}{kind}.toml")["mail"]
+        for entry in table_of(f"{name}{kind}.toml")["mail"]
     )
 
 
@@ -93,13 +93,13 @@ def compose(text: Text, rng: random.Random) -> bytes:
     filled = _fill(text, rng)
     mail = EmailMessage(policy=SMTP)
     mail["From"] = filled.sender
-    mail["To"] = f"{_expand('{given}', rng).lower()}@customer{rng.randrange(99)}.example"
+    mail["To"] = f"{expand('{given}', rng).lower()}@customer{rng.randrange(99)}.example"
     if rng.random() > _WITHOUT_SUBJECT:
         mail["Subject"] = filled.subject
     mail["Date"] = "Mon, 02 Nov 2026 10:00:00 +0000"
     mail["Message-ID"] = f"<{rng.randrange(10**12):x}@{filled.sender.rpartition('@')[2].rstrip('>')}>"
     if text.is_bad and rng.random() < 0.1:
-        mail["Reply-To"] = f"{_expand('{given}', rng).lower()}{rng.randrange(999)}@{rng.choice(_DOMAINS['freemail'])}"
+        mail["Reply-To"] = f"{expand('{given}', rng).lower()}{rng.randrange(999)}@{rng.choice(_DOMAINS['freemail'])}"
     style, shape = text.style, text.shape or rng.choices(("plain", "html", "both"), (2, 4, 4))[0]
     if rng.random() < _AS_PICTURE.get("bad" if text.is_bad else style, 0) and not text.shape:
         style, shape = "picture", "html"
@@ -131,26 +131,24 @@ def _fill(text: Text, rng: random.Random) -> Filled:
     if text.is_bad and rng.random() < 0.12:
         same["firm"] = same["brand"]
     link = _link(text, rng)
-    body = (
-        _expand(text.body, rng, same).replace("urllink", link).replace("mailx", f"{same['city'].lower()}@web.example")
-    )
+    body = expand(text.body, rng, same).replace("urllink", link).replace("mailx", f"{same['city'].lower()}@web.example")
     paragraphs = [part.strip() for part in body.strip().split("\n\n") if part.strip()]
     if len(paragraphs) > 2 and rng.random() < 0.15:
         paragraphs.pop(0)  # no greeting
     if text.is_bad and rng.random() < 0.06:
         paragraphs = [part.upper() for part in paragraphs]
-    sender = _expand(text.sender or "{given} {family} <{given}{n2}@[freemail|hacked|site]>", rng, same)
+    sender = expand(text.sender or "{given} {family} <{given}{n2}@[freemail|hacked|site]>", rng, same)
     named = text.trick == "named" and rng.random() < 0.35
     return Filled(
-        subject=" ".join(_expand(text.subject, rng, same).split()),
+        subject=" ".join(expand(text.subject, rng, same).split()),
         paragraphs=paragraphs,
         sender=_with_domain(sender, rng),
         link=link,
         link_text=f"https://www.{same['brand'].split()[0].lower()}.com/{rng.choice(('login', 'verify', 'account'))}"
         if named
         else "",
-        button=_expand(text.button, rng, same),
-        attachment=_expand(text.attachment, rng, same) if not text.is_bad or rng.random() < 0.8 else "",
+        button=expand(text.button, rng, same),
+        attachment=expand(text.attachment, rng, same) if not text.is_bad or rng.random() < 0.8 else "",
     )
 
 
@@ -179,7 +177,7 @@ def _domain(rng: random.Random) -> str:
     )
 
 
-def _expand(pattern: str, rng: random.Random, same: dict[str, str] | None = None) -> str:
+def expand(pattern: str, rng: random.Random, same: dict[str, str] | None = None) -> str:
     """Resolve choices from the inside out, then slots."""
     while (match := _CHOICE.search(pattern)) is not None:
         pattern = pattern[: match.start()] + rng.choice(match[1].split("|")) + pattern[match.end() :]
@@ -207,8 +205,9 @@ def _random(seed: str) -> random.Random:
 
 @cache
 def _slots() -> dict[str, Any]:
-    return _toml("slots.toml")
+    return table_of("slots.toml")
 
 
-def _toml(name: str) -> dict[str, Any]:
+@cache
+def table_of(name: str) -> dict[str, Any]:
     return tomllib.loads((files("analytics.learning") / "mails" / name).read_text("utf-8"))
