@@ -11,7 +11,7 @@ from email.policy import SMTP
 
 from analytics.learning.layouts import as_html, as_plain
 
-_COUNT = 420
+_COUNT = 1000
 _PARTS = 4  # as texts.own_examples
 _VOCABULARY = {
     "en": "we you they i this that which each another and or but then because while into over under between during "

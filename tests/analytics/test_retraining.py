@@ -31,10 +31,9 @@ from tests.analytics.records import Story
 MESSAGES = 160
 TEXTS = 300  # of our own: enough for a trial
 START = datetime(2026, 11, 1, tzinfo=UTC)
-# What no model was trained on: a local scam, and a club's letters that are much like it.
-BAD = (
-    "The harbour toll office of Nieuwveen asks you to settle your open bridge toll by voucher before the barrier closes"
-)
+# What no model was trained on: letters of two clubs, one of which writes to people who do not want it. Nothing but this
+# installation's labels says which.
+BAD = "The harbour club of Nieuwveen asks you to carry your new oars along before the river regatta opens the summer"
 GOOD = (
     "The harbour choir of Nieuwveen asks you to bring your open song book before the bridge rehearsal closes the season"
 )
