@@ -112,9 +112,9 @@ def test_complaint_is_journaled_attributed_and_ingested(service: Service) -> Non
     write(service.settings.journal_dir, "relay-mw1-a-00000001", [story.reception(1), story.delivery(1)])
 
     with service.client("dashboard") as client:
-        until(lambda: client.table("ingest").to_pylist()[0]["files"] == 1, 5, lambda: "not ingested")
+        until(lambda: client.table("ingest").to_pylist()[0]["files"] == 1, 30, lambda: "not ingested")
         taken = client.complaint(message_id="mw1.1", recipient="r0@post.example", provider="post.example")
-        until(lambda: complaints(client) == 1, 5, lambda: "complaint not ingested")
+        until(lambda: complaints(client) == 1, 30, lambda: "complaint not ingested")
 
     # No relay runs here: said, not hidden, and the complaint is not lost for it.
     assert taken == {"sender": "acme|mailfrom|news@acme.example", "relay_told": False}
