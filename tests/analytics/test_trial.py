@@ -79,6 +79,12 @@ def _mails(actor: Actor, scores: list[float], *, abusive: bool, dead: bool = Fal
     ]
 
 
+def _later(mails: list[Mail], days: int) -> list[Mail]:
+    for mail in mails:
+        mail.at += days * 86_400
+    return mails
+
+
 # ---- worlds ----
 
 
@@ -208,6 +214,35 @@ def test_same_small_world_ends_alike_on_the_wire_and_in_the_pure_policy(bag: Bag
     assert on_wire.innocent.sent == 16
     assert on_wire.innocent.delivered == pure.innocent.delivered == 15
     assert on_wire.innocent.held == on_wire.innocent.paused == 0
+
+
+def test_days_on_the_wire_with_a_hijack_in_their_middle_end_as_in_the_pure_policy(bag: Bag) -> None:
+    bad, good = _actor("bad"), _actor("good", "other")
+    dice = random.Random(2)
+    spam = _mails(bad, [0.99] * 12, abusive=True)
+    for mail in spam:
+        mail.at += 86_400
+        mail.text = bag.abusive(dice, bad, 1)[0]
+    invoice = bag.honest(dice, replace(good, end=replace(good.end, kinds=(Kind.INVOICE,))), 1)[0]
+    monthly = [mail for day in (0, 2) for mail in _later(_mails(good, [0.01] * 8, abusive=False), day)]
+    for mail in monthly:
+        mail.text = invoice
+    world = replace(_world(sorted([*spam, *monthly], key=lambda mail: mail.at)), days=3.0)
+
+    on_wire, pure = play_on_wire(world), play(world, MailweirPolicy(world))
+
+    assert replace(on_wire.abuse, seconds=0.0) == replace(pure.abuse, seconds=0.0)
+    assert (on_wire.abuse.stopped, on_wire.abuse.rule) == (1, "spam_rate")
+    assert replace(on_wire.innocent, p95_seconds=0.0) == replace(pure.innocent, p95_seconds=0.0)
+    assert on_wire.innocent.delivered == 16
+
+
+def test_a_world_without_mail_is_played_on_the_wire_too(bag: Bag) -> None:
+    world = SCENARIOS["monthly-invoices"].world(1, bag, 1.0)  # whose first invoices leave on the second day
+
+    sheet = play_on_wire(world)
+
+    assert sheet.innocent.sent == 0
 
 
 # ---- texts ----
