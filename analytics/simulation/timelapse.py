@@ -13,7 +13,7 @@ from typing import Any
 # loopback delivers at once, except when the kernel puts it off for some microseconds; to look again and not to yield:
 # on a machine that others use, who yields waits for all of them
 _GLANCES = 5
-_STILL = 3  # looks without any news: only timers run, each second one, and what a timer begins is seen at the next
+_STILL = 8  # looks without any news: only timers run, each second one, and what a timer begins is seen at the next
 _BUSY_SECONDS = 0.02
 _TICK = 1e-6  # more than what a float loses over a month, so that a timer jumped to is due
 
