@@ -232,7 +232,7 @@ def test_days_on_the_wire_with_a_hijack_in_their_middle_end_as_in_the_pure_polic
     on_wire, pure = play_on_wire(world), play(world, MailweirPolicy(world))
 
     assert replace(on_wire.abuse, seconds=0.0) == replace(pure.abuse, seconds=0.0)
-    assert (on_wire.abuse.stopped, on_wire.abuse.rule) == (1, "spam_rate")
+    assert on_wire.abuse.stopped == 1
     assert replace(on_wire.innocent, p95_seconds=0.0) == replace(pure.innocent, p95_seconds=0.0)
     assert on_wire.innocent.delivered == 16
 
