@@ -1,6 +1,5 @@
 """The commands `backup` and `restore`. What they run is imported when they run."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,6 +35,7 @@ def backup(context: Context, folder: Path, keep: int | None, as_json: bool, dry_
     data folder itself. Exit code 1, and no manifest.json, when it is not whole.
     """
     from analytics.backup.saving import prune, save, size_of
+    from relay.settings import settings_file
 
     settings, target = context.settings(), folder.absolute()
     if keep:
@@ -44,7 +44,7 @@ def backup(context: Context, folder: Path, keep: int | None, as_json: bool, dry_
         _tell({"dir": str(settings.dir), "to": str(target), "size_bytes": size_of(settings.dir)}, as_json, _planned)
         return
     with _progress("backing up", quiet=as_json) as progress:
-        manifest = save(settings, _config(context), target, progress)
+        manifest = save(settings, settings_file(context.config), target, progress)
     pruned = prune(folder.absolute(), keep) if keep else []
     told = {
         "to": str(target),
@@ -109,11 +109,6 @@ def _progress(what: str, *, quiet: bool) -> Iterator["Progress"]:
         yield saving.Progress(
             lambda total: bar.update(task, total=total), lambda count: bar.update(task, advance=count)
         )
-
-
-def _config(context: Context) -> Path | None:
-    named = os.environ.get("MAILWEIR_CONFIG")
-    return context.config or (Path(named) if named else Path("mailweir.toml"))
 
 
 def _outside(settings: "Settings") -> list[str]:

@@ -19,7 +19,7 @@ import duckdb
 
 from analytics.client import AnalyticsDown, QueryClient
 from relay import __version__
-from relay.backup.copying import Copier
+from relay.backup.copying import Copier, give
 from relay.backup.manifest import DATA, NAME, SETTINGS, Manifest, write
 from relay.backup.taking import LOCK, taking
 from relay.backup.views import CutView
@@ -96,6 +96,7 @@ def save(settings: Settings, config: Path | None, target: Path, progress: Progre
         entries=sorted(copier.entries, key=lambda entry: entry.path),
     )
     write(target, manifest)
+    give(target, target.parent)  # else the nightly one, which is not root, could not delete it
     return manifest
 
 

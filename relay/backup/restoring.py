@@ -3,14 +3,13 @@
 Until then a mark in the folder keeps relay and analytics from starting on half of it.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay.backup import settling, surviving
-from relay.backup.copying import Advance, Copier, checksum
+from relay.backup.copying import Advance, Copier, checksum, give
 from relay.backup.manifest import DATA, Entry, Manifest, NoBackup, read
 from relay.backup.mark import MARK
 from relay.backup.settling import Settled
@@ -76,7 +75,7 @@ def restore(folder: Path, settings: Settings, journals: Path | None, advance: Ad
         _copy(folder, manifest, settings.dir, advance)
         joined = surviving.join(settings.journal_dir, journals, manifest.cut_at) if journals else []
         settled, report = _settled(settings, manifest)
-        _give(settings.dir)
+        give(settings.dir, settings.dir)
         mark.unlink()
     waiting = (report.messages, report.recipients, report.held)
     return Restored(manifest, settled, len(joined), *waiting, [*report.damaged, *report.quarantined])
@@ -97,15 +96,6 @@ def _settled(settings: Settings, manifest: Manifest) -> tuple[Settled, Report]:
         return Settled(), Report()
     settled = settling.settle(spool, _telling(settings.journal_dir, manifest), manifest.node, manifest.cut_at)
     return settled, _checked(settings)
-
-
-def _give(folder: Path) -> None:
-    """What root restores belongs to the folder's owner, who runs the relay."""
-    owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        for place, folders, names in os.walk(folder):
-            for name in (*folders, *names):
-                os.chown(Path(place, name), owner.st_uid, owner.st_gid)
 
 
 def _telling(journal: Path, manifest: Manifest) -> Iterator[Path]:

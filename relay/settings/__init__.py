@@ -341,8 +341,7 @@ def load(path: Path | None = None) -> Settings:
 
     MAILWEIR_SECTION__KEY variables win over the file. Raises SettingsError.
     """
-    there = (file for file in (Path("mailweir.toml"), SYSTEM_FILE) if os.path.exists(file))  # False in a closed folder
-    chosen = path or _from_environment() or next(there, None)
+    chosen = settings_file(path)
     values = _read(chosen) if chosen else {}
     environment = {name for name in os.environ if name.startswith("MAILWEIR_") and "__" in name}
     for name in environment:
@@ -356,9 +355,12 @@ def load(path: Path | None = None) -> Settings:
         raise SettingsError(explain(error, chosen, Settings)) from None
 
 
-def _from_environment() -> Path | None:
-    named = os.environ.get("MAILWEIR_CONFIG")
-    return Path(named) if named else None
+def settings_file(path: Path | None = None) -> Path | None:
+    """The file that load() reads; None: there is none."""
+    if path or (named := os.environ.get("MAILWEIR_CONFIG")):
+        return path or Path(named)
+    there = (file for file in (Path("mailweir.toml"), SYSTEM_FILE) if os.path.exists(file))  # False in a closed folder
+    return next(there, None)
 
 
 def _read(path: Path) -> dict[str, Any]:

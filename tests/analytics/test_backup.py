@@ -1,6 +1,7 @@
 """The backup's command, and the warehouse that stands still for it."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from analytics.backup.standstill import Busy, Standstill
 from analytics.warehouse import Warehouse
+from relay import settings
 from relay.backup.manifest import read
 from relay.backup.taking import taking
 from relay.cli import run
@@ -49,6 +51,24 @@ def test_a_node_that_stands_is_backed_up_and_restored_with_its_secrets(
     assert "acme" in capsys.readouterr().out
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "b" / "mailweir.toml").read_text() == node.config.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_backs_up_can_be_deleted_by_the_nightly_one_and_has_the_settings_of_the_system(
+    node: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAILWEIR_CONFIG")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "SYSTEM_FILE", node.config.rename(tmp_path / "of-the-system.toml"))
+    many = tmp_path / "many"
+    many.mkdir()
+    os.chown(many, 12345, 12345)
+
+    assert run(["backup", str(many), "--keep", "2"]) == 0
+
+    (made,) = many.iterdir()
+    assert {path.lstat().st_uid for path in (made, *made.rglob("*"))} == {12345}
+    assert (made / "mailweir.toml").read_text() == (tmp_path / "of-the-system.toml").read_text()
 
 
 def test_the_last_backups_are_kept_and_a_folder_in_use_is_refused(
