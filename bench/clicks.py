@@ -1,14 +1,13 @@
 """Opens every dialog and popover of every page in Chromium and does what it asks: python -m bench.clicks CONFIG FOLDER
 
-On a running demo, as an admin (mailweir user add ada --role admin): $MAILWEIR_PASSWORD is theirs. Each button of a page
-is pressed once on the page as it opens; what asks something is filled in (by its placeholder, else with a word) and
-done. Writes a picture of each dialog before and after, and a line a button: what it opened and what it said. It changes
-what it is pointed at: demo data only. Exits with 1 when a page or a dialog failed.
+On a running demo, as an admin (mailweir user add ada --role admin). Each button of a page is pressed once on the page
+as it opens; what asks something is filled in (by its placeholder, else with a word) and done. Writes a picture of each
+dialog before and after, and a line a button: what it opened and what it said. It changes what it is pointed at: demo
+data only. Exits with 1 when a page or a dialog failed.
 """
 
 import argparse
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -21,10 +20,12 @@ from playwright.sync_api import Error, sync_playwright
 
 from analytics.client import QueryClient
 from bench.pictures import launched
+from dashboard.keeper import COOKIE
 from relay.control.client import ControlClient
 from relay.control.views import NewDecision
 from relay.policy.decisions.decision import Effect
 from relay.settings import load
+from relay.users.views import TokenOrder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -52,21 +53,24 @@ class Place:
     acts: bool = True
 
 
-def places(config: Path) -> Iterator[Place]:
-    """Each page, with something on it that can be acted on. Stops some senders, a case for each answer."""
+def places(config: Path, only: str = "") -> Iterator[Place]:
+    """Each page, with something on it that can be acted on. Stops some senders, a case for each answer, where `only`
+    wants those places."""
     settings = load(config)
     with ControlClient.of(settings) as relay, QueryClient.of(settings, "admin") as queries:
         senders = queries.sql(
             "SELECT sender FROM message WHERE sender <> '' GROUP BY 1 ORDER BY count(*) DESC LIMIT 20"
         )
-        cases = [_held(relay, str(sender)) for sender in senders["sender"].iloc[: len(_ANSWERS) + 2]]
+        wants_cases = any(re.match(only, name) for name in ("now", "decision", "case"))
+        stopped = senders["sender"].iloc[: len(_ANSWERS) + 2] if wants_cases else []
+        cases = [_held(relay, str(sender)) for sender in stopped]
         found = queries.sql("SELECT message_id, outcome FROM recipient ORDER BY received_at DESC LIMIT 2000")
         parked = relay.held(limit=8)
         account = relay.accounts()[0].name
     yield Place("now", "/?window=1h", acts=False)
     yield Place("decisions", "/decisions", acts=False)
     yield Place("decisions-row", "/decisions", has_row=True)
-    yield Place("decision", f"/decisions?decision={cases[0]}", acts=False)
+    yield from (Place("decision", f"/decisions?decision={case}", acts=False) for case in cases[:1])
     for case, label in zip(cases, _ANSWERS, strict=False):
         yield Place(f"case-{case}", f"/decisions?decision={case}", only=label)
     for label, sender in zip(_OF_SENDER, senders["sender"].iloc[::-1], strict=False):
@@ -153,7 +157,7 @@ class Walker:
 
     def _fill(self, dialog: "Locator") -> None:
         for box in dialog.locator("input[type=text]:not([role=combobox]), input[type=number], textarea").all():
-            if box.is_enabled() and box.is_editable() and not box.input_value():
+            if box.is_visible() and box.is_enabled() and box.is_editable() and not box.input_value():
                 words = box.get_attribute("placeholder") or "tried by hand"
                 box.fill("5" if box.get_attribute("type") == "number" else words)
                 box.press("Tab")
@@ -223,17 +227,18 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--user", default="ada")
+    parser.add_argument("--url", default="", help="of the dashboard, when it is not where the settings say")
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--look-only", action="store_true", help="open the dialogs, press none of their buttons")
     parser.add_argument("--only", default="", help="places whose name begins so, as a regular expression")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    chosen = [place for place in places(options.config) if re.match(options.only, place.name)]
+    chosen = [place for place in places(options.config, options.only) if re.match(options.only, place.name)]
     with sync_playwright() as playwright:
         browser = launched(playwright)
-        url = f"http://{load(options.config).dashboard.listen}"
+        url = options.url or f"http://{load(options.config).dashboard.listen}"
         page = browser.new_page(viewport={"width": options.width, "height": 900}, base_url=url)
-        _sign_in(page, options.user)
+        page.context.add_cookies([{"name": COOKIE, "value": _session(options.config, options.user), "url": url}])
         walker = Walker(page, options.folder, acts=not options.look_only)
         for place in chosen:
             try:
@@ -245,13 +250,10 @@ def main() -> None:
     sys.exit(1 if walker.wrong else 0)
 
 
-def _sign_in(page: "Page", name: str) -> None:
-    page.goto("/signin")
-    if page.locator("input[name=name]").count():
-        page.locator("input[name=name]").fill(name)
-        page.locator("input[name=password]").fill(os.environ.get("MAILWEIR_PASSWORD", ""))
-        page.locator("button").first.click()
-        page.get_by_role("heading", level=2).first.wait_for(timeout=60_000)
+def _session(config: Path, name: str) -> str:
+    """A session of this user, as one that has signed in has it."""
+    with ControlClient.of(load(config)) as relay:
+        return relay.make_token(name, TokenOrder(seconds=7_200)).token
 
 
 if __name__ == "__main__":

@@ -42,14 +42,14 @@ def show(now: datetime) -> None:
     if view.value is None:
         return
     with notices.aged("policy", view):
-        _in_force(view.value, now)
+        _in_force(view.value, now, has_earlier=len({one.version for one in versions.value}) > 1)
     with notices.aged("versions", versions):
         _versions(versions.value, view.value)
     with notices.aged("keys", view):
         _keys(view.value)
 
 
-def _in_force(view: PolicyView, now: datetime) -> None:
+def _in_force(view: PolicyView, now: datetime, *, has_earlier: bool) -> None:
     version = view.version
     with st.container(border=True):
         st.markdown(f"**Version {code(version.version)}** :green-badge[:material/check_circle: In force]")
@@ -67,7 +67,8 @@ def _in_force(view: PolicyView, now: datetime) -> None:
             _differences(view.overruled, before="file", after="in force")
         with st.container(horizontal=True):
             offer("Apply another", _APPLY.about(view.text), key="policy_apply", reach=Reach.WHOLE)
-            offer("Roll back", _ROLLBACK, key="policy_rollback", reach=Reach.WHOLE)
+            if has_earlier:
+                offer("Roll back", _ROLLBACK, key="policy_rollback", reach=Reach.WHOLE)
             st.download_button(
                 "TOML",
                 view.text,
