@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from relay.cli import run
 from relay.clock import SteppedClock
 from relay.front.lockdown import Lockdown
-from relay.policy.verdict import judge
+from relay.policy.verdict.judge import judge
 from relay.policy.verdict.lockdown import NOT_ASKED, Lock, LockdownResult, read_record, record_for
 from relay.settings import Delivery, Settings
 from relay.settings import Lockdown as LockdownSettings
