@@ -20,6 +20,7 @@ MINUTE_SECONDS, MINUTE_SLOTS, MINUTE_WIDTH = 60, 60, 3  # slot, bad, seen
 DAY_SECONDS, DAY_SLOTS, DAY_WIDTH = 10_800, 56, 8  # slots of 3 h: 7 days
 RECIPIENTS, HARD_BOUNCES, COMPLAINTS, FAILED, DEFERRED, NULLS, STRANGERS = range(1, 8)  # columns beside the slot
 ONE_DAY_SLOTS = 8
+KEPT_SLOTS = DAY_SLOTS + ONE_DAY_SLOTS  # mail is known a day longer than complaints, which come hours after it
 LOST = 64  # entries: a slot and destination each
 BAD_MESSAGES = 10  # ids shown as evidence
 
@@ -208,7 +209,7 @@ def open_day(known: Counts, now_unix: float) -> "array[int]":
     days, slot = known.days, int(now_unix // DAY_SECONDS)
     if days and days[-DAY_WIDTH] < slot and known.habits is not None and known.habits.known is not None:
         known.habits.known.learn(days[RECIPIENTS - DAY_WIDTH], days[STRANGERS - DAY_WIDTH])
-    slot_of(days, DAY_WIDTH, slot, DAY_SLOTS)
+    slot_of(days, DAY_WIDTH, slot, KEPT_SLOTS)
     return days
 
 

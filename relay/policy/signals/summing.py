@@ -11,6 +11,7 @@ from relay.policy.signals.counts import (
     DEFERRED,
     FAILED,
     HARD_BOUNCES,
+    KEPT_SLOTS,
     MINUTE_SECONDS,
     MINUTE_SLOTS,
     MINUTE_WIDTH,
@@ -28,14 +29,20 @@ from relay.policy.signals.signal import ZERO, SignalState
 from relay.policy.triggers.sequential import spam_certainty
 from relay.settings import Policy
 
-# Complaints come hours after their message (log-normal, median 3 h, sigma 1.2). About what was sent this many slots of
-# 3 h ago, so large a share of them has come. To count all that was sent would take the latest mail, about which nobody
-# can have complained yet, for praise: at 25 messages an hour a sender of 2 % complaints would be stopped after 513
-# instead of 360. Not below a third: where feedback comes within minutes, a large mailing of an hour ago must not look
-# three times as bad as it is.
+
+def _share(slots: float) -> float:
+    """Of the complaints about a message, the share that has come after so many slots: log-normal, median 3 h."""
+    return 0.5 + 0.5 * math.erf(math.log(max(3.0 * slots, 0.75) / 3.0) / (1.2 * math.sqrt(2)))
+
+
+# Of what was sent this many slots of 3 h ago, so large a share of the complaints lies in the window of a week. To count
+# all that was sent would take the latest mail, about which nobody can have complained yet, for praise: at 25 messages
+# an hour a sender of 2 % complaints would be stopped after 513 instead of 360. Mail of a week and some hours ago counts
+# for the complaints that came that late: else a weekly list, which writes again just as its last mail leaves the
+# window, would look as if few readers were all it has. Neither below a third: where feedback comes within minutes, a
+# large mailing of an hour ago must not look three times as bad as it is, nor where it comes late one of eight days ago.
 _COMPLAINED = tuple(
-    max(1 / 3, 0.5 + 0.5 * math.erf(math.log(max(3.0 * slots, 0.75) / 3.0) / (1.2 * math.sqrt(2))))
-    for slots in range(DAY_SLOTS)
+    max(1 / 3, _share(slots) if slots < DAY_SLOTS else 1 - _share(slots - DAY_SLOTS)) for slots in range(KEPT_SLOTS)
 )
 _UNUSED = Habits()
 _WEEK_HOURS = 168
@@ -47,14 +54,17 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
     minutes, days, trouble = known.minutes, known.days, known.trouble
     forget(minutes, MINUTE_WIDTH, int(now_unix // MINUTE_SECONDS) - MINUTE_SLOTS)
     day = int(now_unix // DAY_SECONDS)
-    forget(days, DAY_WIDTH, day - DAY_SLOTS)
+    forget(days, DAY_WIDTH, day - KEPT_SLOTS)
+    week = 0
+    while week < len(days) and days[week] <= day - DAY_SLOTS:
+        week += DAY_WIDTH
     spam_count, seen = sum(minutes[1::MINUTE_WIDTH]), sum(minutes[2::MINUTE_WIDTH])
     recent = len(days)
     while recent and days[recent - DAY_WIDTH] > day - ONE_DAY_SLOTS:
         recent -= DAY_WIDTH
     hard = soft = complaints = 0
     if known.has_outcomes:
-        complaints = sum(days[COMPLAINTS::DAY_WIDTH])
+        complaints = sum(days[week + COMPLAINTS :: DAY_WIDTH])
         hard = sum(days[recent + HARD_BOUNCES :: DAY_WIDTH])
         soft = sum(days[recent + FAILED :: DAY_WIDTH]) + sum(days[recent + DEFERRED :: DAY_WIDTH])
         known.has_outcomes = bool(hard or soft or complaints)
@@ -75,7 +85,7 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
         hard_bounces=hard,
         day_seen=sum(days[recent + RECIPIENTS :: DAY_WIDTH]),
         complaints=complaints,
-        week_seen=_could_complain(days, day) if complaints else sum(days[RECIPIENTS::DAY_WIDTH]),
+        week_seen=_could_complain(days, day) if complaints else sum(days[week + RECIPIENTS :: DAY_WIDTH]),
         bad_messages=known.bad_messages if spam_count or burst >= policy.burst_line else (),
         counted_from_unix=known.counted_from_unix,
         burst=burst or ZERO,
@@ -83,7 +93,7 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
         burst_seen=trouble.run_seen if trouble and burst else 0,
         failed=soft,
         nulls=habits.nulls,
-        usual_nulls=_usual_nulls(known, now_unix) if habits.nulls else ZERO,
+        usual_nulls=_usual_nulls(known, week, now_unix) if habits.nulls else ZERO,
         volume=habits.volume,
         usual_volume=usual.usual or ZERO,
         most_volume=usual.most or ZERO,
@@ -97,9 +107,9 @@ def state_of(known: Counts, now_unix: float, policy: Policy, outages: Outages) -
 
 
 def _could_complain(days: "array[int]", day: int) -> int:
-    """Recipients of the week, each counted for as much as complaints about its mail have had time to come."""
+    """Recipients of eight days, each counted for as much of its complaints as can lie in the week's window."""
     slots = range(0, len(days), DAY_WIDTH)
-    return round(sum(days[at + RECIPIENTS] * _COMPLAINED[min(max(day - days[at], 0), DAY_SLOTS - 1)] for at in slots))
+    return round(sum(days[at + RECIPIENTS] * _COMPLAINED[min(max(day - days[at], 0), KEPT_SLOTS - 1)] for at in slots))
 
 
 def _without_outages(known: Counts, hard: int, soft: int, now_unix: float, outages: Outages) -> tuple[int, int]:
@@ -111,9 +121,9 @@ def _without_outages(known: Counts, hard: int, soft: int, now_unix: float, outag
     return max(hard, 0), max(soft, 0)
 
 
-def _usual_nulls(known: Counts, now_unix: float) -> float:
+def _usual_nulls(known: Counts, week: int, now_unix: float) -> float:
     """Recipients of mail from <> in a usual hour of the last week, this hour not among them."""
     hours = min((now_unix - known.first_seen_unix) / HOUR_SECONDS, _WEEK_HOURS)
     if hours < _FIRST_HOURS or known.habits is None:
         return ZERO
-    return round(max(sum(known.days[NULLS::DAY_WIDTH]) - known.habits.nulls, 0) / hours, 1)
+    return round(max(sum(known.days[week + NULLS :: DAY_WIDTH]) - known.habits.nulls, 0) / hours, 1)
