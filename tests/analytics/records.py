@@ -92,9 +92,12 @@ def write(folder: Path, name: str, records: Iterable[Record]) -> Path:
 
 
 def traffic(
-    messages: int, hours: float = 1.0, senders: int = 40, seed: int = 1, start: datetime = START
+    messages: int, hours: float = 1.0, senders: int = 40, seed: int = 1, start: datetime = START, after: int = 0
 ) -> Iterator[Record]:
-    """Plain traffic: mostly delivered, a few bounces and refusals; message n is received at a fixed instant."""
+    """Plain traffic: mostly delivered, a few bounces and refusals; message n is received at a fixed instant.
+
+    `after`: ids begin behind it, so that a relay which runs beside has ids of its own.
+    """
     chance = random.Random(seed)
     story = Story(f"20261124T090000Z-{seed}", start)
     for number in range(1, messages + 1):
@@ -103,9 +106,9 @@ def traffic(
         if chance.random() < 0.02:
             yield story.rejection(0, seconds, sender=sender, score=0.995)
             continue
-        yield story.reception(number, seconds, sender=sender, score=round(chance.random() ** 8, 4))
+        yield story.reception(after + number, seconds, sender=sender, score=round(chance.random() ** 8, 4))
         queued = round(chance.lognormvariate(0, 1), 3)
         if chance.random() < 0.02:
-            yield story.bounce(number, seconds, queued, sender=sender, source="127.0.0.1")
+            yield story.bounce(after + number, seconds, queued, sender=sender, source="127.0.0.1")
         else:
-            yield story.delivery(number, seconds, queued, sender=sender, source="127.0.0.1")
+            yield story.delivery(after + number, seconds, queued, sender=sender, source="127.0.0.1")
