@@ -357,8 +357,10 @@ def load(path: Path | None = None) -> Settings:
 
 def settings_file(path: Path | None = None) -> Path | None:
     """The file that load() reads; None: there is none."""
-    if path or (named := os.environ.get("MAILWEIR_CONFIG")):
-        return path or Path(named)
+    if path:
+        return path
+    if named := os.environ.get("MAILWEIR_CONFIG"):
+        return Path(named)
     there = (file for file in (Path("mailweir.toml"), SYSTEM_FILE) if os.path.exists(file))  # False in a closed folder
     return next(there, None)
 

@@ -91,7 +91,7 @@ def _prepare(folder: Path, sink: Sink) -> Installation:
     installation.add_account(Account("acme", domains=("acme.example",)))
     start = datetime.now(UTC) - timedelta(minutes=40)
     write(installation.data / "journal", "relay-mw9-y-00000001", _suspects(start + timedelta(minutes=35)))
-    write(installation.data / "journal", "relay-mw9-x-00000001", traffic(300, hours=0.5, start=start, after=800_000))
+    write(installation.data / "journal", "relay-mw9-x-00000001", traffic(300, hours=0.5, start=start, after=500_000))
     return installation
 
 
