@@ -57,7 +57,8 @@ def refusal(claims: Mapping[str, Any], now: datetime, lasts: timedelta) -> str:
     """Why the provider's claims do not let somebody in; "" when the relay may be asked for his mail address."""
     if not claims.get("email"):
         return "The identity provider gives no e-mail address; its administrator adds the scope email for this client."
-    if claims.get("email_verified") is False:  # OpenID Connect Core 5.1: else anybody may claim anybody's address
+    # OpenID Connect Core 5.1: else anybody may claim anybody's address; some providers write "false" as a text
+    if str(claims.get("email_verified", True)).lower() == "false":
         return "The identity provider has not verified this address."
     if now >= datetime.fromtimestamp(int(claims.get("iat") or 0), UTC) + lasts:
         return "Your session is over."

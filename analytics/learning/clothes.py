@@ -20,6 +20,7 @@ _BLANK = re.compile(r"\n[ \t>]*\n")
 _SLOT = re.compile(r"\{(\w)\}")
 _LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789-_"
 _DOCUMENTS = ("<!DOCTYPE html>", '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN">', "")
+LOCAL_PARTS = ("info", "hello", "news", "no-reply", "support", "billing", "team", "service")
 _OUTLOOK = "<!--[if mso]><table><tr><td width=600><![endif]-->"
 
 _Cell = Callable[[str], str]
@@ -62,6 +63,9 @@ class Page:
         )
         self._pictures = rng.choice(stores)
         self._scheme = "http" if rng.random() < 0.15 else "https"
+
+    def address(self, local: str) -> str:
+        return f"{local}@{self._rng.choice(('', 'mail.', 'e.'))}{self.domain}"
 
     def link(self) -> str:
         rng = self._rng
@@ -177,9 +181,8 @@ def _started(reading: Reading, rng: random.Random, page: Page) -> EmailMessage:
     """Headers: the subject and the name stay; the address is the page's own most of the time."""
     mail = EmailMessage(policy=SMTP)
     name = re.sub(r"[^\w .&'-]", "", reading.author.name)[:60].strip() or (page.firm if rng.random() < 0.8 else "")
-    local = rng.choice(("info", "hello", "news", "no-reply", "support", "billing", "team", "service"))
-    here = rng.random() < 0.8
-    address = f"{local}@{rng.choice(('', 'mail.', 'e.'))}{page.domain}" if here else f"{local}@{_word(rng)}.com"
+    local = rng.choice(LOCAL_PARTS)
+    address = page.address(local) if rng.random() < 0.8 else f"{local}@{_word(rng)}.com"
     mail["From"] = f'"{name}" <{address}>' if name else address
     if reading.reply_to.domain and rng.random() < 0.3:
         mail["Reply-To"] = f"{local}@{_word(rng)}.com"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from analytics.learning.clothes import Page
+from analytics.learning.clothes import LOCAL_PARTS, Page
 from analytics.learning.layouts import as_html
 from analytics.learning.texts import expand, table_of
 
@@ -32,9 +32,9 @@ def product_mail(kind: str, rng: random.Random) -> bytes:
     page = Page(rng)
     texts, button = _texts(kind, page, rng)
     mail = EmailMessage(policy=SMTP)
-    local = rng.choice(("info", "hello", "news", "no-reply", "support", "billing", "team", "service"))
+    local = rng.choice(LOCAL_PARTS)
     name = "" if rng.random() < 0.1 else f'"{page.firm}" '
-    mail["From"] = f"{name}<{local}@{rng.choice(('', 'mail.', 'e.'))}{page.domain}>"
+    mail["From"] = f"{name}<{page.address(local)}>"
     mail["Subject"] = _said(rng.choice(table_of("product.toml")[kind]["subjects"]), page, rng)
     shape = rng.choice(("html", "html", "both", "both", "both", "plain"))
     if shape != "html":

@@ -30,6 +30,7 @@ def test_the_provider_s_word_counts_for_one_session_though_its_cookie_lasts_a_mo
 
 def test_an_address_the_provider_has_not_verified_is_nobody_s() -> None:
     assert "not verified" in refusal({**CLAIMS, "email_verified": False}, NOW, HALF_A_DAY)
+    assert "not verified" in refusal({**CLAIMS, "email_verified": "false"}, NOW, HALF_A_DAY)
     assert "no e-mail address" in refusal({**CLAIMS, "email": ""}, NOW, HALF_A_DAY)
     assert refusal({**CLAIMS, "email_verified": True}, NOW, HALF_A_DAY) == ""
 
