@@ -66,7 +66,7 @@ class Journal:
     def start(self) -> None:
         """Close what a crashed run of this writer left open, and start the writer thread."""
         if not self._folder.is_dir():
-            self._folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, exist_ok=True)  # analytics may make it just now
             sync_folder(self._folder.parent)
         for left in sorted(self._folder.glob(f"{self._writer}-{self._node}-*.jsonl.open")):
             _close_after_crash(left)

@@ -41,6 +41,23 @@ def test_records_come_back_whole_and_in_order(tmp_path: Path) -> None:
     assert list(range(1, 1001)) == [record.seq for record in records]
 
 
+def test_a_folder_that_another_program_makes_just_now_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "journal"
+
+    def is_dir(path: Path) -> bool:
+        is_there = os.path.isdir(path)
+        folder.mkdir(exist_ok=True)  # by analytics, which starts at the same time
+        return is_there
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    journal = Journal(folder, "relay", "mw1", SystemClock())
+    journal.start()
+    journal.append(_failure(journal, 1))
+    journal.close()
+
+    assert len(_closed(folder)) == 1
+
+
 def test_file_is_closed_by_itself_and_an_idle_journal_makes_none(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "relay", "mw1", SystemClock())
     journal.start()
