@@ -46,7 +46,7 @@ def test_a_folder_that_another_program_makes_just_now_is_taken(tmp_path: Path, m
 
     def is_dir(path: Path) -> bool:
         is_there = os.path.isdir(path)
-        folder.mkdir(exist_ok=True)  # by analytics, which starts at the same time
+        os.makedirs(folder, exist_ok=True)  # by analytics, which starts at the same time
         return is_there
 
     monkeypatch.setattr(Path, "is_dir", is_dir)
