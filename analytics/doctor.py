@@ -22,6 +22,7 @@ from relay.content.model_files import find_model, read_array, read_card
 from relay.content.protocol import ModelError
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.tokens import PRINCIPALS
+from relay.files import still_there
 from relay.front.entrances import entrances
 from relay.places.files import checked
 from relay.policy.file import plain
@@ -249,9 +250,9 @@ def _ports(settings: Settings, relay_runs: bool, analytics_runs: bool) -> Iterat
 
 
 def _journal(settings: Settings, analytics_runs: bool) -> Iterator[Finding]:
-    waiting = list(settings.journal_dir.glob("*.jsonl"))
+    waiting = [state for _, state in still_there(settings.journal_dir.glob("*.jsonl"))]
     aside = list((settings.journal_dir / "aside").glob("*.jsonl"))
-    oldest = max((time.time() - path.stat().st_mtime for path in waiting), default=0.0)
+    oldest = max((time.time() - state.st_mtime for state in waiting), default=0.0)
     if waiting and oldest > _STALE_SECONDS:
         fix = "see the job `ingest`: mailweir warehouse info" if analytics_runs else "start analytics: it catches up"
         yield Finding(Level.WARN, f"journal: {len(waiting)} files wait, the oldest for {oldest:.0f} s", fix)

@@ -9,6 +9,7 @@ file, so the journals that wait are read once after a restore; mail that was rea
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from relay.backup.taking import LOCK, taking
 from relay.backup.views import CutView
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.control.state.lock import AlreadyRunning, acquire
+from relay.files import still_there
 from relay.settings import Settings
 from relay.spool.cut import STAGING, Cut, clear, link_all, take_alone
 from relay.spool.segments import segment_path
@@ -111,9 +113,7 @@ def size_of(folder: Path) -> int:
     found = 0
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in (STAGING, "logs")]
-        for name in names:
-            path = Path(place, name)
-            found += path.stat().st_size if path.exists() else 0
+        found += sum(state.st_size for _, state in still_there(Path(place, name) for name in names))
     return found
 
 
@@ -227,11 +227,11 @@ def _segments(index: Path) -> list[tuple[str, int]]:
 
 def _other_pieces(folder: Path) -> Iterator[_Piece]:
     """Everything else there is: secrets, tokens, keys, certificates, models, raw reports, words."""
-    for path in sorted(folder.rglob("*")):
+    for path, state in still_there(sorted(folder.rglob("*"))):
         parts = path.relative_to(folder).parts
-        if parts[0] in _NOT_TAKEN or parts[0].startswith((*_DATABASES, ".")) or not path.is_file():
+        if parts[0] in _NOT_TAKEN or parts[0].startswith((*_DATABASES, ".")) or not stat.S_ISREG(state.st_mode):
             continue
-        yield _Piece(path, "/".join(parts), path.stat().st_size)
+        yield _Piece(path, "/".join(parts), state.st_size)
 
 
 def _warehouse(folder: Path, copier: Copier, pieces: list[_Piece], progress: Progress) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relay.files import still_there
 from relay.spool import index
 from relay.spool.entry import CorruptEntry, SpooledMessage, message_of
 from relay.spool.migrations import STEPS
@@ -266,7 +267,7 @@ class Inspection:
     def _weigh(self, report: Report) -> None:
         files = [*map(self._segments.path, self._segments.numbers()), *self._folder.glob("*.large")]
         report.segments = len(files)
-        report.disk_bytes = sum(path.stat().st_size for path in files if path.exists())
+        report.disk_bytes = sum(state.st_size for _, state in still_there(files))
         report.orphan_bytes = max(report.disk_bytes - report.alive_bytes, 0)
         report.set_aside = sorted(
             path.name

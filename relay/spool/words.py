@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from relay.clock import Clock
+from relay.files import still_there
 
 _log = logging.getLogger("mailweir.journal")
 
@@ -93,12 +94,12 @@ class WordLog:
 
     def _bound(self) -> None:
         """Nobody gathers them where analytics does not run: let the oldest go."""
-        files = sorted(self._folder.glob("*.words"), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in files)
-        for path in files:
+        files = sorted(still_there(self._folder.glob("*.words")), key=lambda found: found[1].st_mtime)
+        total = sum(state.st_size for _, state in files)
+        for path, state in files:
             if total <= _MOST_KEPT:
                 return
-            total -= path.stat().st_size
+            total -= state.st_size
             path.unlink(missing_ok=True)
 
 

@@ -49,6 +49,7 @@ def _replayed(journal_dir: Path, file: Path, seconds: float) -> "Tally":
     from rich.console import Console
     from rich.progress import Progress
 
+    from relay.files import still_there
     from relay.policy.file import read
     from relay.policy.verdict.whatif import Tally, files, look_again
 
@@ -56,7 +57,7 @@ def _replayed(journal_dir: Path, file: Path, seconds: float) -> "Tally":
     since = datetime.now(UTC) - timedelta(seconds=seconds)
     chosen = files(journal_dir, since)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("judging again", total=sum(path.stat().st_size for path in chosen))
+        task = progress.add_task("judging again", total=sum(state.st_size for _, state in still_there(chosen)))
         for path in chosen:
             for size_bytes in look_again(path, other, since, tally):
                 progress.update(task, advance=size_bytes)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from relay.events import Judged, Reception, Rejection
+from relay.files import still_there
 from relay.policy.verdict.judge import Verdict
 from relay.policy.verdict.replay import replay
 from relay.settings import Policy
@@ -60,8 +61,8 @@ class Tally:
 
 def files(journal_dir: Path, since: datetime) -> Sequence[Path]:
     """The relay's closed files that may have records since then, the archive's too, oldest first."""
-    found = [path for path in journal_dir.rglob("relay-*.jsonl") if path.parent.name != "aside"]
-    return sorted(path for path in found if path.stat().st_mtime >= since.timestamp())
+    found = still_there(path for path in journal_dir.rglob("relay-*.jsonl") if path.parent.name != "aside")
+    return sorted(path for path, state in found if state.st_mtime >= since.timestamp())
 
 
 def look_again(path: Path, policy: Policy, since: datetime, tally: Tally) -> Iterator[int]:
