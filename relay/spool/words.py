@@ -14,6 +14,7 @@ from pathlib import Path
 
 from relay.clock import Clock
 from relay.files import still_there
+from relay.threads import to_its_end
 
 _log = logging.getLogger("mailweir.journal")
 
@@ -48,6 +49,7 @@ class WordLog:
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
+            await asyncio.wait([self._task])
         try:
             await asyncio.to_thread(self._write, self._taken(), is_last=True)
         except OSError as error:
@@ -68,7 +70,7 @@ class WordLog:
             self._noted.clear()
             await self._clock.sleep(_FLUSH_SECONDS)
             try:
-                await asyncio.to_thread(self._write, self._taken())
+                await to_its_end(self._write, self._taken())
             except OSError as error:  # a full disk: these words are lost, the next ones may not be
                 _log.error("words not written error=%s", error)
 

@@ -4,11 +4,12 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relay.clock import SteppedClock
+from relay.clock import SteppedClock, SystemClock
 from relay.policy.limits.claims import Ask, Claim
 from relay.policy.limits.ledger import KEPT_SECONDS, Ledger
 from relay.policy.limits.levels import Level, LimitSet
@@ -171,3 +172,38 @@ def test_a_kill_loses_a_second_of_counts_at_most(tmp_path: Path) -> None:
         assert used(ledger, "bob", clock.unix()) == 7
 
     asyncio.run(story())
+
+
+class _Latest:
+    """A source with one row, whose newest value is always to be written."""
+
+    def __init__(self) -> None:
+        self.value = b"old"
+
+    def dirty(self) -> list[tuple[str, bytes]]:
+        return [("bob", self.value)]
+
+    def load(self, rows: Iterable[tuple[str, bytes]]) -> int:
+        return 0
+
+
+def test_a_stop_during_a_write_leaves_the_newest_counts(tmp_path: Path) -> None:
+    path, source = tmp_path / "counters.sqlite", _Latest()
+
+    async def story() -> None:
+        counters = Counters(path, [Table("signal", source, 1e9)], SystemClock(), every_seconds=0.01)
+        await counters.start()
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.sleep(0.3)  # a write waits for the lock by now, and looks for it ever more rarely
+            source.value = b"new"
+            stopping = asyncio.create_task(counters.stop())
+            await asyncio.sleep(0.05)
+            other.execute("ROLLBACK")
+            await stopping
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    asyncio.run(story())
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT row FROM signal").fetchone() == (b"new",)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relay.clock import Clock
+from relay.threads import to_its_end
 
 _log = logging.getLogger("mailweir.policy")
 
@@ -82,6 +83,7 @@ class Counters:
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
+            await asyncio.wait([self._task])
         try:
             await self._flush()
         except sqlite3.Error as error:  # a full disk must not make a stop fail
@@ -121,17 +123,17 @@ class Counters:
     async def _flush(self) -> None:
         for table in self._tables:
             self._unwritten[table.name].update(table.source.dirty())
-        if any(self._unwritten.values()):
-            rows, self._unwritten = self._unwritten, {table.name: {} for table in self._tables}
-            self._writing = rows
-            try:
-                await asyncio.to_thread(_write, self._path, rows, self._clock.unix())
-            except sqlite3.Error:
-                # what was counted meanwhile is newer
-                self._unwritten = {name: rows[name] | newer for name, newer in self._unwritten.items()}
-                raise
-            finally:
-                self._writing = {}
+        if not any(self._unwritten.values()):
+            return
+        rows, self._unwritten = self._unwritten, {table.name: {} for table in self._tables}
+        self._writing = rows
+        try:
+            await to_its_end(_write, self._path, rows, self._clock.unix())
+        except (sqlite3.Error, asyncio.CancelledError):  # flushed again, with what was counted meanwhile and is newer
+            self._unwritten = {name: rows[name] | newer for name, newer in self._unwritten.items()}
+            raise
+        finally:
+            self._writing = {}
 
 
 def _reader(path: Path) -> sqlite3.Connection:
