@@ -188,7 +188,7 @@ def _mostly(points: dict[str, float]) -> str:
     if not points:
         return ""
     signal, cost = max(points.items(), key=lambda item: item[1])
-    return f"; {cost / sum(points.values()):.0%} of the loss: {_WORDS[signal]}"
+    return f"; {100 * cost / sum(points.values()):.0f} % of the loss: {_WORDS[signal]}"
 
 
 def _remember(warehouse: Warehouse, rows: list[list[Any]]) -> None:

@@ -49,7 +49,10 @@ def _field_of(settings: type[BaseModel], place: _Place) -> FieldInfo | None:
 
 
 def _suggest(settings: type[BaseModel], place: _Place) -> str:
-    section = _section_of(settings, place)
+    section, name = _section_of(settings, place), str(place[-1])
     names = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(str(place[-1]), names, 1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}"
+    if near := difflib.get_close_matches(name, names, 1):
+        return f" Did you mean {near[0]!r}?"
+    if below := [one for one in names if _field_of(settings, (*place[:-1], one, name))]:
+        return f" It belongs below [{'.'.join(map(str, (*place[:-1], below[0])))}]."
+    return f" Known here: {', '.join(names)}"

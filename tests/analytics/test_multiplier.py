@@ -83,7 +83,7 @@ def test_reason_is_in_words_with_count_and_interval() -> None:
     decision = proposal(POOR, 0.5, NOW)
 
     assert decision.reason == (
-        "reputation poor: score 47 of 100, 90 % interval 38 to 58, n = 312 messages; 67% of the loss: hard bounces"
+        "reputation poor: score 47 of 100, 90 % interval 38 to 58, n = 312 messages; 67 % of the loss: hard bounces"
     )
     assert (decision.evidence["n"], decision.evidence["band"]) == (312, "poor")
     assert decision.ends_at == NOW + timedelta(hours=6)

@@ -44,7 +44,7 @@ def test_what_is_rendered_reads_back_the_same(score: float, minutes: int, line: 
     [
         ("[policy]\nhold_score = 1.5\n", ["policy.hold_score = 1.5", "less than or equal to 1", "default 0.9"]),
         ("[policy]\nhold_scor = 0.5\n", ["policy.hold_scor = 0.5: unknown setting", "Did you mean 'hold_score'?"]),
-        ("hold_score = 0.5\n", ["hold_score = 0.5: unknown setting", "Known here: policy"]),
+        ("hold_score = 0.5\n", ["hold_score = 0.5: unknown setting", "It belongs below [policy]."]),
         ("[policy]\n[limits]\nrcpts_per_hour = 1\n", ["limits", "unknown setting"]),
         ("[policy\n", ["mine.toml: this is not TOML"]),
     ],
