@@ -5,13 +5,14 @@
 Relay, analytics and dashboard are the real processes, the browser is Chromium without a window; the reader clicks in
 the sidebar as one who works with it all day: every page was opened before (warm). First content: the page's heading
 stands and something of its own below it. Complete: the script has ended, nothing on the page is of the run before, and
-every chart is drawn.
+every chart is drawn. A second table has each page's first opening since all processes started (cold).
 """
 
 import argparse
 import os
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,22 +51,26 @@ class Timed:
     first: list[float] = field(default_factory=list)
     complete: list[float] = field(default_factory=list)
 
+    def add(self, seconds: tuple[float, float]) -> None:
+        self.first.append(seconds[0])
+        self.complete.append(seconds[1])
 
-def measure(installation: Installation, times: int) -> dict[tuple[str, str], Timed]:
-    """By page and window."""
-    found: dict[tuple[str, str], Timed] = {}
+
+Times = dict[tuple[str, str], Timed]
+
+
+def measure(installation: Installation, times: int) -> tuple[Times, Times]:
+    """Warm and cold times, by page and window."""
+    warm: Times = defaultdict(Timed)
+    cold: Times = defaultdict(Timed)
     with _browser(installation) as page:
         for window in WINDOWS:
             page.goto(f"/decisions?window={window}")
             _wait(page, _DONE, "Decisions")
             for number in range(times + 1):
                 for name in PAGES:
-                    timed = _visit(page, name)
-                    if number:  # the first time warms it
-                        one = found.setdefault((name, window), Timed())
-                        one.first.append(timed[0])
-                        one.complete.append(timed[1])
-    return found
+                    (warm if number else cold)[name, window].add(_visit(page, name))
+    return warm, cold
 
 
 def _visit(page: "Page", name: str) -> tuple[float, float]:
@@ -111,7 +116,7 @@ def _browser(installation: Installation) -> Iterator["Page"]:
         browser.close()
 
 
-def told(found: dict[tuple[str, str], Timed]) -> str:
+def told(found: Times) -> str:
     """A table in Markdown: first content and complete, median and largest of all times, by window."""
     head = "".join(f" {window} first | {window} complete |" for window in WINDOWS)
     rows = []
@@ -132,8 +137,8 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     options = parser.parse_args()
     before = os.getloadavg()[0]
-    found = measure(prepare(options.dir, options.messages), options.times)
-    print(told(found), f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", sep="\n\n")
+    warm, cold = measure(prepare(options.dir, options.messages), options.times)
+    print(told(warm), told(cold), f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", sep="\n\n")
 
 
 if __name__ == "__main__":
