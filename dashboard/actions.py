@@ -155,7 +155,7 @@ def _pace(freed: Freed) -> str:
     if freed.last_at is None:
         return "now"
     rest = f"; {_messages(freed.later)} would take longer than a day and stays" if freed.later else ""
-    return f"at the pace of its limits, the last at {clock(freed.last_at)}{rest}"
+    return f"at the pace of its limits, the last at {clock(freed.last_at, data.now())}{rest}"
 
 
 def _recipients(number: int) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import actions, data
+from dashboard import actions, data, zone
 from dashboard.brand import show_brand
 from dashboard.components.words import plain
 from dashboard.reader import ask_to_sign_in, reader, sign_out_control
@@ -83,6 +83,7 @@ def _sidebar() -> None:
             width="stretch",
             help="What all pages look at. It stands in the address: copy the link and others see the same.",
         )
+        zone.choice()
         _services()
         _who()
 
@@ -107,7 +108,6 @@ def _services() -> None:
     st.markdown(
         f"{look(relay).badge} relay  \n{look(analytics).badge} analytics",
     )
-    st.caption("Times are UTC.")
 
 
 main()

@@ -1,4 +1,5 @@
-"""The pictures: frames in, Altair charts out. One time axis in UTC, verdict colours, event marks where something began.
+"""The pictures: frames in, Altair charts out. One time axis in the reader's zone, verdict colours, marks where
+something began.
 
 Buckets without mail are filled in with zeros, so that the axis spans the whole window without a fixed domain: a live
 chart then only gets new data and is not drawn anew every two seconds.
@@ -12,6 +13,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard import zone
+from dashboard.components.words import clock, zone_of
 from dashboard.data import Window
 from dashboard.theme import Palette
 
@@ -43,7 +46,7 @@ def filled(
     bucket_at and bucket_end datetime64[ns, UTC], columns float64.
     """
     step = pd.Timedelta(seconds=window.bucket_seconds)
-    buckets = pd.date_range(window.since(now), now, freq=step, name="bucket_at")
+    buckets = pd.date_range(window.since(now), now, freq=step, name="bucket_at").tz_convert("UTC")
     if frame.empty:
         known = pd.DataFrame(index=buckets, columns=list(columns), dtype="float64")
     else:
@@ -55,8 +58,14 @@ def filled(
     known["bucket_end"] = known["bucket_at"] + step
     known["is_open"] = known["bucket_end"] > now
     shown = "%H:%M" if window.span <= timedelta(hours=24) else "%a %-d %b %H:%M"
-    known["when"] = known["bucket_at"].dt.strftime(shown) + " – " + known["bucket_end"].dt.strftime("%H:%M UTC")
+    known["when"] = spans(known, now, shown)
     return known
+
+
+def spans(frame: pd.DataFrame, now: datetime, shown: str) -> list[str]:
+    """From bucket_at, written as strftime's `shown`, to bucket_end, in the zone of `now`."""
+    begins, ends = (frame[name].dt.tz_convert(now.tzinfo) for name in ("bucket_at", "bucket_end"))
+    return [f"{one:{shown}} – {other:%H:%M} {zone_of(other)}" for one, other in zip(begins, ends, strict=True)]
 
 
 def flow(
@@ -202,10 +211,10 @@ def _middles(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _marks(events: Iterable[Event], window: Window, palette: Palette) -> list[alt.Chart]:
     """A dashed rule and a flag for each event; the layers are there without any too, so that one more is only data."""
-    rows = [{"starts_at": event.starts_at, "event": event.words} for event in events]
-    frame = pd.DataFrame(rows, columns=["starts_at", "event"])
+    here = datetime.now(zone.zone())
+    rows = [(event.starts_at, event.words, clock(event.starts_at, here)) for event in events]
+    frame = pd.DataFrame(rows, columns=["starts_at", "event", "when"])
     frame["starts_at"] = pd.to_datetime(frame["starts_at"], utc=True)
-    frame["when"] = frame["starts_at"].dt.strftime("%H:%M:%S UTC")
     base = alt.Chart(frame)
     tooltip = [alt.Tooltip("when:N", title="Since"), alt.Tooltip("event:N", title="Decision")]
     rule = base.mark_rule(color=palette.neutral, strokeDash=[3, 3], strokeWidth=1.2).encode(
@@ -221,7 +230,7 @@ def _time(column: str, window: Window) -> alt.X:
     shown = "%H:%M" if window.span <= timedelta(hours=24) else "%a %-d %b"
     return alt.X(
         f"{column}:T",
-        scale=alt.Scale(type="utc", nice=False),
+        scale=alt.Scale(type=zone.axis(), nice=False),
         axis=alt.Axis(title=None, format=shown, grid=False, labelOverlap=True, tickCount=8),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard import zone
 from dashboard.charts import AXIS_WIDTH
 from dashboard.data import Window
 from dashboard.theme import Palette
@@ -80,7 +81,7 @@ def stacked(
         .encode(
             x=alt.X(
                 "bucket_at:T",
-                scale=alt.Scale(type="utc", nice=False),
+                scale=alt.Scale(type=zone.axis(), nice=False),
                 axis=alt.Axis(title=None, format=shown, grid=False, labelOverlap=True, tickCount=8),
             ),
             x2="bucket_end:T",

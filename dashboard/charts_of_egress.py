@@ -14,6 +14,7 @@ _HEAT_ROW = 62  # of one with three lines in each tile, which eight providers ha
 _DOT = "indexof(datum.label, '.')"
 _TWO_LINES = f"{_DOT} < 1 ? datum.label : [substring(datum.label, 0, {_DOT}), substring(datum.label, {_DOT})]"
 HEIGHT = 190
+PICKED = "tile"  # the selection of a heat map: fields address and destination
 
 
 def heat(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
@@ -32,13 +33,16 @@ def heat(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
             alt.Tooltip("n:Q", title="Messages", format=",.0f"),
         ],
     )
-    tiles = base.mark_rect(stroke=palette.background, strokeWidth=3, cornerRadius=4).encode(
+    picked = alt.selection_point(name=PICKED, fields=["address", "destination"], empty=False)
+    tiles = base.mark_rect(strokeWidth=3, cornerRadius=4, cursor="pointer").encode(
+        stroke=alt.condition(picked, alt.value(palette.ink), alt.value(palette.background)),
         color=alt.condition(
             "isValid(datum.score)",
             alt.Color("score:Q", scale=alt.Scale(domain=[0, 100], range=list(palette.sequence)), legend=None),
             alt.value(palette.grid),
-        )
+        ),
     )
+    tiles = tiles.add_params(picked)
     dark_from = 55  # the score from which a tile is dark (on white) or bright (on black): its words turn
     ink = alt.condition(f"datum.score >= {dark_from}", alt.value(palette.background), alt.value(palette.text))
     words = base.mark_text(fontSize=13, fontWeight=600, dy=-12).encode(text="label:N", color=ink)
@@ -104,7 +108,7 @@ def days(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
         axis=alt.Axis(title=None, format="%-d %b", grid=False, labelOverlap=True, labelAngle=0),
     )
     tooltip = [
-        alt.Tooltip("day_at:T", title="Day", format="%-d %b"),
+        alt.Tooltip("utcyearmonthdate(day_at):T", title="Day", format="%-d %b"),
         alt.Tooltip("sent:Q", title="Sent", format=",.0f"),
         alt.Tooltip("plan:Q", title="Plan", format=",.0f"),
     ]

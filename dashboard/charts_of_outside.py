@@ -29,7 +29,7 @@ def rates(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
             color=alt.Color("part:N", scale=colours, legend=legend()),
             strokeDash=alt.StrokeDash("part:N", scale=dashes, legend=legend()),
             tooltip=[
-                alt.Tooltip("day_at:T", title="Day", format="%-d %b"),
+                alt.Tooltip("utcyearmonthdate(day_at):T", title="Day", format="%-d %b"),
                 alt.Tooltip("part:N", title="Of"),
                 alt.Tooltip("words:N", title="Rate"),
             ],
@@ -64,7 +64,7 @@ def dmarc(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
             ),
             order="place:Q",
             tooltip=[
-                alt.Tooltip("day_at:T", title="Day", format="%-d %b"),
+                alt.Tooltip("utcyearmonthdate(day_at):T", title="Day", format="%-d %b"),
                 alt.Tooltip("part:N", title="DMARC"),
                 alt.Tooltip("messages:Q", title="Messages", format=",.0f"),
             ],

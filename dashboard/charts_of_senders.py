@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts import AXIS_WIDTH
+from dashboard import zone
+from dashboard.charts import AXIS_WIDTH, spans
 from dashboard.theme import Palette
 from relay.cases.views import RateView
 
@@ -123,7 +124,7 @@ def _hourly(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
     known["floor"] = 0.0
     known["bucket_end"] = known["bucket_at"] + _HOUR
     known["is_open"] = known["bucket_end"] > pd.Timestamp(now)
-    known["when"] = known["bucket_at"].dt.strftime("%a %-d %b %H:%M") + known["bucket_end"].dt.strftime("–%H:%M UTC")
+    known["when"] = spans(known, now, "%a %-d %b %H:%M")
     if "high" in known:
         known["usual_words"] = [
             "not known yet" if high != high else f"{low:,.0f} to {high:,.0f}"
@@ -145,7 +146,7 @@ def _marks(since: datetime | None, palette: Palette) -> list[alt.Chart]:
 
 def _time(column: str) -> alt.X:
     axis = alt.Axis(title=None, format="%a %H:%M", grid=False, labelOverlap=True, tickCount=7)
-    return alt.X(f"{column}:T", scale=alt.Scale(type="utc", nice=False), axis=axis)
+    return alt.X(f"{column}:T", scale=alt.Scale(type=zone.axis(), nice=False), axis=axis)
 
 
 def _y_axis(**more: Any) -> alt.Axis:

@@ -34,6 +34,9 @@ COLUMNS = {
     "postmaster": "domain account day metric value text",
     "yahoo": "domain account day metric value text",
     "reputations": "entity_kind entity account score low high band n computed_at points_json",
+    "reputation_signals": (
+        "entity_kind account signal points share score_before score_after bad seen rate low high half_life_seconds"
+    ),
     "reputation_heat": "address destination score low high band n points_json",
     "culprits": "sender account probability mails spam complaints traps strangers until_at",
     "ip_events": "kind address place blames first_at last_at times text",

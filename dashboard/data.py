@@ -18,6 +18,7 @@ import pandas as pd
 import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
+from dashboard import zone
 from dashboard.columns_of_cases import COLUMNS as CASES
 from dashboard.columns_of_delivery import COLUMNS as DELIVERY
 from dashboard.keeper import Reader
@@ -99,7 +100,7 @@ class Window:
     def since(self, now: datetime) -> datetime:
         """Its beginning, on a bucket's edge, so that all charts of a page begin alike."""
         edge = int((now - self.span).timestamp()) // self.bucket_seconds * self.bucket_seconds
-        return datetime.fromtimestamp(edge, UTC)
+        return datetime.fromtimestamp(edge, now.tzinfo)
 
 
 WINDOWS = {
@@ -194,7 +195,8 @@ def settings() -> Settings:
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    """This instant in the reader's zone: what is written with it is written in that."""
+    return datetime.now(zone.zone())
 
 
 def reader() -> Reader:

@@ -11,8 +11,21 @@ from dashboard.actions import Kind
 from dashboard.components import buttons
 from dashboard.components.messages import listed
 from dashboard.components.places import decision_link, sender_link
+from dashboard.components.table import instants
 from dashboard.components.tiles import facts
-from dashboard.components.words import UNKNOWN, ago, code, count, label_of, plain, sender_parts, short, until, when
+from dashboard.components.words import (
+    UNKNOWN,
+    ago,
+    code,
+    count,
+    label_of,
+    localised,
+    plain,
+    sender_parts,
+    short,
+    until,
+    when,
+)
 from dashboard.data import Reading
 from dashboard.theme import Look, look
 from relay.control.views import DecisionView, HeldView
@@ -72,7 +85,8 @@ def card(decision: DecisionView, *, is_stale: bool, place: Place = "list") -> No
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             _who(decision, place)
             st.caption(f"{plain(decision.id)} · {ago(decision.starts_at, data.now())}", width="content")
-        st.markdown(plain(decision.sentence.removesuffix(f" Undo: {decision.undo}")))  # the command stands below
+        said = decision.sentence.removesuffix(f" Undo: {decision.undo}")
+        st.markdown(plain(localised(said, data.now())))  # the command stands below
         _facts(decision)
         if decision.ends_sooner:
             st.markdown(f":material/fast_forward: Ends sooner by **{plain(decision.ends_sooner)}**.")
@@ -164,7 +178,7 @@ def parked_mail(reading: Reading[list[HeldView]], *, key: str) -> None:
         hide_index=True,
         key=key,
         column_config={
-            "received_at": st.column_config.DatetimeColumn("Received, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
+            "received_at": instants("Received"),
             "subject": st.column_config.TextColumn("Subject", width="medium"),
             "from": "From",
             "to": "To",

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, charts_of_senders, data
+from dashboard import actions, charts_of_senders, data, zone
 from dashboard.acting import attempt
 from dashboard.actions import Kind
 from dashboard.components import messages, notices, places
@@ -38,6 +38,7 @@ LOGINS = [
     Column("first_at", "First", Cell.INSTANT),
     *_FIGURES,
 ]
+_PERHAPS = ("country", "system")  # left out where no file knows places
 SCRIPTS = [Column("script", "Script", width="large"), *_FIGURES]
 SUBJECTS = [
     Column("subject", "Subject", width="large", help="# stands for any number"),
@@ -122,7 +123,7 @@ def volume(sender: str, decision: DecisionView | None) -> None:
     """Recipients an hour against what is usual."""
     hours = data.query("sender_hours", HOURS, sender=sender, fresh_seconds=_SLOW)
     places.chart_title(
-        "Volume", "recipients an hour, root scale, UTC; grey: usual at that hour, 5–95 % of 28 days before"
+        "Volume", f"recipients an hour, root scale, {zone.name()}; grey: usual at that hour, 5–95 % of 28 days before"
     )
     if hours.value.empty:
         st.caption("No mail of it is counted yet.")
@@ -159,8 +160,9 @@ def listing(query: str, sender: str, columns: list[Column], nothing: str) -> Non
     if found.value.empty:
         st.caption(nothing if found.as_of else "Analytics does not answer.")
         return
+    known = [one for one in columns if one.name not in _PERHAPS or found.value[one.name].fillna("").ne("").any()]
     with notices.aged(query, found):
-        table(found.value, columns, key=query)
+        table(found.value, known, key=query)
 
 
 def notes(sender: str) -> None:

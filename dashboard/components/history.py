@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import altair as alt
 import pandas as pd
 
+from dashboard import zone
 from dashboard.components.words import when
 from dashboard.theme import Palette, look
 from relay.control.views import DecisionView
@@ -46,7 +47,8 @@ def strip(frame: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerChar
     ground = pd.DataFrame({"begins": [edge[0]], "ends": [edge[1]]})
     shown = "%-d %b" if edge[1] - edge[0] > pd.Timedelta(days=4) else "%a %H:%M"
     axis = alt.Axis(title=None, format=shown, grid=False, tickCount=8)
-    x = alt.X("begins:T", scale=alt.Scale(type="utc", nice=False, domain=[one.isoformat() for one in edge]), axis=axis)
+    scale = alt.Scale(type=zone.axis(), nice=False, domain=[one.isoformat() for one in edge])
+    x = alt.X("begins:T", scale=scale, axis=axis)
     free = alt.Chart(ground).mark_rect(color=palette.accepted, opacity=0.25, height=14).encode(x=x, x2="ends:T")
     bars = (
         alt.Chart(frame)

@@ -8,7 +8,8 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.components import notices
-from dashboard.components.words import clock, code, label_of, plain
+from dashboard.components.table import instants
+from dashboard.components.words import clock, code, label_of, plain, zone_of
 from dashboard.data import Reading
 from dashboard.theme import look
 
@@ -44,7 +45,7 @@ def table(reading: Reading[pd.DataFrame], *, key: str) -> dict[str, Any]:
         selection_mode="single-row",
         column_order=_COLUMNS,
         column_config={
-            "received_at": st.column_config.DatetimeColumn("Received, UTC", format="D MMM HH:mm:ss", timezone="UTC"),
+            "received_at": instants("Received"),
             "verdict": st.column_config.TextColumn("Verdict", width="small"),
             "subject": st.column_config.TextColumn("Subject", width="medium"),
             "mail_from": "From",
@@ -96,7 +97,7 @@ def _refused_early(chosen: dict[str, Any]) -> None:
     with st.container(border=True):
         st.markdown(
             f"{look(chosen.get('action')).badge} **before its content**, rule {plain(_text(chosen.get('rule')))} "
-            f":gray[{clock(data.instant(chosen.get('received_at')))}]"
+            f":gray[{_clock(chosen.get('received_at'))}]"
         )
         st.code(_text(chosen.get("text")) or "no reply was kept", language=None, wrap_lines=True)
 
@@ -138,12 +139,12 @@ def _deliveries(found: dict[str, Any]) -> None:
         outcome = "held" if rcpt.get("outcome") == "waiting" and found.get("status") == "held" else rcpt.get("outcome")
         st.markdown(
             f"{look(outcome).badge} {code(_text(rcpt.get('address')))} "
-            f":gray[{clock(at) + ' · ' if at else ''}{plain(_text(rcpt.get('destination')))}]"
+            f":gray[{clock(at, data.now()) + ' · ' if at else ''}{plain(_text(rcpt.get('destination')))}]"
         )
     for event in _rows(found.get("held_events")):
         author = _text(event.get("author")) or _text(event.get("decision_id"))
         st.markdown(
-            f"{look(event.get('event')).badge} {clock(data.instant(event.get('logged_at')))} by {plain(author)} "
+            f"{look(event.get('event')).badge} {_clock(event.get('logged_at'))} by {plain(author)} "
             f":gray[{plain(_text(event.get('reason')))}]"
         )
     tries = _rows(found.get("tries"))
@@ -152,7 +153,7 @@ def _deliveries(found: dict[str, Any]) -> None:
     for attempt in tries:
         reply = " ".join(_text(attempt.get(part)) for part in ("code", "enhanced", "text") if attempt.get(part))
         st.caption(
-            f"{clock(data.instant(attempt.get('tried_at')))} · {plain(_text(attempt.get('destination')))} · try "
+            f"{_clock(attempt.get('tried_at'))} · {plain(_text(attempt.get('destination')))} · try "
             f"{_text(attempt.get('attempt'))} · {look(attempt.get('outcome')).word.lower()}"
         )
         if reply:
@@ -175,6 +176,10 @@ def pairs(values: dict[str, Any], when_empty: str) -> None:
     )
 
 
+def _clock(value: Any) -> str:
+    return clock(data.instant(value), data.now())
+
+
 def _rows(value: Any) -> list[dict[str, Any]]:
     return [row for row in listed(value) if isinstance(row, dict)]
 
@@ -183,7 +188,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+        here = value.tz_convert(data.now().tzinfo) if value.tzinfo else value.tz_localize("UTC")
+        return f"{here:%Y-%m-%d %H:%M:%S} {zone_of(here)}"
     found = listed(value)
     return ", ".join(str(item) for item in found) if found else str(value)
 

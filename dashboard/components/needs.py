@@ -4,35 +4,45 @@ Each is a row with its words, how to answer, and a link to where it is looked at
 counted, not hidden.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, data
+from dashboard import actions, data, delivery
 from dashboard.actions import Kind
 from dashboard.components import places
-from dashboard.components.words import ago, count, plain, short
+from dashboard.components.words import ago, count, plain, short, when
 from relay.cases.alarms import mark_of
 from relay.cases.views import AlarmMark
-from relay.control.webhooks.conditions import CONDITIONS
+from relay.control.webhooks.conditions import CONDITIONS, of_alarm
 from relay.tree import Role, Scope
 
 _SLOW = data.SLOW_FRESH_SECONDS
 # An alarm of these only repeats what another row says, with more.
+_SOLVED_AT: dict[str, tuple[str, dict[str, str]]] = {
+    "customer_configuration": ("customers", {"part": "Domains"}),
+    "ip_no_sender_id": ("customers", {"part": "Servers"}),
+    "ip_delisted": ("ips", {}),
+    "provider_deferral": ("destinations", {}),
+    "queue_age": ("destinations", {}),
+    "model_drift": ("lab", {}),
+    "retrain_rejected": ("lab", {}),
+}
 _TOLD_ELSEWHERE = {"ip_listed": "listings", "job_failed": "jobs", "feed_stale": "feeds"}
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing. `page`: where it is looked at; `alarm`: condition, account and subject, by which it is answered."""
+    """One thing. `page`: where it is looked at, `chosen` there; `alarm`: condition, account, subject, to answer by."""
 
     words: str
     icon: str
     page: str
     link: str
     alarm: tuple[str, str, str] | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
 
 def waiting() -> tuple[list[Need], list[str]]:
@@ -59,7 +69,7 @@ def rows(needs: Sequence[Need]) -> None:
                     on_click=actions.request,
                     args=(Kind.ALARM, condition, "", (account, subject)),
                 )
-            places.page_link(need.page, "Open", "arrow_forward")
+            places.page_link(need.page, "Open", "arrow_forward", **need.chosen)
 
 
 def _unanswered(found: Sequence[Need], marks: Sequence[AlarmMark]) -> tuple[list[Need], list[str]]:
@@ -99,31 +109,47 @@ def _alarms(marks: Sequence[AlarmMark]) -> tuple[list[Need], list[str]]:
         times = f", {count(row.times)} times" if row.times > 1 else ""
         when = f":gray[:small[{ago(data.instant(row.logged_at), data.now())}{times}]]"
         words = f"{plain(short(str(row.text or ''), 180))} {when}"
-        kept.append(Need(words, "notification_important", places.existing("system"), name, key))
+        page, chosen = where(key[0], key[1], key[2])
+        kept.append(Need(words, "notification_important", page, name, key, chosen))
     return kept, answered
 
 
+def where(condition: str, account: str, subject: str) -> tuple[str, dict[str, str]]:
+    """The page where an alarm can be solved, and what to choose on it.
+
+    >>> where("customer_configuration", "acme", "")
+    ('views/customers.py', {'part': 'Domains'})
+    """
+    if condition == "provider_deferral" and subject:
+        return "views/destinations.py", {"destination": subject}
+    page, chosen = _SOLVED_AT.get(of_alarm(condition), ("system", {}))
+    return f"views/{page}.py", dict(chosen)
+
+
 def _name(condition: str) -> str:
-    return plain(CONDITIONS.get(condition, condition.replace("_", " ").capitalize()))
+    return plain(CONDITIONS.get(of_alarm(condition), condition.replace("_", " ").capitalize()))
 
 
 def _said(name: str, mark: AlarmMark) -> str:
-    until = f" until {mark.until:%-d %b %H:%M} UTC" if mark.until else ""
+    until = f" until {when(mark.until, data.now())}" if mark.until else ""
     why = f": {plain(mark.why)}" if mark.why else ""
     return f"{name} · {mark.kind} by {plain(mark.author)}{until}{why}"
 
 
 def _listings() -> list[Need]:
     found = data.query("listings", fresh_seconds=_SLOW).value
+    found = found[found["confirmed"].eq(True)]
+    names = {row.address: row.name for row in delivery.sources().value} if len(found) else {}
     return [
         Need(
             f"**{plain(str(row.address))}** is listed on {plain(str(row.zone))}",
             "report",
-            places.existing("ips"),
+            "views/ips.py",
             "Listed address",
             ("ip_listed", "", str(row.address)),
+            {"source": names[str(row.address)]} if str(row.address) in names else {},
         )
-        for row in found[found["confirmed"].eq(True)].itertuples()
+        for row in found.itertuples()
     ]
 
 
@@ -136,7 +162,8 @@ def _slowed() -> list[Need]:
         return []
     names = ", ".join(plain(one.destination) for one in slowed[:4]) + (" …" if len(slowed) > 4 else "")
     words = f"**{count(len(slowed))}** destination{'' if len(slowed) == 1 else 's'} slowed or suspended: {names}"
-    return [Need(words, "speed", places.existing("destinations"), "Destinations")]
+    chosen = {"destination": slowed[0].destination} if len(slowed) == 1 else {}
+    return [Need(words, "speed", "views/destinations.py", "Destinations", chosen=chosen)]
 
 
 def _feeds() -> list[Need]:
@@ -145,7 +172,7 @@ def _feeds() -> list[Need]:
         Need(
             f"The feed **{plain(str(row.kind))}** of {plain(str(row.source))} brings nothing any more",
             "rss_feed",
-            places.existing("complaints"),
+            "views/complaints.py",
             "Silent feed",
             ("feed_stale", "", f"{row.kind}/{row.source}"),
         )
@@ -159,7 +186,7 @@ def _jobs() -> list[Need]:
         Need(
             f"Job **{plain(str(row.job))}** failed: {plain(short(str(row.last_error or ''), 120))}",
             "error",
-            places.existing("system"),
+            places.SYSTEM_PAGE,
             "Job",
             ("job_failed", "", str(row.job)),
         )
@@ -172,4 +199,4 @@ def _corrupt() -> list[Need]:
     if not number:
         return []
     words = f"**{count(number)}** corrupt journal file{'' if number == 1 else 's'} set aside"
-    return [Need(words, "broken_image", places.existing("system"), "Journal")]
+    return [Need(words, "broken_image", places.SYSTEM_PAGE, "Journal")]

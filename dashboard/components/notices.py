@@ -27,7 +27,7 @@ _CURE = {"analytics": "mailweir analytics", "relay": "mailweir relay"}
 def trouble(service: str, reading: Reading[Any], now: datetime, consequence: str) -> None:
     """Say who does not answer, since when the figures are old, what that means for the mail, and what to do."""
     since = (
-        f"Figures are those of **{clock(reading.as_of)}** ({ago(reading.as_of, now)}), in grey."
+        f"Figures are those of **{clock(reading.as_of, now)}** ({ago(reading.as_of, now)}), in grey."
         if reading.as_of
         else "There are no figures yet."
     )

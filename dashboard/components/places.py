@@ -1,8 +1,10 @@
-"""Where the reader is and where a name leads: the window in the address, and links to a sender or a decision."""
+"""Where the reader is and where a name leads: the window in the address, and links to a sender or a decision.
+
+What is bound to the address (window, times) goes along by itself: to name it too would be an error, or twice there.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 import streamlit as st
 from streamlit.elements.arrow import DataframeState
@@ -10,9 +12,9 @@ from streamlit.elements.arrow import DataframeState
 from dashboard.components.words import clock, plain, sender_parts, short
 from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window, relay_status, settings
 
-_VIEWS = Path(__file__).parent.parent / "views"
 SENDER_PAGE = "views/sender.py"
 DECISIONS_PAGE = "views/decisions.py"
+MESSAGES_PAGE = "views/messages.py"
 SYSTEM_PAGE = "views/system.py"
 
 
@@ -31,7 +33,7 @@ def header(title: str, now: datetime, *, live: bool = True, span: str = "") -> N
                     "Demo data", icon=":material/science:", color="orange", help="Made up; no mail leaves this machine."
                 )
         st.caption(
-            f"{span or window().words} · {':material/sync: live, ' if live else ''}{clock(now)}",
+            f"{span or window().words} · {':material/sync: live, ' if live else ''}{clock(now, now)}",
             width="content",
             text_alignment="right",
         )
@@ -48,34 +50,35 @@ def sender_link(sender: str, *, label: str = "", icon: str | None = ":material/p
         SENDER_PAGE,
         label=label or plain(short(sender_parts(sender)[2], 56)),
         icon=icon,
-        query_params=_params(sender=sender),
+        query_params={"sender": sender},
     )
 
 
 def decision_link(decision_id: str, *, label: str = "", icon: str | None = ":material/gavel:") -> None:
     """A link to the decision's card."""
-    st.page_link(
-        DECISIONS_PAGE, label=label or plain(decision_id), icon=icon, query_params=_params(decision=decision_id)
-    )
+    st.page_link(DECISIONS_PAGE, label=label or plain(decision_id), icon=icon, query_params={"decision": decision_id})
 
 
-def existing(name: str) -> str:
-    """The page of this name, or System where there is none."""
-    return f"views/{name}.py" if (_VIEWS / f"{name}.py").exists() else SYSTEM_PAGE
+def page_link(page: str, label: str, icon: str, **chosen: str) -> None:
+    """A link to a page; `chosen` is what is chosen on it."""
+    st.page_link(page, label=label, icon=f":material/{icon}:", query_params=chosen)
 
 
-def page_link(page: str, label: str, icon: str) -> None:
-    st.page_link(page, label=label, icon=f":material/{icon}:", query_params=_params())
+def back(label: str, param: str) -> None:
+    """Leave one thing for the list of all, on the same page: a link to the page one is on would change nothing."""
+    if st.button(label, key=f"back-{param}", icon=":material/arrow_back:", type="tertiary"):
+        st.query_params.pop(param, None)
+        st.rerun(scope="app")
+
+
+def search_link(label: str, query: str, icon: str = "search") -> None:
+    """A link to the messages that a query finds: the rows behind a number."""
+    page_link(MESSAGES_PAGE, label, icon, q=query)
 
 
 def go_to_sender(sender: str) -> None:
     """Leave for the sender's page."""
-    st.switch_page(SENDER_PAGE, query_params=_params(sender=sender))
-
-
-def go_to_decision(decision_id: str) -> None:
-    """Leave for the decision's card."""
-    st.switch_page(DECISIONS_PAGE, query_params=_params(decision=decision_id))
+    st.switch_page(SENDER_PAGE, query_params={"sender": sender})
 
 
 def picked(key: str, ids: Sequence[str], chosen: DataframeState) -> str:
@@ -87,8 +90,3 @@ def picked(key: str, ids: Sequence[str], chosen: DataframeState) -> str:
     st.session_state[f"{key}-ids"] = list(ids)
     rows = chosen.selection.rows
     return str(shown[rows[0]]) if rows and rows[0] < len(shown) else ""
-
-
-def _params(**more: str) -> dict[str, str]:
-    name = window().name
-    return more if name == DEFAULT_WINDOW else {"window": name, **more}

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import charts_of_senders, data
+from dashboard import charts_of_senders, data, zone
 from dashboard.components import case, history, notices, places
 from dashboard.components.table import Column
 from dashboard.components.table import Kind as Cell
@@ -33,7 +33,7 @@ def standing_strip(view: SenderView) -> None:
     frame = history.spans(view.decisions, data.now())
     if frame.empty:
         return
-    places.chart_title("Where it stood", "at most 30 days, UTC; pale green: nothing was in force")
+    places.chart_title("Where it stood", f"at most 30 days, {zone.name()}; pale green: nothing was in force")
     st.altair_chart(history.strip(frame, data.now(), palette()), key="standing", alt="States of 30 days")
 
 
@@ -44,7 +44,9 @@ def hours(key: str) -> None:
         case.volume(key, None)
     with right:
         found = data.query("sender_unique", case.HOURS, sender=key, fresh_seconds=_SLOW)
-        places.chart_title("Unique recipients", "an hour, 3 days, UTC; how many of its recipients are different")
+        places.chart_title(
+            "Unique recipients", f"an hour, 3 days, {zone.name()}; how many of its recipients are different"
+        )
         if found.value.empty:
             st.caption("No mail of it is known in 3 days.")
             return

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import asking, charts_of_egress, data, delivery
 from dashboard.asking import Wanted
-from dashboard.components import listings, notices, places, source_orders, warmup
+from dashboard.components import listings, notices, places, reputation, source_orders, warmup
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import ago, code, plain, sender_parts, until, when
@@ -62,7 +62,10 @@ def page(name: str) -> None:
     asking.rerun_if_wanted()
     now = data.now()
     places.header(f"Address {name}", now)
-    places.page_link("views/ips.py", "All addresses", "arrow_back")
+    with st.container(horizontal=True):
+        places.back("All addresses", "source")
+        if address := next((one.address for one in delivery.sources().value if one.name == name), ""):
+            places.search_link("Messages that left from it", f"source:{address}")
     sources, warmups = delivery.sources(), delivery.warmups()
     notices.troubles(now, analytics=[], relay=[sources, warmups])
     row = next((one for one in sources.value if one.name == name), None)
@@ -76,6 +79,7 @@ def page(name: str) -> None:
     if plans is not None and (row.is_warming or plans.plans):
         with notices.aged("warm-up", warmups):
             _warmup(row, plans, now)
+    reputation.waterfall("ip", row.address)
     _listings(row, now)
     _culprits(row, now)
 

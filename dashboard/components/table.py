@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard import zone
 from relay.control.sheet import inert
 
 FILTERED_FROM = 8  # rows; fewer are seen at a glance
@@ -85,6 +86,13 @@ def matching(frame: pd.DataFrame, columns: Sequence[Column], words: str) -> pd.D
     for word in wanted:
         keep &= texts.str.contains(word, regex=False)
     return frame[keep]
+
+
+def instants(label: str, *, written: str = "", **more: Any) -> Any:
+    """A column of instants, in the reader's zone, which its heading names. `written`: as moment.js has it."""
+    return st.column_config.DatetimeColumn(
+        f"{label}, {zone.name()}", format=written or "D MMM HH:mm:ss", timezone=str(zone.zone()), **more
+    )
 
 
 def csv_of(frame: pd.DataFrame, columns: Sequence[Column] = ()) -> bytes:
@@ -187,9 +195,7 @@ def _config(column: Column) -> Any:
     given: dict[str, Any] = {"label": column.title, "help": column.help or None, "width": column.width or None}
     match column.kind:
         case Kind.INSTANT:
-            written = column.format or "D MMM HH:mm:ss"
-            given["label"] = f"{column.title}, UTC"
-            return st.column_config.DatetimeColumn(format=written, timezone="UTC", **given)
+            return instants(**given, written=column.format)
         case Kind.COUNT:
             return st.column_config.NumberColumn(format="localized", **given)
         case Kind.SHARE:

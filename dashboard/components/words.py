@@ -8,6 +8,7 @@ UNKNOWN = "–"
 FEW = 30  # below this many, a share would pretend to know more than it does: counts are shown instead
 _LINKS = re.compile(r"@|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _SIGNS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~:<>&^=])")
+_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\b")
 _INITIALS = {"ip", "dns", "dnsbl", "dmarc", "tls", "snds", "url", "id"}
 
 
@@ -107,20 +108,48 @@ def until(instant: datetime | None, now: datetime) -> str:
     return f"until {when(instant, now)}" + (f", in {_one(left)}" if left > 0 else ", over")
 
 
-def clock(instant: datetime | None) -> str:
-    """Write the time of day, to the second."""
-    return UNKNOWN if instant is None else f"{instant:%H:%M:%S} UTC"
+def clock(instant: datetime | None, now: datetime) -> str:
+    """Write the time of day, to the second, in the zone of `now`."""
+    if instant is None:
+        return UNKNOWN
+    here = instant.astimezone(now.tzinfo)
+    return f"{here:%H:%M:%S} {zone_of(here)}"
 
 
 def when(instant: datetime | None, now: datetime) -> str:
-    """Write an instant to the minute; the date only when it is not today's."""
+    """Write an instant to the minute, in the zone of `now`; the date only when it is not today's."""
     if instant is None:
         return UNKNOWN
-    if instant.date() == now.date():
-        return f"{instant:%H:%M} UTC"
-    return (
-        f"{instant:%-d %b %H:%M} UTC" if abs(now - instant) < timedelta(days=300) else f"{instant:%Y-%m-%d %H:%M} UTC"
-    )
+    here = instant.astimezone(now.tzinfo)
+    if here.date() == now.date():
+        return f"{here:%H:%M} {zone_of(here)}"
+    shown = "%-d %b %H:%M" if abs(now - here) < timedelta(days=300) else "%Y-%m-%d %H:%M"
+    return f"{here:{shown}} {zone_of(here)}"
+
+
+def localised(text: str, now: datetime) -> str:
+    """A text of the relay, whose instants are UTC, with them in the zone of `now`.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> localised("held since 2026-07-01 09:12 UTC.", datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Rome")))
+    'held since 11:12 CEST.'
+    """
+    return _UTC.sub(lambda found: when(datetime.fromisoformat(f"{found[1]}+00:00"), now), text)
+
+
+def zone_of(instant: datetime) -> str:
+    """Name the zone that an instant is written in; those without a name of their own by their offset.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> [zone_of(datetime(2026, 7, 1, tzinfo=ZoneInfo(one))) for one in ("Europe/Rome", "Asia/Tehran", "America/Lima")]
+    ['CEST', 'UTC+3:30', 'UTC−5']
+    """
+    name = instant.tzname() or "UTC"
+    if name[0] not in "+-":
+        return name
+    sign = "−" if name[0] == "-" else "+"
+    minutes = name[3:5]
+    return f"UTC{sign}{int(name[1:3])}{f':{minutes}' if minutes not in ('', '00') else ''}"
 
 
 def change(now_value: float | None, before: float | None) -> str | None:

@@ -132,7 +132,7 @@ def _help() -> None:
     with st.popover("Fields", icon=":material/help:"):
         st.markdown(
             "`field:value`, joined by AND, OR, NOT and parentheses. `*` and `?` are wildcards, values with spaces are "
-            "quoted, commas mean any of them. Ranges: `score:0.5..0.9`, `time:2h`, `time:2026-11-01..`. "
+            "quoted, commas mean any of them. Ranges: `score:0.5..0.9`, `time:2h`, `time:2026-11-01..` (UTC). "
             "Without a time the last 7 days are searched."
         )
         lines = [

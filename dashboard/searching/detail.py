@@ -1,5 +1,6 @@
 """One message in full: what happened to it in order, why, what was measured, and what can be done."""
 
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ from dashboard.components import notices
 from dashboard.components.messages import pairs, trace
 from dashboard.components.places import sender_link
 from dashboard.components.tiles import facts
-from dashboard.components.words import code, plain, sender_parts, short
+from dashboard.components.words import code, plain, sender_parts, short, zone_of
 from dashboard.searching import acts
 from dashboard.theme import look
 
@@ -85,9 +86,14 @@ def _facts(found: dict[str, Any]) -> None:
 def _story(steps: list[Step]) -> None:
     """Each event with its instant, its state by word and icon, and the remote's own words."""
     for step in steps:
-        st.markdown(f":gray[{step.happened_at:%-d %b %H:%M:%S}]\u2003{look(step.kind).badge} {plain(step.text)}")
+        st.markdown(f":gray[{_at(step.happened_at)}]\u2003{look(step.kind).badge} {plain(step.text)}")
         if step.details and step.kind not in ("accept", "hold", "reject", "defer"):  # the trace has a tab of its own
             st.code("\n".join(step.details), language=None, wrap_lines=True)
+
+
+def _at(instant: datetime) -> str:
+    here = instant.astimezone(data.now().tzinfo)
+    return f"{here:%-d %b %H:%M:%S} {zone_of(here)}"
 
 
 def _close() -> None:

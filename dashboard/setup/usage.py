@@ -1,6 +1,6 @@
 """Usage: what a month's mail came to, by reseller and account, to look at and to take along."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 import pandas as pd
@@ -59,7 +59,9 @@ def show(now: datetime) -> None:
 def _chosen(now: datetime) -> tuple[str, str, str]:
     resellers = ["", *sorted(one.name for one in asked.resellers().value)]
     with st.container(horizontal=True):
-        month = st.selectbox("Month (UTC)", months_until(now, _MONTHS), key="usage_month", bind="query-params")
+        month = st.selectbox(
+            "Month (UTC)", months_until(now.astimezone(UTC), _MONTHS), key="usage_month", bind="query-params"
+        )
         by = st.selectbox("A row for each", ["month", "day"], key="usage_by", bind="query-params")
         reseller = ""
         if len(resellers) > 2:  # who sees one has nothing to choose

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import asking, charts, charts_of_delivery, data, delivery
+from dashboard import asking, charts, charts_of_delivery, data, delivery, zone
 from dashboard.components import notices, places, replies, suppression
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
@@ -100,7 +100,7 @@ def _classes(asked: dict[str, str]) -> None:
     wide = frame.pivot_table(index="bucket_at", columns="part", values="recipients", aggfunc="sum", fill_value=0)
     parts = [*named, *([_OTHER] if len(top) > _SHOWN else [])]
     drawn = charts.filled(wide.reset_index(), window, data.now(), parts)
-    places.chart_title("Classes", f"recipients that failed {window.bucket_words}, UTC")
+    places.chart_title("Classes", f"recipients that failed {window.bucket_words}, {zone.name()}")
     st.altair_chart(
         charts_of_delivery.stacked(drawn, window, {name: name for name in parts}, _shades(parts, palette()), "Class"),
         key="classes",

@@ -246,7 +246,7 @@ def _overturned() -> None:
 def _one(decision_id: str) -> None:
     now = data.now()
     places.header(f"Decision {decision_id}", now)
-    places.page_link(places.DECISIONS_PAGE, "All decisions", "arrow_back")
+    places.back("All decisions", "decision")
     reading = data.decision(decision_id)
     if reading.value is None:
         if reading.as_of is None and reading.trouble and data.relay_status().is_fresh:
@@ -264,5 +264,5 @@ def _one(decision_id: str) -> None:
 
 
 if chosen_id := st.session_state.pop("open_decision", None):
-    places.go_to_decision(chosen_id)
+    st.query_params["decision"] = chosen_id
 _live()

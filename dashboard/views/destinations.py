@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import asking, charts, charts_of_delivery, data, delivery
+from dashboard import asking, charts, charts_of_delivery, data, delivery, zone
 from dashboard.asking import Wanted
 from dashboard.components import destination_orders, limits, notices, places, replies
 from dashboard.components.table import Column, Kind, table
@@ -107,7 +107,10 @@ def _one(name: str) -> None:
     asking.rerun_if_wanted()
     now, window = data.now(), places.window()
     places.header(f"Destination {name}", now)
-    places.page_link("views/destinations.py", "All destinations", "arrow_back")
+    with st.container(horizontal=True):
+        places.back("All destinations", "destination")
+        places.page_link("views/ips.py", "Our addresses there", "lan")
+        places.search_link("Messages for it", f"destination:{name}")
     relay = delivery.destinations()
     figures = data.query("destination_figures", window, limit=200, fresh_seconds=data.SLOW_FRESH_SECONDS)
     notices.troubles(now, analytics=[figures], relay=[relay])
@@ -199,7 +202,7 @@ def _flow(name: str) -> None:
     )
     if reading.value.empty:
         return
-    places.chart_title("Tries", f"recipients {window.bucket_words}, by what the server said, UTC")
+    places.chart_title("Tries", f"recipients {window.bucket_words}, by what the server said, {zone.name()}")
     parts = {"delivered": "Delivered", "deferred": "Put off", "bounced": "Refused"}
     drawn = charts.filled(reading.value, window, data.now(), list(parts))
     shades = {"Delivered": colours.accepted, "Put off": colours.held, "Refused": colours.refused}

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import asking, charts_of_egress, data, delivery
-from dashboard.components import listings, notices, places, source, source_orders
+from dashboard.components import listings, notices, places, reputation, source, source_orders
 from dashboard.components.table import Column, table
 from dashboard.components.words import plain
 from dashboard.data import Reading
@@ -49,7 +49,7 @@ def _list() -> None:
         _in_a_word(sources, matrix, listed)
         _sources(sources, _known_about(ips.value, matrix, snds.value), now)
     with notices.aged("heat", heat):
-        _heat(heat)
+        _heat(heat, sources)
     with notices.aged("matrix", listed):
         _matrix(matrix, listed)
     with notices.aged("pools", pools):
@@ -123,7 +123,7 @@ def _sources(sources: Reading[list[SourceView]], known: dict[str, dict[str, str]
     st.caption("Choose a row: its warm-up, who hurt it, and what you can do.")
 
 
-def _heat(heat: Reading[pd.DataFrame]) -> None:
+def _heat(heat: Reading[pd.DataFrame], sources: Reading[list[SourceView]]) -> None:
     places.chart_title("Reputation by provider", "0 to 100; below it 90 % interval and messages; grey: too few to know")
     if heat.value.empty:
         st.caption("No address has a reputation yet: it takes some minutes of mail." if heat.as_of else "Unknown.")
@@ -138,14 +138,33 @@ def _heat(heat: Reading[pd.DataFrame]) -> None:
     shown["range"] = [f"{row.low:.0f}–{row.high:.0f}" for row in shown.itertuples()]
     shown["score"] = shown["score"].astype("float64").where(is_known)
     columns = ["address", "destination", "label", "below", "range", "score", "n"]
-    st.altair_chart(
+    state = st.altair_chart(
         charts_of_egress.heat(shown.sort_values(["address", "rank"])[columns], palette()),
         key="heat",
+        on_select="rerun",
         alt="Reputation of each address at each provider",
     )
     hidden = frame["destination"].nunique() - len(busiest)
     if hidden > 0:
         st.caption(f"The ten busiest destinations; {hidden} more stand at each address.")
+    picked = state["selection"].get(charts_of_egress.PICKED)
+    if not picked:
+        st.caption("Choose a tile to see why, and its mail.")
+        return
+    _tile(str(picked[0]["address"]), str(picked[0]["destination"]), sources)
+
+
+def _tile(address: str, destination: str, sources: Reading[list[SourceView]]) -> None:
+    """An address at a provider: why its reputation is what it is, and where the rows behind it are."""
+    with st.container(border=True):
+        name = next((row.name for row in sources.value if row.address == address), "")
+        st.markdown(f"**{plain(address)} at {plain(destination)}**")
+        with st.container(horizontal=True):
+            places.page_link("views/destinations.py", f"All of {destination}", "outgoing_mail", destination=destination)
+            if name:
+                places.page_link("views/ips.py", f"All of {name}", "lan", source=name)
+            places.search_link("Its messages", f"source:{address} destination:{destination}")
+        reputation.waterfall("ip_provider", f"{address}|{destination}")
 
 
 def _below(row: Any) -> str:

@@ -105,7 +105,9 @@ def _said(found: Reading[pd.DataFrame]) -> None:
     frame, now = found.value, data.now()
     told, since = frame.attrs, frame.attrs.get("since")
     if told.get("is_complete"):
-        st.markdown(f"**{count(len(frame))}** found since {when(since, now)}. :gray[Read at {clock(found.as_of)}.]")
+        st.markdown(
+            f"**{count(len(frame))}** found since {when(since, now)}. :gray[Read at {clock(found.as_of, now)}.]"
+        )
         return
     back = when(told.get("searched_from"), now)
     if len(frame) >= asking.SHOWN:

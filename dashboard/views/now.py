@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, charts, data
+from dashboard import actions, charts, data, zone
 from dashboard.components import cards, needs, notices, places
 from dashboard.components.tiles import Tile, facts, tiles
 from dashboard.components.words import change, count, plain, seconds, sender_parts, share, short
@@ -43,6 +43,12 @@ def _live() -> None:
         _charts(flow, pace, stopped, except_for, window)
 
 
+_ROWS = {
+    "accepted": "action:accept",
+    "delivered": "delivered:Y",
+    "held or refused": "stopped:Y",
+    "bounced": "bounced:Y",
+}
 _FLOW = ["accepted", "held", "refused", "delivered"]
 
 
@@ -131,6 +137,16 @@ def _tiles(totals: dict[str, float], flow: pd.DataFrame, window: Window) -> None
         f"against {window.name} before",
     )
     _rates(totals, window)
+    _behind(window)
+
+
+def _behind(window: Window) -> None:
+    """Each number leads to its rows."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("The messages:", width="content")
+        for label, query in _ROWS.items():
+            places.search_link(label, f"{query} time:{window.name}", "mail")
+        places.page_link("views/complaints.py", "complaints", "thumb_down")
 
 
 def _rates(totals: dict[str, float], window: Window) -> None:
@@ -167,8 +183,9 @@ def _needs_you(opened: Reading[list[DecisionView]]) -> None:
     if len(waiting) > SHOWN:
         places.page_link(places.DECISIONS_PAGE, f"All {len(waiting)} open decisions", "gavel")
     needs.rows(others[:_NEEDS])
-    if len(others) > _NEEDS:
-        places.page_link(places.SYSTEM_PAGE, f"{len(others) - _NEEDS} more", "more_horiz")
+    if more := others[_NEEDS:]:
+        with st.expander(f"{len(more)} more", icon=":material/more_horiz:"):
+            needs.rows(more)
     if answered:
         with st.expander(f"Answered already: {len(answered)}", icon=":material/notifications_paused:"):
             st.markdown("\n".join(f"- {one}" for one in answered))
@@ -193,10 +210,10 @@ def _charts(
         )
         return
     drawn = charts.filled(flow.value, window, now, _FLOW)
-    places.chart_title("Flow", f"messages {window.bucket_words}, UTC")
+    places.chart_title("Flow", f"messages {window.bucket_words}, {zone.name()}")
     st.altair_chart(charts.flow(drawn, window, colours, events), key="flow", alt="Messages by verdict over time")
     title = "Delay of everybody else" if except_for else "Delay"
-    places.chart_title(title, "from acceptance to delivery, UTC; solid: 95 % within, dashed: half within")
+    places.chart_title(title, f"from acceptance to delivery, {zone.name()}; solid: 95 % within, dashed: half within")
     strip = charts.delay(pace[~pace["is_open"]], window, colours, events)
     st.altair_chart(strip, key="delay", alt="Delivery delay over time")
 

@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, charts, data
-from dashboard.components import buttons, cards, messages, notices, places, sender_parts
+from analytics.search.fields import FIELDS
+from dashboard import actions, charts, data, zone
+from dashboard.components import buttons, cards, messages, notices, places, reputation, sender_parts
 from dashboard.components.tiles import facts
-from dashboard.components.words import code, count, plain, share, short, when
+from dashboard.components.words import clock, code, count, plain, share, short, when
 from dashboard.components.words import sender_parts as parts_of
 from dashboard.data import Reading, Window
+from dashboard.searching.box import written
 from dashboard.theme import look, palette
 from relay.control.views import SenderView
 
@@ -58,6 +60,7 @@ def _live(key: str) -> None:
             cards.card(standing.value.decision, is_stale=not standing.is_fresh, place="sender")
     if standing.value:
         sender_parts.standing_strip(standing.value)
+    reputation.waterfall("sender", key)
     sender_parts.hours(key)
     sender_parts.beliefs(data.signals(key))
     with notices.aged("charts", flow, recent):
@@ -89,6 +92,7 @@ def _who(key: str, standing: Reading[SenderView | None], summary: dict[str, Any]
         ("First seen", when(data.instant(summary.get("first_at")), now)),
     ]
     facts(known)
+    places.search_link("Search its messages", written(FIELDS["sender"], "is", key))
 
 
 def _reputation(summary: dict[str, Any]) -> str:
@@ -121,12 +125,12 @@ def _charts(
     ]
     left, right = st.columns(2)
     with left:
-        places.chart_title("Volume by verdict", f"messages {window.bucket_words}, UTC")
+        places.chart_title("Volume by verdict", f"messages {window.bucket_words}, {zone.name()}")
         drawn = charts.filled(flow.value, window, now, _FLOW)
         volume = charts.flow(drawn, window, colours, events, legend_columns=2)
         st.altair_chart(volume, key="sender-flow", alt="Messages by verdict")
     with right:
-        places.chart_title("Spam score of each message", "0 is clean, UTC")
+        places.chart_title("Spam score of each message", f"0 is clean, {zone.name()}")
         scored = _scored(recent.value, window)
         line = data.policy().hold_score
         st.altair_chart(
@@ -141,7 +145,7 @@ def _scored(frame: pd.DataFrame, window: Window) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "received_at": at,
-            "when": at.dt.strftime("%H:%M:%S UTC"),
+            "when": [clock(one, data.now()) for one in at],
             "score": shown["score"].astype("float64"),
             "verdict": [look(action).word for action in shown["action"]],
             "subject": [short(str(subject or ""), 50) for subject in shown["subject"]],
@@ -239,9 +243,12 @@ def _nobody() -> None:
         )
         st.caption("Choose a row to open its page.")
     if found := places.picked("senders", list(frame["sender"]), chosen):
-        places.go_to_sender(found)
+        st.session_state["chosen_sender"] = found
+        st.rerun()
 
 
+if chosen_sender := st.session_state.pop("chosen_sender", None):
+    st.session_state["sender"] = chosen_sender  # the search box writes it into the address: nobody else may
 places.header("Sender", data.now())
 if sender_key := _search():
     _live(sender_key)

@@ -86,3 +86,34 @@ def _opens(page: "sync_api.Page") -> bool:
 
 def _is_outside(url: str, address: str) -> bool:
     return url.startswith("http") and urlsplit(url).netloc != urlsplit(address).netloc
+
+
+def test_a_row_of_the_senders_opens_its_page_and_keeps_window_and_times(page: "sync_api.Page") -> None:
+    page.goto("/sender?window=24h")
+    canvas = page.locator("[data-testid=stMain] [data-testid=stDataFrame] canvas").first
+    canvas.wait_for()
+    page.get_by_text("Choose a row to open its page").wait_for()
+    page.wait_for_timeout(1_000)
+    box = canvas.bounding_box()
+    assert box is not None
+
+    page.mouse.click(box["x"] + 16, box["y"] + 50)  # heading and row are 33 pixels high
+
+    page.wait_for_url(re.compile("window=24h.*sender="))
+    page.get_by_text("Recent messages").wait_for()
+    page.get_by_role("link", name="Search its messages").click()
+    page.wait_for_url(re.compile(r"/messages\?window=24h&q=sender"))
+    assert page.url.count("window=") == 1
+
+
+def test_times_are_in_the_readers_zone_until_the_reader_wants_utc(page: "sync_api.Page", address: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    there = browser.new_page(base_url=address, timezone_id="Asia/Kolkata")
+    there.goto("/")
+    there.get_by_text(re.compile(r"live, \d\d:\d\d:\d\d IST")).wait_for()
+
+    there.get_by_test_id("stSidebar").get_by_text("UTC", exact=True).click()
+
+    there.get_by_text(re.compile(r"live, \d\d:\d\d:\d\d UTC")).wait_for()
+    there.wait_for_url(re.compile("times=UTC"))
