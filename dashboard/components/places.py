@@ -3,8 +3,10 @@
 What is bound to the address (window, times) goes along by itself: to name it too would be an error, or twice there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.elements.arrow import DataframeState
@@ -46,22 +48,17 @@ def chart_title(title: str, units: str) -> None:
 
 def sender_link(sender: str, *, label: str = "", icon: str | None = ":material/person_search:") -> None:
     """A link to the sender's page; `label` is Markdown."""
-    st.page_link(
-        SENDER_PAGE,
-        label=label or plain(short(sender_parts(sender)[2], 56)),
-        icon=icon,
-        query_params={"sender": sender},
-    )
+    _link(SENDER_PAGE, label or plain(short(sender_parts(sender)[2], 56)), icon, {"sender": sender})
 
 
 def decision_link(decision_id: str, *, label: str = "", icon: str | None = ":material/gavel:") -> None:
     """A link to the decision's card."""
-    st.page_link(DECISIONS_PAGE, label=label or plain(decision_id), icon=icon, query_params={"decision": decision_id})
+    _link(DECISIONS_PAGE, label or plain(decision_id), icon, {"decision": decision_id})
 
 
 def page_link(page: str, label: str, icon: str, **chosen: str) -> None:
     """A link to a page; `chosen` is what is chosen on it."""
-    st.page_link(page, label=label, icon=f":material/{icon}:", query_params=chosen)
+    _link(page, label, f":material/{icon}:", chosen)
 
 
 def back(label: str, param: str) -> None:
@@ -90,3 +87,17 @@ def picked(key: str, ids: Sequence[str], chosen: DataframeState) -> str:
     st.session_state[f"{key}-ids"] = list(ids)
     rows = chosen.selection.rows
     return str(shown[rows[0]]) if rows and rows[0] < len(shown) else ""
+
+
+def _link(page: str, label: str, icon: str | None, chosen: Mapping[str, str]) -> None:
+    if not _is_here(page):
+        st.page_link(page, label=label, icon=icon, query_params=dict(chosen))
+    elif st.button(label, key=f"go-{label}-{'-'.join(chosen.values())}", icon=icon, type="tertiary"):
+        for name, value in chosen.items():
+            st.query_params[name] = value
+        st.rerun(scope="app")
+
+
+def _is_here(page: str) -> bool:
+    """Tell whether the reader is on this page: Streamlit's links to the page one is on do nothing."""
+    return urlsplit(st.context.url or "").path.rpartition("/")[2] == Path(page).stem

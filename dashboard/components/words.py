@@ -131,10 +131,15 @@ def localised(text: str, now: datetime) -> str:
     """A text of the relay, whose instants are UTC, with them in the zone of `now`.
 
     >>> from zoneinfo import ZoneInfo
-    >>> localised("held since 2026-07-01 09:12 UTC.", datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Rome")))
-    'held since 11:12 CEST.'
+    >>> localised("held since 2026-07-01 23:12 UTC.", datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Rome")))
+    'held since 2026-07-02 01:12 CEST.'
     """
-    return _UTC.sub(lambda found: when(datetime.fromisoformat(f"{found[1]}+00:00"), now), text)
+
+    def here(found: re.Match[str]) -> str:
+        instant = datetime.fromisoformat(f"{found[1]}+00:00").astimezone(now.tzinfo)
+        return f"{instant:%Y-%m-%d %H:%M} {zone_of(instant)}"
+
+    return _UTC.sub(here, text)
 
 
 def zone_of(instant: datetime) -> str:

@@ -117,3 +117,15 @@ def test_times_are_in_the_readers_zone_until_the_reader_wants_utc(page: "sync_ap
 
     there.get_by_text(re.compile(r"live, \d\d:\d\d:\d\d UTC")).wait_for()
     there.wait_for_url(re.compile("times=UTC"))
+
+
+def test_a_case_opens_from_the_list_of_all_and_leads_back_to_it(page: "sync_api.Page") -> None:
+    page.goto("/decisions?window=24h")
+
+    page.get_by_role("button", name="Open this case").click()
+    page.get_by_role("heading", name="Decision mw1-d1").wait_for()
+    assert "window=24h" in page.url
+
+    page.get_by_role("button", name="All decisions").click()
+    page.get_by_role("heading", name="Decisions", exact=True).wait_for()
+    assert "decision=" not in page.url
