@@ -5,7 +5,7 @@ when it refreshes. Roles are checked by the relay. The dialogs themselves are in
 and behind components/orders.py; each of the three has a desk of its own, so that none takes another's orders.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryError
 from dashboard import data
-from dashboard.components.words import plain
+from dashboard.components.words import code, plain
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 
 T = TypeVar("T")
@@ -95,6 +95,20 @@ def forget_answers() -> None:
     """Something was changed: what relay and analytics said before is asked anew."""
     data.memory().forget("relay")
     data.memory().forget("analytics")
+
+
+def attempt_each(names: Iterable[str], act: Callable[[ControlClient, str], T]) -> tuple[list[T], str]:
+    """Do it for each; return what was done, and in words whose turn was refused and why, "" for nobody's.
+
+    Of several cases one may have been answered by somebody else meanwhile: that keeps the others from nothing.
+    """
+    done, refused = [], []
+    for name in names:
+        try:
+            done.append(act(data.relay_client(), name))
+        except (ControlError, OSError) as error:
+            refused.append(f"{code(name)}: {plain(str(error))}")
+    return done, f" **Refused, {len(refused)}:** {'; '.join(refused)}." if refused else ""
 
 
 def attempt(act: Callable[[ControlClient], T]) -> T | None:

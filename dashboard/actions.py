@@ -37,6 +37,7 @@ class Kind(StrEnum):
     CONFIRM_MANY = "confirm_many"
     RELEASE_MANY = "release_many"
     RELEASE_TEXTS = "release_texts"
+    RELEASE_SCORES = "release_scores"
     ALARM = "alarm"
 
 
@@ -71,6 +72,7 @@ def _dialogs() -> dict[Kind, Callable[[Wanted], None]]:
         Kind.CONFIRM_MANY: actions_of_many.confirm,
         Kind.RELEASE_MANY: actions_of_many.release,
         Kind.RELEASE_TEXTS: actions_of_many.release_texts,
+        Kind.RELEASE_SCORES: actions_of_many.release_scores,
         Kind.ALARM: actions_of_many.alarm,
     }
 

@@ -1,12 +1,15 @@
 """What a person can do about several cases at once, about a text, and about an alarm; and notes. See actions.py."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard import data
-from dashboard.acting import Wanted, attempt
+from dashboard.acting import Wanted, attempt, attempt_each
 from dashboard.actions_desk import close, do_it, finish
 from dashboard.components.words import code, count, plain
 from relay.cases.views import AlarmOrder, NewNote
+from relay.control.client import ControlClient
 from relay.control.views import ConfirmOrder, Freed, ReleaseOrder
 
 _SILENCES = {
@@ -28,48 +31,76 @@ def confirm(wanted: Wanted) -> None:
     )
     note = st.text_input("Note for the audit log", placeholder="What did you find? (optional)", key="confirm_note")
     if do_it("Confirm all", "gavel"):
-        done = [attempt(lambda relay, one=one: relay.confirm(one, ConfirmOrder(note=note))) for one in wanted.more]  # type: ignore[misc]
-        if all(one is not None for one in done):
-            finish(f"Confirmed: {count(len(done))} senders stay stopped.")
+        done, refused = attempt_each(wanted.more, lambda relay, one: relay.confirm(one, ConfirmOrder(note=note)))
+        whose = "1 sender stays" if len(done) == 1 else f"{count(len(done))} senders stay"
+        finish(f"Confirmed: {whose} stopped.{refused}")
 
 
 @st.dialog("Release these: not spam", icon=":material/lock_open:", on_dismiss=close)
 def release(wanted: Wanted) -> None:
     """`more`: ids of decisions."""
-    previews = [_freed(one, ReleaseOrder(verdict="not_spam", dry_run=True)) for one in wanted.more]
-    if any(one is None for one in previews):
-        return
+    order = ReleaseOrder(verdict="not_spam", dry_run=True)
+    previews, refused = attempt_each(wanted.more, lambda relay, one: relay.release_decision(one, order))
     _named(wanted.more)
     st.markdown(
-        f"- **{count(sum(one.messages for one in previews if one))}** parked messages go to delivery at the pace of "
+        f"- **{count(sum(one.messages for one in previews))}** parked messages go to delivery at the pace of "
         "their senders' limits.\n- The senders may send again at once; what was counted against them is forgotten, and "
-        "the model learns that it is no spam.\n" + _signed()
+        "the model learns that it is no spam.\n" + _signed() + (f"\n-{refused}" if refused else "")
     )
     note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
-    if do_it("Release all", "lock_open"):
-        done = [_freed(one, ReleaseOrder(verdict="not_spam", note=note)) for one in wanted.more]
-        if all(one is not None for one in done):
-            finish(f"Released: {count(sum(one.messages for one in done if one))} messages on their way.")
+    if do_it("Release all", "lock_open", is_ready=bool(previews)):
+        final = ReleaseOrder(verdict="not_spam", note=note)
+        _told(*attempt_each(wanted.more, lambda relay, one: relay.release_decision(one, final)))
 
 
 @st.dialog("Release these texts: not spam", icon=":material/lock_open:", on_dismiss=close)
 def release_texts(wanted: Wanted) -> None:
     """`more`: clusters of parked mail."""
-    orders = [ReleaseOrder(verdict="not_spam", cluster=one, dry_run=True) for one in wanted.more]
-    previews = [attempt(lambda relay, order=order: relay.release_held(order)) for order in orders]  # type: ignore[misc]
-    if any(one is None for one in previews):
-        return
+
+    def freed(relay: ControlClient, cluster: str, *, note: str = "", dry_run: bool = False) -> Freed:
+        order = ReleaseOrder(verdict="not_spam", cluster=cluster, note=note, dry_run=dry_run)
+        return relay.release_held(order)
+
+    previews, refused = attempt_each(wanted.more, lambda relay, one: freed(relay, one, dry_run=True))
     st.markdown(
-        f"- **{count(sum(one.messages for one in previews if one))}** parked messages with these texts go to delivery, "
+        f"- **{count(sum(one.messages for one in previews))}** parked messages with these texts go to delivery, "
         "whoever sent them, at the pace of their limits.\n"
-        "- Their senders stay stopped; the model learns that the texts are no spam.\n" + _signed()
+        "- Their senders stay stopped; the model learns that the texts are no spam.\n"
+        + _signed()
+        + (f"\n-{refused}" if refused else "")
     )
     note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
-    if do_it("Release them", "lock_open"):
-        final = [ReleaseOrder(verdict="not_spam", cluster=one, note=note) for one in wanted.more]
-        done = [attempt(lambda relay, order=order: relay.release_held(order)) for order in final]  # type: ignore[misc]
-        if all(one is not None for one in done):
-            finish(f"Released: {count(sum(one.messages for one in done if one))} messages on their way.")
+    if do_it("Release them", "lock_open", is_ready=bool(previews)):
+        _told(*attempt_each(wanted.more, lambda relay, one: freed(relay, one, note=note)))
+
+
+@st.dialog("Release by score: not spam", icon=":material/lock_open:", on_dismiss=close)
+def release_scores(_wanted: Wanted) -> None:
+    """All that is parked within a range of scores, whoever sent it."""
+    left, right = st.columns(2)
+    low = left.number_input("Score from", 0.0, 1.0, 0.0, 0.05, format="%.4f", key="score_from")
+    high = right.number_input("Score to", 0.0, 1.0, 0.5, 0.05, format="%.4f", key="score_to")
+    note = st.text_input("Note for the audit log", placeholder="Why is it not spam? (optional)", key="release_note")
+    if low > high:
+        st.error(f"**No score fits.** From {low:g} to {high:g}: the first must not be above the second.")
+        do_it("Release them", "lock_open", is_ready=False)
+        return
+
+    def order(*, dry_run: bool) -> ReleaseOrder:
+        return ReleaseOrder(verdict="not_spam", score_from=low, score_to=high, note=note, dry_run=dry_run)
+
+    preview = attempt(lambda relay: relay.release_held(order(dry_run=True)))
+    if preview is None:
+        return
+    st.markdown(
+        f"- **{count(preview.messages)}** parked messages scored {low:g} to {high:g} go to delivery, whoever sent "
+        "them, at the pace of their limits. What has no score stays.\n"
+        "- Their senders stay stopped; the model learns that these are no spam.\n" + _signed()
+    )
+    if do_it("Release them", "lock_open", is_ready=preview.messages > 0):
+        done = attempt(lambda relay: relay.release_held(order(dry_run=False)))
+        if done is not None:
+            _told([done], "")
 
 
 @st.dialog("Note about this sender", icon=":material/edit_note:", on_dismiss=close)
@@ -103,8 +134,9 @@ def alarm(wanted: Wanted) -> None:
             finish("Silenced." if minutes else "Acknowledged.")
 
 
-def _freed(decision_id: str, order: ReleaseOrder) -> Freed | None:
-    return attempt(lambda relay: relay.release_decision(decision_id, order))
+def _told(done: Sequence[Freed], refused: str) -> None:
+    cut = " More fit than one order takes: give it again." if any(one.is_cut for one in done) else ""
+    finish(f"Released: {count(sum(one.messages for one in done))} messages on their way.{cut}{refused}")
 
 
 def _named(ids: tuple[str, ...]) -> None:

@@ -11,8 +11,9 @@ from dashboard import data
 from dashboard.acting import Wanted, attempt
 from dashboard.actions_desk import close, do_it, finish
 from dashboard.components.words import code, count, plain, sender_parts, until
+from dashboard.setup import asked
 from relay.cases.views import NewNote
-from relay.control.accounts.views import LimitOrder
+from relay.control.accounts.views import LimitOrder, NoLimits
 from relay.control.views import NewDecision, ReleaseOrder
 from relay.notices.texts import ADVICE
 from relay.policy.decisions.decision import PARKING, Effect
@@ -26,12 +27,15 @@ _SHARES = {"half of its limits": 0.5, "a quarter": 0.25, "a tenth": 0.1}
 def limit(wanted: Wanted) -> None:
     """A limit of its own that stays; what is parked leaves at its pace."""
     st.markdown(code(wanted.sender))
-    known = data.signals(wanted.sender).value
+    _own_limit(wanted.sender)
+    known, own = data.signals(wanted.sender).value, asked.own_limit(wanted.sender)
     now_at = known.limit if known else 0
-    number = st.number_input(
-        "Recipients in any 60 minutes", min_value=1, max_value=1_000_000, value=min(max(now_at // 4, 10), 1_000_000)
-    )
-    frees = st.checkbox("Release it from its stop, at the pace of this limit", value=True, key="limit_frees")
+    number = st.number_input("Recipients in any 60 minutes", value=own or max(now_at // 4, 10), step=1, key="limit_to")
+    if number < 1:
+        st.error(f"**{number} is no limit to send by.** Give 1 or more; Suspend stops it.", icon=":material/error:")
+        return
+    is_stopped = _is_stopped(wanted.sender)
+    frees = is_stopped and st.checkbox("Release it from its stop, at the pace of this limit", value=True, key="frees")
     order = LimitOrder(level=Level.SENDER, key=wanted.sender, rcpts_per_hour=int(number), dry_run=True)
     if attempt(lambda relay: relay.set_limits(order)) is None:
         return
@@ -44,6 +48,8 @@ def limit(wanted: Wanted) -> None:
             "stops it again.\n"
             if freed
             else "- What is parked stays parked.\n"
+            if is_stopped
+            else ""
         )
         + _signed()
     )
@@ -54,6 +60,24 @@ def limit(wanted: Wanted) -> None:
         if frees and attempt(lambda relay: relay.release_sender(wanted.sender, ReleaseOrder(note="limited"))) is None:
             return
         finish(f"Limited to {count(number)} recipients an hour.")
+
+
+def _is_stopped(sender: str) -> bool:
+    known = data.sender(sender).value
+    return bool(known and known.decision and known.decision.effect in PARKING)
+
+
+def _own_limit(sender: str) -> None:
+    """The limit that somebody gave this sender, and the way back; nothing when it has none."""
+    own = asked.own_limit(sender)
+    if own is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"It has a limit of its own: **{count(own) if own else 'none'}** recipients an hour.")
+        if st.button("Give it back", key="limit_back", icon=":material/undo:", help="The account's limits hold again"):
+            order = NoLimits(level=Level.SENDER, key=sender)
+            if attempt(lambda relay: relay.remove_limits(order)) is not None:
+                finish("Its own limit is gone: those of its account hold.")
 
 
 @st.dialog("Ask the customer", icon=":material/contact_support:", on_dismiss=close)
@@ -126,10 +150,8 @@ def throttle(wanted: Wanted) -> None:
     st.markdown(code(wanted.sender))
     share = st.selectbox("To", list(_SHARES), index=1, key="throttle_share")
     lasts = st.selectbox("For", list(_LENGTHS), index=1, key="throttle_for")
-    known = data.sender(wanted.sender).value
-    is_stopped = bool(known and known.decision and known.decision.effect in PARKING)
     first = None
-    if is_stopped and st.checkbox("Release it from its stop first", value=True, key="throttle_frees"):
+    if _is_stopped(wanted.sender) and st.checkbox("Release it from its stop first", value=True, key="throttle_frees"):
         first = ReleaseOrder(note="slowed down instead")
         st.caption(
             "What is parked leaves at the pace of its limits. It is not called harmless: more spam stops it again."

@@ -4,10 +4,12 @@ import streamlit as st
 
 from dashboard import asking, data, delivery
 from dashboard.asking import Wanted
+from dashboard.components import limits
 from dashboard.components.limits import in_words
 from dashboard.components.words import code, count, plain, until
 from relay.control.shaping.views import DestinationChanged, OverrideOrder, ResumeOrder, SuspendOrder
 from relay.control.waiting.views import QueueDone, QueueOrder
+from relay.delivery.shaping.rules import Kind
 
 SUSPEND, RESUME, OVERRIDE, RETRY = "suspend", "resume", "override", "retry"
 
@@ -74,19 +76,25 @@ def resume(wanted: Wanted) -> None:
 def override(wanted: Wanted) -> None:
     found = [row for row in delivery.destinations().value if row.destination == wanted.target]
     st.markdown(code(wanted.target))
+    source = _where()
     left, right = st.columns(2)
-    connections = left.number_input("Connections at once", 0, 1000, _TABLE, key="override_connections")
-    rate = right.number_input("Messages a minute", 0, 1_000_000, _TABLE, key="override_rate")
+    before = [limits.by_hand(found[0].effects if found else [], kind, source) for kind in (Kind.CONNECTIONS, Kind.RATE)]
+    connections = left.number_input(
+        "Connections at once", value=int(before[0] or _TABLE), step=1, key=f"override_connections_{source}"
+    )
+    rate = right.number_input(
+        "Messages a minute", value=float(before[1] or _TABLE), step=1.0, format="%g", key=f"override_rate_{source}"
+    )
     st.caption("For each address it leaves from. 0: as the table of providers says.")
-    source, minutes = _where(), _how_long()
+    minutes = _how_long()
     reason = st.text_input("Because", key="override_reason", placeholder="agreed with their postmaster (optional)")
 
     def order(*, dry_run: bool) -> OverrideOrder:
         return OverrideOrder(
             reason=reason.strip(),
             source=source,
-            connections=_given(connections),
-            messages_per_minute=_given(rate),
+            connections=None if connections == _TABLE else int(connections),
+            messages_per_minute=None if rate == _TABLE else rate,
             minutes=minutes,
             dry_run=dry_run,
         )
@@ -97,9 +105,9 @@ def override(wanted: Wanted) -> None:
     if preview is None:
         return
     ends = preview.effects[0].until_at if preview.effects else None
-    before = f"{found[0].connections} connections, {_rate(found[0].messages_per_minute)}" if found else "its own"
+    table = f"{found[0].connections} connections, {_rate(found[0].messages_per_minute)}" if found else "its own"
     st.markdown(
-        f"- In place of the table's numbers ({before}){_from(source)}: "
+        f"- In place of the table's numbers ({table}){_from(source)}: "
         f"**{plain(in_words(preview.effects)) or 'the table again'}**"
         + (f", {until(ends, data.now())}.\n" if preview.effects else ".\n")
         + "- Rules and refusals may still lower them.\n"
@@ -166,10 +174,6 @@ def _where() -> str:
 
 def _how_long() -> float | None:
     return _FOR[st.selectbox("For", list(_FOR), index=1, key="order_for")]
-
-
-def _given(value: float) -> int | None:
-    return None if value == _TABLE else int(value)
 
 
 def _from(source: str) -> str:

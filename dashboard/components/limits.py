@@ -46,6 +46,12 @@ def limits(view: DestinationView) -> list[Limit]:
     return found
 
 
+def by_hand(effects: Sequence[EffectView], kind: Kind, source: str) -> float | None:
+    """The number that a person set for this source ("": for all of them) and that holds; None: none did."""
+    own = [one.value for one in effects if one.author and one.kind == kind and one.source == source]
+    return own[-1] if own else None
+
+
 def in_words(effects: Sequence[EffectView]) -> str:
     """What is in force, as the list of destinations says it; "" for nothing."""
     return ", ".join(dict.fromkeys(_said(effect) for effect in effects))

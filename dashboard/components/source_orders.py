@@ -9,7 +9,7 @@ from dashboard.asking import Wanted
 from dashboard.components.words import code, plain
 from relay.control.accounts.views import Order
 from relay.control.egress.calls import EgressCalls
-from relay.control.egress.views import PoolOrder, SourceView, StageOrder, StandOrder, WarmupView
+from relay.control.egress.views import PoolOrder, PoolView, SourceView, StageOrder, StandOrder, WarmupView
 
 QUARANTINE, ACTIVATE, RETIRE = "quarantine", "activate", "retire"
 WARM, COOL, STAGE, POOLS = "warmup_start", "warmup_stop", "warmup_stage", "pools"
@@ -78,7 +78,9 @@ def stage(wanted: Wanted) -> None:
     plans = {plan.provider: plan for plan in found.plans}
     provider = st.selectbox("Provider", list(plans), key="stage_provider")
     last = plans[provider].stages + 1
-    number = st.number_input("Stage", 1, last, min(plans[provider].stage, last), key=f"stage_{provider}")
+    now = min(plans[provider].stage, last)
+    # without bounds: a box that refuses a number turns red and counts as the one before; the relay says what is wrong
+    number = st.number_input(f"Stage, 1 to {last}", value=now, step=1, key=f"stage_{provider}")
     order = StageOrder(provider=provider, stage=int(number), dry_run=True)
     preview: WarmupView | None = asking.attempt(lambda relay: EgressCalls(relay).set_stage(wanted.target, order))
     if preview is None:
@@ -107,15 +109,13 @@ def pools(wanted: Wanted) -> None:
         after = ", ".join(f"{source} × {weight}" for source, weight in members.items())
         empty = "nothing: its mail uses the addresses of fair" if name != "fair" else "nothing: its mail uses all"
         st.markdown(f"- **{plain(name)}** then has {plain(after) or empty}.")
-        order = PoolOrder(members=members, dry_run=True)
-        if asking.attempt(lambda relay, name=name, order=order: EgressCalls(relay).set_pool(name, order)) is None:  # type: ignore[misc]
+        if _set_pool(name, members, dry_run=True) is None:
             return
     st.markdown("- Mail already accepted keeps its pool; it leaves from that pool's new members.\n" + _logged())
     if asking.confirmed("Move", "swap_horiz", is_ready=bool(orders)):
         undo = []
         for name, members in orders.items():
-            order = PoolOrder(members=members)
-            done = asking.attempt(lambda relay, name=name, order=order: EgressCalls(relay).set_pool(name, order))  # type: ignore[misc]
+            done = _set_pool(name, members, dry_run=False)
             if done is None:
                 return
             undo.append(done.undo)
@@ -161,6 +161,14 @@ def _switch(wanted: Wanted, verb: Literal["start", "stop"], consequence: str) ->
         done = asking.attempt(lambda relay: EgressCalls(relay).switch_warmup(wanted.target, verb, Order()))
         if done is not None:
             asking.finish(f"Warm-up of {plain(wanted.target)}: {verb}.", done.undo)
+
+
+def _set_pool(name: str, members: dict[str, int], *, dry_run: bool) -> PoolView | None:
+    """A pool whose last member leaves is none any more."""
+    if not members:
+        return asking.attempt(lambda relay: EgressCalls(relay).remove_pool(name, Order(dry_run=dry_run)))
+    order = PoolOrder(members=members, dry_run=dry_run)
+    return asking.attempt(lambda relay: EgressCalls(relay).set_pool(name, order))
 
 
 def _members(members: dict[str, int], source: str, *, is_member: bool) -> dict[str, int]:

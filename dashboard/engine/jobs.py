@@ -1,5 +1,7 @@
 """Have a job of analytics run now, and take up what the settings file says."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from analytics.client import QueryClient
@@ -7,7 +9,7 @@ from dashboard import data
 from dashboard.components.orders import Order, Reach, attempt, do_it, finish, may, offer
 from dashboard.components.words import code, label_of, plain
 from relay.control.client import base_url
-from relay.control.views import ReloadOrder
+from relay.control.views import KeyChange, ReloadOrder
 from relay.tree import Role
 
 _SECONDS = 120.0  # a job is waited for so long; it goes on all the same
@@ -57,11 +59,18 @@ def _reload(_target: str) -> None:
         ("are overruled by the applied policy", plan.overruled),
     ):
         if keys:
-            st.markdown(f"These keys of the file {words}: {', '.join(code(key) for key in keys)}")
+            st.markdown(f"These keys of the file {words}:\n" + "".join(_change(key, plan.changes) for key in keys))
     if not (plan.taken_up or plan.needs_restart or plan.overruled):
         st.markdown("The relay runs by what stands in the settings file: no key differs.")
     if do_it("Take it up", "sync", is_ready=bool(plan.taken_up)):
         finish(attempt(lambda relay: relay.reload(ReloadOrder())), f"Taken up: {', '.join(plan.taken_up)}")
+
+
+def _change(key: str, changes: Sequence[KeyChange]) -> str:
+    """A line of Markdown: from what to what, where that is known."""
+    found = next((one for one in changes if one.key == key), None)
+    words = f": now {code(found.before or 'nothing')}, in the file {code(found.after or 'nothing')}" if found else ""
+    return f"- {code(key)}{words}\n"
 
 
 _RUN = Order("Run a job now", "play_arrow", _run)

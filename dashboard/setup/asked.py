@@ -2,9 +2,10 @@
 
 from dashboard import data
 from dashboard.data import Reading
-from relay.control.accounts.views import AccountView, CredentialView, ResellerView
+from relay.control.accounts.views import AccountView, CredentialView, LimitView, ResellerView
 from relay.control.webhooks.views import WebhookView
 from relay.domains.views import DomainView
+from relay.policy.limits.levels import Level
 from relay.users.views import UserView
 
 
@@ -21,6 +22,14 @@ def resellers() -> Reading[list[ResellerView]]:
 def credentials(account: str) -> Reading[list[CredentialView]]:
     none: list[CredentialView] = []
     return data.ask_relay(f"logins {account}", lambda relay: relay.credentials(account), none)
+
+
+def own_limit(sender: str) -> int | None:
+    """Recipients an hour that somebody allowed this very sender, 0 for no limit; None: those of its account hold."""
+    none: list[LimitView] = []
+    account = sender.partition("|")[0]
+    known = data.ask_relay(f"limits {account}", lambda relay: relay.limits(account), none).value
+    return next((one.rcpts_per_hour for one in known if (one.level, one.key) == (Level.SENDER, sender)), None)
 
 
 def domains() -> Reading[list[DomainView]]:

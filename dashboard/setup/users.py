@@ -90,9 +90,11 @@ def _add(_target: str) -> None:
 
 
 def _change(name: str) -> None:
-    role = st.selectbox("Role", list(_ROLES), format_func=_ROLES.__getitem__, key="user_role_new")
-    st.caption("It counts at once, in open sessions too.")
-    if do_it("Change", "edit"):
+    now = next((one.role for one in asked.users().value if one.name == name), Role.VIEWER)
+    roles = list(_ROLES)
+    role = st.selectbox("Role", roles, roles.index(now), format_func=_ROLES.__getitem__, key="user_role_new")
+    st.caption(f"{code(name)} is {now.value}. Another role counts at once, in open sessions too.")
+    if do_it("Change", "edit", is_ready=role != now):
         change = UserChange(role=role)
         finish(attempt(lambda relay: relay.change_user(name, change)), f"{name} is {role.value} now.")
 

@@ -7,10 +7,10 @@ from analytics.client import QueryError
 from analytics.search.files import parquet_of
 from analytics.search.tables import TABLES
 from dashboard import data
-from dashboard.components import notices, places
+from dashboard.components import notices, orders, places
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import count, label_of, plain
-from dashboard.searching import asking, freely, saved
+from dashboard.searching import asking, forgetting, freely, saved
 from dashboard.searching.freely import Question
 from relay.tree import Role
 
@@ -60,6 +60,7 @@ def _page() -> None:
             _retention()
         case _:
             _sql()
+    orders.open_dialog()
 
 
 def _sql() -> None:
@@ -196,6 +197,7 @@ def _retention() -> None:
     st.caption(
         "The settings stand in mailweir.toml and are read at the next start; the policy: `mailweir policy apply`."
     )
+    forgetting.show()
 
 
 _page()

@@ -193,7 +193,17 @@ def _texts() -> None:
         return
     st.caption("Nearly equal texts are one row. What is released goes out; its senders stay as they stand.")
     words = f"Not spam: release {count(len(ticked))} text{'' if len(ticked) == 1 else 's'}"
-    _all(words, Kind.RELEASE_TEXTS, "lock_open", tuple(one for one in ticked if one), is_stale=not groups.is_fresh)
+    is_stale = not groups.is_fresh
+    with st.container(horizontal=True, gap="small"):
+        _all(words, Kind.RELEASE_TEXTS, "lock_open", tuple(one for one in ticked if one), is_stale=is_stale)
+        st.button(
+            "Release by score",
+            key="release-scores",
+            icon=":material/lock_open:",
+            disabled=is_stale,
+            on_click=actions.request,
+            args=(Kind.RELEASE_SCORES, "", ""),
+        )
 
 
 def _table(rows: list[DecisionView], *, key: str) -> None:

@@ -14,6 +14,7 @@ from dashboard.components.words import clock, code, count, plain, share, short, 
 from dashboard.components.words import sender_parts as parts_of
 from dashboard.data import Reading, Window
 from dashboard.searching.box import written
+from dashboard.setup import asked
 from dashboard.theme import look, palette
 from relay.control.views import SenderView
 
@@ -105,7 +106,9 @@ def _reputation(summary: dict[str, Any]) -> str:
 
 def _limit(account: str, view: SenderView | None) -> str:
     known = data.account(account).value
-    own = known.sender_limits.rcpts_per_hour if known else None
+    own = asked.own_limit(view.sender) if view else None
+    if own is None:
+        own = known.sender_limits.rcpts_per_hour if known else None
     if own == 0:
         return "no limit"
     base = own or data.settings().limits.rcpts_per_hour

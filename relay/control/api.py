@@ -20,6 +20,7 @@ from starlette.routing import Route
 from relay.cases.routes import CaseRoutes
 from relay.control.access import require, require_whole_tree
 from relay.control.accounts.routes import AccountRoutes
+from relay.control.audit.chain import Act
 from relay.control.audit.desk import AuditDesk
 from relay.control.audit.routes import AuditRoutes
 from relay.control.commands import Commands
@@ -104,7 +105,7 @@ def build_app(
         AuditRoutes(AuditDesk(state)).table(),
         SavedRoutes(commands.desk.saved).table(),
         TenantRoutes(TenantDesk(state, commands.desk.accounts, commands.queue)).table(),
-        RelayRoutes(commands, house).table(),
+        RelayRoutes(commands, house, state.note).table(),
     ]
     plain = [Route("/healthz", healthz), Route("/metrics", prometheus), Route("/openapi.json", _described(tables))]
     return _app([*plain, *(route for table in tables for route in _guarded(table, authenticated))])
@@ -154,8 +155,8 @@ def _guarded(table: Routes, who: Callable[[Request], Principal]) -> list[Route]:
 class RelayRoutes:
     """One method per route: request in, typed answer out."""
 
-    def __init__(self, commands: Commands, house: House) -> None:
-        self._commands, self._questions, self._house = commands, commands.questions, house
+    def __init__(self, commands: Commands, house: House, note: Callable[[Principal, Act], Awaitable[None]]) -> None:
+        self._commands, self._questions, self._house, self._note = commands, commands.questions, house, note
 
     def table(self) -> Routes:
         """A sender may contain slashes, so its routes match the rest."""
@@ -183,7 +184,11 @@ class RelayRoutes:
         require(principal, Role.OPERATOR)
         require_whole_tree(principal, "change its settings")
         order = await body(request, ReloadOrder)
-        return await self._house.reload(order.dry_run)
+        done = await self._house.reload(order.dry_run)
+        if not order.dry_run:
+            taken_up = {one.key: f"{one.before} -> {one.after}" for one in done.changes if one.key in done.taken_up}
+            await self._note(principal, Act("reload", "", "", {**taken_up}))
+        return done
 
     async def decisions(self, principal: Principal, request: Request) -> list[DecisionView]:
         query = request.query_params

@@ -77,14 +77,23 @@ class ReloadOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dry_run: bool = False
 
 
+class KeyChange(msgspec.Struct, frozen=True):
+    """A key by which the settings file differs, as it would be written; a secret is not shown."""
+
+    key: str
+    before: str
+    after: str
+
+
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     """The keys by which the settings file differs: what was taken up (dry_run: would be), what needs a restart, and
-    what an applied policy overrules."""
+    what an applied policy overrules. `changes`: of the first two, from what to what."""
 
     taken_up: list[str]
     needs_restart: list[str]
     model: str
     overruled: list[str] = []
+    changes: list[KeyChange] = []
     dry_run: bool = False
 
 

@@ -35,10 +35,11 @@ def reload(context: Context, as_json: bool, dry_run: bool) -> None:
     if as_json:
         show.as_json(done)
         return
+    words = {one.key: f"{one.before} -> {one.after}" for one in done.changes}
     for key in done.taken_up:
-        click.echo(f"{key}: {'would be taken up' if dry_run else 'taken up'}")
+        click.echo(show.clean(f"{key}: {words.get(key, '')}: {'would be taken up' if dry_run else 'taken up'}"))
     for key in done.needs_restart:
-        click.echo(f"{key}: needs a restart")
+        click.echo(show.clean(f"{key}: {words.get(key, '')}: needs a restart"))
     for key in done.overruled:
         click.echo(f"{key}: overruled by the policy that was applied; see mailweir policy show")
     click.echo(f"model {done.model}: {'would be read anew' if dry_run else 'read anew'}")

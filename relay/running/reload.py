@@ -6,7 +6,7 @@ they end; a message is judged by the policy in force at its verdict, and its rec
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from relay.content.model_files import find_model
 from relay.content.protocol import ModelError
 from relay.content.rule_book import load_rules
 from relay.control.errors import Invalid, StateFailure
-from relay.control.views import Reloaded
+from relay.control.views import KeyChange, Reloaded
 from relay.delivery.shaping.providers import load_providers
 from relay.front.inbox import inbox_smtp
 from relay.front.tls import CertificateWatch, served
@@ -79,6 +79,7 @@ class Plan:
     settings: Settings
     taken_up: tuple[str, ...]
     needs_restart: tuple[str, ...]
+    changes: tuple[KeyChange, ...] = ()
 
 
 def plan(old: Settings, new: Settings) -> Plan:
@@ -90,7 +91,22 @@ def plan(old: Settings, new: Settings) -> Plan:
         section, _, name = key.partition(".")
         part = getattr(settings, section).model_copy(update={name: changed[key]})
         settings = settings.model_copy(update={section: part})
-    return Plan(settings, tuple(live), tuple(key for key in changed if key not in live))
+    return Plan(settings, tuple(live), tuple(key for key in changed if key not in live), _told(old, new, changed))
+
+
+def _told(old: Settings, new: Settings, keys: Iterable[str]) -> tuple[KeyChange, ...]:
+    return tuple(KeyChange(key, _words(old, key), _words(new, key)) for key in keys)
+
+
+def _words(settings: Settings, key: str) -> str:
+    """The value of a key; not that of one that holds a secret."""
+    section, _, name = key.partition(".")
+    part = getattr(settings, section)
+    if not name:
+        return f"{len(part)} of them" if isinstance(part, Sized) and not isinstance(part, str) else str(part)
+    if not type(part).model_fields[name].repr:
+        return "(not shown)"
+    return str(getattr(part, name))
 
 
 class Reloader:
@@ -127,6 +143,7 @@ class Reloader:
             needs_restart=list(planned.needs_restart),
             model=planned.settings.content.model,
             overruled=[f"policy.{change.key}" for change in overruled(read.policy, new.policy)],
+            changes=list(planned.changes),
             dry_run=dry_run,
         )
 

@@ -10,7 +10,7 @@ import msgspec
 from relay.clock import Clock
 from relay.control.access import require
 from relay.control.checks import checked_name, shell
-from relay.control.errors import Forbidden, Invalid, NotFound, Unauthorized
+from relay.control.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from relay.control.state.memory import State
 from relay.front.guard import client_key
 from relay.front.lockout import Lockout
@@ -24,6 +24,7 @@ _LONGEST_TOKEN = timedelta(days=3650)
 
 _DOORKEEPERS = ("dashboard", "admin", "cli")  # who may hand in what somebody typed
 _RESERVED = ("relay", "admin", "analytics", "dashboard", "notebook", "cli", "link")  # authors that are no people
+_ONESELF = "you are {name!r} yourself: let another admin {what} you, or do it on the server with `mailweir user`"
 _NO = "this name and password do not fit"
 
 
@@ -55,6 +56,7 @@ class UserDesk:
 
     async def change(self, principal: Principal, name: str, change: UserChange) -> UserView:
         before = self._found(principal, name)
+        _check_not_oneself(principal, before, change)
         scope = before.scope
         if change.reseller is not None or change.account is not None:
             scope = self._checked_scope(principal, change.reseller or "", change.account or "")
@@ -76,6 +78,8 @@ class UserDesk:
 
     async def remove(self, principal: Principal, name: str, *, dry_run: bool) -> UserView:
         user = self._found(principal, name)
+        if principal.id == name:
+            raise Conflict(_ONESELF.format(name=name, what="remove"))
         if not dry_run:
             await self._state.users.remove(name, principal)
         return _view(user, dry_run=dry_run)
@@ -166,6 +170,14 @@ class UserDesk:
         if own.account is not None or scope.account is None:
             return False
         return own.reseller == self._state.reseller_of(scope.account)
+
+
+def _check_not_oneself(principal: Principal, before: User, change: UserChange) -> None:
+    """Nobody locks himself out by a slip. Names of the relay's own parts are reserved: an equal one is the user."""
+    is_less = change.role is not None and not change.role.includes(before.role)
+    is_elsewhere = change.reseller is not None or change.account is not None
+    if principal.id == before.name and (change.is_disabled or is_less or is_elsewhere):
+        raise Conflict(_ONESELF.format(name=before.name, what="disable" if change.is_disabled else "change"))
 
 
 def whoami(principal: Principal) -> Whoami:

@@ -24,8 +24,11 @@ def test_a_case_is_limited_asked_about_confirmed_in_bulk_and_released_in_bulk(ho
     asked(app, Kind.ASK, "mw1-d1")
     assert any("Do you know these messages" in code.value for code in app.code)
     app.button(key="dialog_do").click().run()
-    asked(app, Kind.CONFIRM_MANY, "", ("mw1-d1",))
+    asked(app, Kind.CONFIRM_MANY, "", ("mw1-d1", "mw1-d99"))
     app.button(key="dialog_do").click().run()
+    (told,) = [toast.value.replace("\\", "") for toast in app.toast]
+    assert "Confirmed: 1 sender stays" in told  # one that is not there keeps the other from nothing, and is named
+    assert "`mw1-d99`" in told
     with house.installation.client() as relay:
         assert relay.decision("mw1-d1").confirmed_by == "dashboard"
         assert [note.author for note in relay.notes(SENDER)] == ["dashboard"]

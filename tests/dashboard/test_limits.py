@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from dashboard.components.limits import Limit, in_words, limits, stop
+from dashboard.components.limits import Limit, by_hand, in_words, limits, stop
 from relay.control.shaping.views import DestinationView, EffectView
+from relay.delivery.shaping.rules import Kind
 
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)
 
@@ -40,6 +41,14 @@ def view(*effects: EffectView) -> DestinationView:
 
 def found(seen: DestinationView, words: str) -> list[Limit]:
     return [row for row in limits(seen) if row.words == words]
+
+
+def test_a_number_set_by_hand_is_found_for_its_own_source_and_a_rule_s_is_not() -> None:
+    effects = [effect("connections", 2, author="ann"), effect("connections", 1), effect("rate", 9, "out1", "ann")]
+
+    assert by_hand(effects, Kind.CONNECTIONS, "") == 2
+    assert by_hand(effects, Kind.CONNECTIONS, "out1") is None
+    assert [by_hand(effects, Kind.RATE, source) for source in ("", "out1")] == [None, 9]
 
 
 def test_without_effects_every_limit_is_the_tables() -> None:

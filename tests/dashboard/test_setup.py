@@ -3,13 +3,20 @@
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.orders.hands import Hands
 from relay.control.accounts.views import NewCredential, NewReseller
+from relay.control.client import ControlClient
+from relay.control.egress.calls import EgressCalls
+from relay.control.egress.views import NewSource
+from relay.control.views import NewDecision
 from relay.domains.views import NewDomain
+from relay.policy.decisions.decision import Effect
 from relay.tree import Role
 from relay.users.views import NewUser
 from tests.builders import free_port, until
@@ -83,8 +90,21 @@ def browser(house: House, chromium: str) -> Iterator[Callable[[str], Any]]:
     assert process.wait(20) == 0
 
 
-def test_an_admin_adds_an_account_and_is_told_its_password_once(house: House, browser: Callable[[str], Any]) -> None:
+def test_an_admin_adds_an_account_answers_cases_suppresses_and_warms_up(
+    house: House, browser: Callable[[str], Any], tmp_path: Path
+) -> None:
+    """One browser for the four: starting it and the installation takes longer than the clicks."""
     page = browser("ada")
+    _adds_an_account(house, page)
+    hands = Hands(page, tmp_path)
+    with house.installation.client() as relay:
+        _confirms_two(relay, hands)
+        _suppresses_and_allows_again(relay, hands)
+        _warms_up(relay, hands)
+
+
+def _adds_an_account(house: House, page: Any) -> None:
+    """Its password is told once."""
     page.goto("/customers")
     page.get_by_role("button", name="Add account").click()
     page.get_by_role("textbox", name="Name").fill("newcomer")
@@ -99,6 +119,62 @@ def test_an_admin_adds_an_account_and_is_told_its_password_once(house: House, br
     with house.installation.client() as relay:
         assert "newcomer" in relay.account("newcomer").logins
         assert [one.principal for one in relay.audit(5) if one.target == "newcomer"][:1] == ["ada"]
+
+
+def _confirms_two(relay: ControlClient, hands: Hands) -> None:
+    other = "acme|mailfrom|shop@acme.example"
+    relay.propose(NewDecision(account="acme", sender=other, effect=Effect.HOLD, rule="spam_rate", reason="tried"))
+
+    hands.open("/decisions")
+    hands.choose("web@acme.example", "shop@acme.example")
+    hands.ask("Confirm 2")
+
+    assert "Confirmed: 2 senders stay stopped" in hands.answer("Confirm all")
+    assert [one.confirmed_by for one in relay.decisions(open_only=True)] == ["ada", "ada"]
+
+
+def _suppresses_and_allows_again(relay: ControlClient, hands: Hands) -> None:
+    hands.open("/bounces")
+    hands.ask("Suppress")
+    hands.fill("Recipients", "gone@post.example\nno address")
+    assert "no address" in hands.told()
+    assert hands.value("Recipients") == "gone@post.example\nno address"
+
+    hands.fill("Recipients", "gone@post.example")
+    assert "Suppressed: 1 new" in hands.answer("Suppress")
+    assert [row.address for row in relay.suppressions(None)] == ["gone@post.example"]
+
+    hands.choose("gone@post.example")
+    hands.ask("Allow again")
+    hands.answer("Allow")
+    assert relay.suppressions(None) == []
+
+
+def _warms_up(relay: ControlClient, hands: Hands) -> None:
+    egress = EgressCalls(relay)
+    egress.add_source(NewSource(name="out1", address="127.0.0.1"))
+
+    hands.open("/ips?source=out1")
+    hands.ask("Start warm-up")
+    hands.answer("Start")
+    until(lambda: egress.warmups()[0].plans)
+    hands.open("/ips?source=out1")
+    hands.ask("Other stage")
+    hands.fill("Stage, 1 to 30", "900")
+    assert "900" in hands.told()  # said in the dialog, not by a box that turns red and counts as what it was before
+    hands.fill("Stage, 1 to 30", "3")
+    assert "is at stage 3" in hands.answer("Set")
+    assert {row.command for row in relay.audit(limit=9) if row.principal == "ada"} >= {"warmup.start", "warmup.set"}
+
+    hands.ask("Other pools")
+    hands.add("Pools", "suspect")
+    hands.answer("Move")
+    assert egress.sources()[0].pools == {"suspect": 1}
+    hands.ask("Other pools")
+    hands.dialog.get_by_test_id("stMultiSelect").get_by_role("button").first.click()
+    hands.settle()
+    assert "is now in no pool" in hands.answer("Move")  # it was the last of its pool
+    assert egress.sources()[0].pools == {}
 
 
 def test_a_reseller_s_admin_makes_his_brand_and_sees_it_but_gives_no_hosts(

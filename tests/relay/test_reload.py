@@ -55,6 +55,16 @@ def test_keys_that_can_change_are_taken_up_and_the_others_named() -> None:
     assert found.settings.smtp.listen == old.smtp.listen
 
 
+def test_a_change_is_told_from_what_to_what_and_a_secret_is_not_shown() -> None:
+    old = Settings(delivery={"smarthost_password": "sesame 1"})  # type: ignore[arg-type]
+    new = Settings(limits=Limits(rcpts_per_hour=7), delivery={"smarthost_password": "sesame 2"})  # type: ignore[arg-type]
+
+    told = {change.key: (change.before, change.after) for change in plan(old, new).changes}
+
+    assert told["limits.rcpts_per_hour"] == (str(old.limits.rcpts_per_hour), "7")
+    assert told["delivery.smarthost_password"] == ("(not shown)", "(not shown)")
+
+
 def test_what_other_programs_read_and_what_is_the_same_is_not_mentioned() -> None:
     found = plan(Settings(), Settings(dashboard={"listen": "127.0.0.1:9"}))  # type: ignore[arg-type]
 
@@ -94,6 +104,7 @@ def test_a_running_relay_takes_up_limits_and_sizes_and_keeps_sessions(tmp_path: 
             tried = client.reload(ReloadOrder(dry_run=True))
             replies += [send(site, number, "b") for number in range(2)]
             done = client.reload(ReloadOrder())
+            audited = [row for row in client.audit(limit=9) if row.command == "reload"]
             replies += [send(site, number, "c") for number in range(2)]
             with smtplib.SMTP("127.0.0.1", site.smtp) as later:
                 sizes = [size_before, announced_size(inside), announced_size(later)]
@@ -106,6 +117,7 @@ def test_a_running_relay_takes_up_limits_and_sizes_and_keeps_sessions(tmp_path: 
     assert sizes == ["26214400", "26214400", "1000000"]
     assert tried.taken_up == done.taken_up == ["smtp.max_size_bytes", "limits.rcpts_per_hour"]
     assert done.needs_restart == ["smtp.submission"]
+    assert [(row.principal, row.detail["limits.rcpts_per_hour"]) for row in audited] == [("admin", "1 -> 1000")]
     assert "smtp.submission: needs a restart" in logged(site)
 
 

@@ -157,6 +157,20 @@ def test_a_changed_role_counts_at_once(relay: Installation, admin: ControlClient
     assert undo == "mailweir user set dana --role viewer"
 
 
+def test_nobody_locks_himself_out(relay: Installation, admin: ControlClient, dashboard: ControlClient) -> None:
+    admin.add_user(user("dana", Role.ADMIN))
+    admin.add_user(user("eve", Role.ADMIN))
+
+    with signed_in(relay, dashboard, "dana") as dana:
+        for change in (UserChange(is_disabled=True), UserChange(role=Role.VIEWER), UserChange(account="acme")):
+            with pytest.raises(ControlError, match="yourself"):
+                dana.change_user("dana", change)
+        with pytest.raises(ControlError, match="yourself"):
+            dana.remove_user("dana")
+        assert dana.change_user("dana", UserChange(new_password=True)).password  # which is no way out
+        assert admin.change_user("dana", UserChange(is_disabled=True)).is_disabled
+
+
 def test_nobody_but_the_dashboard_signs_people_in(
     relay: Installation, admin: ControlClient, dashboard: ControlClient
 ) -> None:
