@@ -20,7 +20,8 @@ _WAIT_MILLISECONDS = 12_000
 class Hands:
     """One person's browser. Every wait ends by itself; what is not there raises playwright's Error."""
 
-    def __init__(self, page: "Page", folder: Path) -> None:
+    def __init__(self, page: "Page", folder: Path | None = None) -> None:
+        """Without a folder there are no pictures."""
         self.page, self._folder, self._pictures = page, folder, 0
         self.name = ""  # of what is tried now; begins the pictures' names
 
@@ -43,6 +44,12 @@ class Hands:
     def open(self, path: str) -> None:
         self.page.goto(path)
         self.page.get_by_role("heading", level=2).first.wait_for(timeout=60_000)
+        self.settle()
+
+    def go(self, name: str) -> None:
+        """To another page, by its name at the side: what is loaded already stays."""
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+        self.page.get_by_role("heading", name=name, exact=True).wait_for()
         self.settle()
 
     def labels(self) -> list[str]:
@@ -145,6 +152,8 @@ class Hands:
             self.page.wait_for_selector(_QUIET, timeout=4_000)
 
     def picture(self, name: str) -> None:
+        if self._folder is None:
+            return
         self.page.wait_for_timeout(400)
         self._pictures += 1
         safe = re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.name}-{self._pictures:02d}-{name}")[:90]
