@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from analytics.learning.boosting import LINEAR_SHARE, Held, fit_trees, flattened, held_out, inputs_of, margins_of
 from analytics.learning.corpus import OWN, terms_of
 from analytics.learning.figures import figures_of, lines_of
 from analytics.learning.linear import fit_linear
+from analytics.learning.platt import platt, probability
 from analytics.learning.samples import BITS, Samples, Step
 from relay.content.model import ARRAYS, NODES, ROOTS, WEIGHTS, WORDLESS, WORDS, Model
 from relay.content.model_files import CARD, FEATURE_VERSION, REFERENCE_PRIOR, ArrayFile, Card, Source
@@ -105,9 +105,9 @@ def _card(
     own = outside & (samples.sources == OWN)
     # Left-out quarters of our own texts would flatten the curve (ECE .007 for .005, and hardly a p above .99)
     shown, scores = (valid, judged.inside) if valid.any() else (own, judged.outside)
-    slope, intercept = _calibrate(scores[shown & has_text], samples.is_bad[shown & has_text])
+    slope, intercept = platt(scores[shown & has_text], samples.is_bad[shown & has_text])
     cap = np.where(has_text, 1, WORDLESS)
-    outside_p, inside_p = (cap * _probability(scores, slope, intercept) for scores in (judged.outside, judged.inside))
+    outside_p, inside_p = (cap * probability(scores, slope, intercept) for scores in (judged.outside, judged.inside))
     sets = [("each origin left out", outside_p, outside)]
     if valid.any():  # our own texts alone have no such split
         sets.append(("valid split (known origins)", inside_p, valid))
@@ -131,20 +131,6 @@ def _card(
         ],
         notes=_NOTES,
     )
-
-
-def _calibrate(margin: Scores, is_bad: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept of log odds at the reference prior (Platt's scaling; each class weighted to its share)."""
-    bad = int(is_bad.sum())
-    # Both classes count the same, and the prior is put in afterwards: at 2 % the slope would hang on a few bad mails
-    weights = np.where(is_bad, 0.5 / bad, 0.5 / (len(is_bad) - bad)) * len(is_bad)
-    fitted = LogisticRegression(C=1e6).fit(margin[:, None], is_bad, sample_weight=weights)
-    prior = float(np.log(REFERENCE_PRIOR / (1 - REFERENCE_PRIOR)))
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]) + prior
-
-
-def _probability(margin: Scores, slope: float, intercept: float) -> Scores:
-    return np.asarray(1 / (1 + np.exp(-np.clip(slope * margin + intercept, -50, 50))))
 
 
 def _sources(samples: Samples) -> list[Source]:
