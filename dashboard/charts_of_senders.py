@@ -1,7 +1,7 @@
 """Pictures of one sender: its hours against what is usual, its unique recipients, what is believed of its rates."""
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -52,7 +52,7 @@ def volume(hours: pd.DataFrame, now: datetime, palette: Palette, hold_from: date
             tooltip=tooltip,
         )
     )
-    return _dressed([band, bars, *_marks(hold_from, palette)], HEIGHT)
+    return _dressed([_day(now), band, bars, *_marks(hold_from, palette)], HEIGHT)
 
 
 def unique(hours: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerChart:
@@ -62,7 +62,7 @@ def unique(hours: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerCha
     """
     frame = _hourly(hours, now)
     scale = alt.Scale(domain=["recipients", "different ones"], range=[palette.neutral, palette.ink])
-    parts = []
+    parts = [_day(now)]
     for column, word, opacity in (("recipients", "recipients", 0.45), ("unique_recipients", "different ones", 1.0)):
         parts.append(
             alt.Chart(frame.assign(kind=word))
@@ -131,6 +131,13 @@ def _hourly(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
             for low, high in zip(known["low"], known["high"], strict=True)
         ]
     return known
+
+
+def _day(now: datetime) -> alt.Chart:
+    """Nothing to see, from a day ago until now: a sender's first hour is no block that fills the picture."""
+    ends = pd.DataFrame({"bucket_at": pd.to_datetime([now - timedelta(days=1), now], utc=True)})
+    span: alt.Chart = alt.Chart(ends).mark_point(opacity=0).encode(x=_time("bucket_at"))
+    return span
 
 
 def _marks(since: datetime | None, palette: Palette) -> list[alt.Chart]:

@@ -1,8 +1,13 @@
 """What the pages about delivery ask the relay: destinations, sources, pools, warm-up, mail that waits, suppressions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from dashboard.data import FRESH_SECONDS, Reading, ask_relay, relay_queue
+import pandas as pd
+
+from analytics.learning.reliability import wilson
+from dashboard.data import FRESH_SECONDS, SLOW_FRESH_SECONDS, WINDOWS, Reading, ask_relay, query, relay_queue
 from relay.control.accounts.views import AccountView
 from relay.control.egress.calls import EgressCalls
 from relay.control.egress.views import PoolView, SourceView, WarmupView
@@ -21,6 +26,17 @@ class Waits:
     domains: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Deferring:
+    """A destination that puts off most of what it gets, and what waits for it."""
+
+    destination: str
+    deferred: int
+    tries: int
+    waits: Waits
+
+
+_FEW_TRIES, _MOST = 30, 0.6  # one that greylists everything puts off half of the tries, and takes the second
 _NO_QUEUE = QueueView(recipients=[], pauses=[])
 
 
@@ -53,6 +69,32 @@ def queued_by_site() -> dict[str, Waits]:
             (*known.domains, row["destination"]),
         )
     return found
+
+
+def deferring() -> list[Deferring]:
+    """Who puts off most of our mail now, in the last 15 minutes; the worst first."""
+    figures = query("destination_figures", WINDOWS["15m"], limit=200, fresh_seconds=SLOW_FRESH_SECONDS)
+    return worst(figures.value, queued_by_site())
+
+
+def worst(figures: pd.DataFrame, queued: Mapping[str, Waits]) -> list[Deferring]:
+    """Those that surely (97.5 %) put off more than 60 % of at least 30 tries, while mail waits for them.
+
+    figures: destination str, tries and deferred int64, of some minutes.
+    """
+    found = [
+        Deferring(str(row.destination), int(row.deferred), int(row.tries), waits)
+        for row in figures.itertuples()
+        if row.tries >= _FEW_TRIES
+        and (waits := queued.get(str(row.destination), Waits())).waiting
+        and wilson(int(row.deferred), int(row.tries))[0] > _MOST
+    ]
+    return sorted(found, key=lambda one: -one.waits.waiting)
+
+
+def oldest(waits: Waits) -> datetime | None:
+    """Since when the first of them waits."""
+    return None if waits.oldest_unix is None else datetime.fromtimestamp(waits.oldest_unix, UTC)
 
 
 def waits_at(destination: str) -> tuple[int, list[str]]:

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import actions, data, delivery
 from dashboard.actions import Kind
 from dashboard.components import places
-from dashboard.components.words import ago, count, plain, short, when
+from dashboard.components.words import ago, count, plain, share, short, when
 from relay.cases.alarms import mark_of
 from relay.cases.views import AlarmMark
 from relay.control.webhooks.conditions import CONDITIONS, of_alarm
@@ -48,7 +48,7 @@ class Need:
 def waiting() -> tuple[list[Need], list[str]]:
     """What nobody has answered, and in words what somebody has."""
     marks = data.alarm_marks().value
-    found = [*_listings(), *_slowed(), *_feeds(), *_jobs(), *_corrupt()]
+    found = [*_listings(), *_deferring(), *_slowed(), *_feeds(), *_jobs(), *_corrupt()]
     kept, answered = _unanswered(found, marks)
     alarms, more = _alarms(marks)
     return kept + alarms, answered + more
@@ -164,6 +164,24 @@ def _slowed() -> list[Need]:
     words = f"**{count(len(slowed))}** destination{'' if len(slowed) == 1 else 's'} slowed or suspended: {names}"
     chosen = {"destination": slowed[0].destination} if len(slowed) == 1 else {}
     return [Need(words, "speed", "views/destinations.py", "Destinations", chosen=chosen)]
+
+
+def _deferring() -> list[Need]:
+    """Destinations that put off nearly everything, whether or not a rule slows them down for it."""
+    if data.reader().principal.scope != Scope():
+        return []
+    return [
+        Need(
+            f"**{plain(one.destination)}** puts off {share(one.deferred, one.tries)} of the tries in 15 minutes; "
+            f"**{count(one.waits.waiting)}** wait{'s' if one.waits.waiting == 1 else ''}, the oldest since "
+            f"{ago(delivery.oldest(one.waits), data.now())}",
+            "schedule",
+            "views/destinations.py",
+            "Put off",
+            chosen={"destination": one.destination},
+        )
+        for one in delivery.deferring()
+    ]
 
 
 def _feeds() -> list[Need]:

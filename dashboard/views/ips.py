@@ -67,8 +67,13 @@ def _in_a_word(sources: Reading[list[SourceView]], matrix: pd.DataFrame, listed:
         words.append(f":red-badge[:material/report: {len(bad)} listed: {plain(', '.join(bad))}]")
     if out:
         words.append(f":red-badge[:material/do_not_disturb_on: {len(out)} out of use: {plain(', '.join(out))}]")
+    once = sorted(set(matrix.loc[matrix["state"] == "seen once", "address"]) - set(bad))
+    if once:
+        words.append(
+            f":orange-badge[:material/hourglass_top: {len(once)} seen on a list once: {plain(', '.join(once))}]"
+        )
     asked = matrix[matrix["state"].isin(["listed", "seen once", "clean"])]
-    if not bad:
+    if not bad and not once:
         words.append(
             ":green-badge[:material/check_circle: No address is listed]"
             if len(asked)

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, charts, data, zone
+from dashboard import actions, charts, data, delivery, zone
 from dashboard.components import cards, needs, notices, places
 from dashboard.components.tiles import Tile, facts, tiles
 from dashboard.components.words import change, count, plain, seconds, sender_parts, share, short
@@ -81,6 +81,9 @@ def _who_is_stopped(opened: Reading[list[DecisionView]], stopped: list[DecisionV
 
 
 def _is_anybody_late(pace: pd.DataFrame, stopped: list[DecisionView]) -> tuple[Colour, str, str]:
+    if stuck := delivery.deferring():
+        names = ", ".join(plain(one.destination) for one in stuck[:2]) + (" …" if len(stuck) > 2 else "")
+        return "orange", "schedule", f"Mail waits: {names} put{'s' if len(stuck) == 1 else ''} nearly all of it off"
     known = pace.loc[~pace["is_open"], "p95_seconds"].dropna()
     who = "Nobody else" if stopped else "Nobody"
     if known.empty:

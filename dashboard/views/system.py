@@ -8,6 +8,7 @@ import streamlit as st
 
 import relay
 from dashboard import data
+from dashboard.components import listings as said
 from dashboard.components import notices, orders, places
 from dashboard.components.tiles import facts
 from dashboard.components.words import ago, count, label_of, plain, seconds, short, when
@@ -214,11 +215,11 @@ def _listings(listings: Reading[pd.DataFrame], now: datetime) -> None:
                 command='[dnsbl]\nzones = ["list.example"]\naddresses = ["192.0.2.1"]',
             )
         return
-    for row in listings.value.itertuples():
-        st.markdown(
-            f"{look(row.status).badge} {plain(str(row.address))} on {plain(str(row.zone))} "
-            f":gray[{ago(data.instant(row.checked_at), now)} {plain(_text(row.answer))}]"
-        )
+    for row in said.matrix(listings.value, now).itertuples():
+        st.markdown(f"{look(row.state).badge} {plain(row.address)} on {plain(row.zone)} :gray[{plain(row.answer)}]")
+    if bad := said.unhealthy(listings.value):
+        st.caption(f"Not to be relied on now: {', '.join(bad)}.")
+    places.page_link("views/ips.py", "Addresses and lists", "lan")
 
 
 def _corrupt(corrupt: Reading[pd.DataFrame], now: datetime) -> None:
