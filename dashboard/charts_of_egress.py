@@ -9,6 +9,7 @@ from dashboard.charts_of_delivery import dressed, legend, y_axis
 from dashboard.theme import Palette
 
 ROW, TOP = 46, 52  # pixels of a row of a matrix, and of what stands above the rows
+_TILE_PIXELS = 58  # the least that its three lines need
 _HEAT_ROW = 62  # of one with three lines in each tile, which eight providers have room for at 900 pixels
 # names of hosts on two lines, broken at their first dot
 _DOT = "indexof(datum.label, '.')"
@@ -45,8 +46,13 @@ def heat(frame: pd.DataFrame, palette: Palette) -> alt.LayerChart:
     tiles = tiles.add_params(picked)
     dark_from = 55  # the score from which a tile is dark (on white) or bright (on black): its words turn
     ink = alt.condition(f"datum.score >= {dark_from}", alt.value(palette.background), alt.value(palette.text))
-    words = base.mark_text(fontSize=13, fontWeight=600, dy=-12).encode(text="label:N", color=ink)
-    below = base.mark_text(fontSize=10, dy=-1, baseline="top", lineBreak="\n").encode(text="below:N", color=ink)
+    is_narrow = f"width < {_TILE_PIXELS * max(1, frame['destination'].nunique())}"  # there the tooltip says it
+    words = base.mark_text(fontSize=alt.ExprRef(f"{is_narrow} ? 10 : 13"), fontWeight=600, dy=-12).encode(
+        text="label:N", color=ink
+    )
+    shown = alt.ExprRef(f"{is_narrow} ? 0 : 1")
+    below = base.mark_text(fontSize=10, dy=-1, baseline="top", lineBreak="\n", opacity=shown)
+    below = below.encode(text="below:N", color=ink)
     return dressed([tiles, words, below], _height(frame, _HEAT_ROW))
 
 

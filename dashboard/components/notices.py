@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.components.words import ago, clock, plain
-from dashboard.data import Reading
+from dashboard.data import Reading, relay_status
 
 # The one style of our own: Streamlit has no way to grey a block whose numbers are old. A container's key becomes a
 # class name, so this reaches only what `aged` encloses.
@@ -48,7 +48,7 @@ def troubles(now: datetime, *, analytics: list[Reading[Any]], relay: list[Readin
         for service, readings in (("relay", relay), ("analytics", analytics))
         if (stale := [reading for reading in readings if not reading.is_fresh])
     }
-    is_relay_down = "relay" in worst and worst["relay"].is_down
+    is_relay_down = relay_status().is_down  # also on a page that asks it nothing
     for service, reading in worst.items():
         # "mail still flows" is no comfort, and not true, while the relay is down as well
         is_true = service == "relay" or not is_relay_down

@@ -54,7 +54,7 @@ def _live() -> None:
     every = data.decisions(limit=1000)
     notices.troubles(now, analytics=[], relay=[every])
     about = [row for row in every.value if row.effect not in (Effect.RELEASE, Effect.CONFIRM)]
-    shown = _tabs(about)
+    shown = _tabs(about, is_known=every.as_of is not None)
     with notices.aged("decisions", every):
         if every.as_of is not None and not about:
             notices.empty(
@@ -83,8 +83,8 @@ _BELONGS: dict[str, Callable[[DecisionView], bool]] = {
 }
 
 
-def _tabs(about: list[DecisionView]) -> str:
-    sizes = {name: sum(belongs(row) for row in about) for name, belongs in _BELONGS.items()}
+def _tabs(about: list[DecisionView], *, is_known: bool) -> str:
+    sizes = {name: sum(belongs(row) for row in about) for name, belongs in _BELONGS.items()} if is_known else {}
     wanted = st.query_params.get("show", "open")  # not bound: the words have counts in them, which the address must not
     shown = st.segmented_control(
         "Show",

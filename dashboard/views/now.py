@@ -176,7 +176,13 @@ def _needs_you(opened: Reading[list[DecisionView]]) -> None:
     others, answered = needs.waiting()
     total = len(waiting) + len(others)
     st.subheader(f"Needs you · {total}" if total else "Needs you", anchor=False)
-    if not total and opened.as_of is not None:
+    silent = [name for name, one in (("the relay", opened), ("analytics", data.query("ingest"))) if one.is_down]
+    if silent:
+        words = (
+            f"What else needs you is not known while {' and '.join(silent)} do{'' if silent[1:] else 'es'} not answer."
+        )
+        st.markdown(f":gray-badge[:material/help: Unknown] :gray[{words}]")
+    elif not total and opened.as_of is not None:
         st.markdown(
             ":green-badge[:material/check_circle: Nothing needs you] "
             ":gray[A stopped sender would stand here, with its reason and a button.]"

@@ -14,7 +14,8 @@ from relay.resellers.brand import NO_BRAND, Brand, ink_on
 _BODY_BYTES = 8192
 _COLOUR = "#0b57d0"
 _STYLE = (
-    "body{font:18px/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em;color:#222;background:#fff}"
+    "body{font:18px/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em;color:#222;background:#fff;"
+    "overflow-wrap:anywhere}"
     "button{font:inherit;padding:.5em 1.2em;border:0;border-radius:.3em;cursor:pointer;background:%s;color:%s}"
     "header{margin-bottom:2em;color:#555}header img{max-height:64px;max-width:100%%}"
 )
