@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.acting import Wanted, attempt, attempt_each
 from dashboard.actions_desk import close, do_it, finish
+from dashboard.components.table import clear
 from dashboard.components.words import code, count, plain
 from relay.cases.views import AlarmOrder, NewNote
 from relay.control.client import ControlClient
@@ -33,7 +34,7 @@ def confirm(wanted: Wanted) -> None:
     if do_it("Confirm all", "gavel"):
         done, refused = attempt_each(wanted.more, lambda relay, one: relay.confirm(one, ConfirmOrder(note=note)))
         whose = "1 sender stays" if len(done) == 1 else f"{count(len(done))} senders stay"
-        finish(f"Confirmed: {whose} stopped.{refused}")
+        _finish(f"Confirmed: {whose} stopped.{refused}")
 
 
 @st.dialog("Release these: not spam", icon=":material/lock_open:", on_dismiss=close)
@@ -136,7 +137,14 @@ def alarm(wanted: Wanted) -> None:
 
 def _told(done: Sequence[Freed], refused: str) -> None:
     cut = " More fit than one order takes: give it again." if any(one.is_cut for one in done) else ""
-    finish(f"Released: {count(sum(one.messages for one in done))} messages on their way.{cut}{refused}")
+    _finish(f"Released: {count(sum(one.messages for one in done))} messages on their way.{cut}{refused}")
+
+
+def _finish(words: str) -> None:
+    """What was ticked is answered: no tick stays on what stands in its row now."""
+    for key in ("cases_open", "texts"):
+        clear(key)
+    finish(words)
 
 
 def _named(ids: tuple[str, ...]) -> None:

@@ -27,6 +27,7 @@ MAX_SECONDS = 20.0
 MAX_BUCKETS = 5_000
 _MAX_LIMIT = 10_000
 _BATCH_ROWS = 10_000
+_EXPLAIN = "EXPLAIN (FORMAT json) "
 _PARAMETER = re.compile(r"\$(\w+)")
 # In the plan of a SELECT: COPY (...) TO in its WITH clause, which may write below allowed_directories, where the
 # journals are; SQL in JSON, which has a connection of its own; a file of DuckDB's, which is attached.
@@ -119,7 +120,18 @@ def ask_freely(warehouse: Warehouse, text: str, scope: Scope, stop: Stop | None 
         try:
             return _select(cursor, text, stop)
         except duckdb.Error as error:
-            raise Unanswerable(str(error)) from None
+            raise Unanswerable(_as_written(str(error))) from None
+
+
+def _as_written(trouble: str) -> str:
+    """DuckDB's words about the question as it was asked, which had its plan looked at before: the mark below moves."""
+    lines = trouble.split("\n")
+    for number, line in enumerate(lines[:-1]):
+        if _EXPLAIN in line:
+            mark = lines[number + 1]
+            lines[number] = line.replace(_EXPLAIN, "", 1)
+            lines[number + 1] = mark[len(_EXPLAIN) :] if mark.startswith(" " * len(_EXPLAIN)) else mark
+    return "\n".join(lines)
 
 
 def _select(cursor: Connection, text: str, stop: Stop | None) -> pa.Table:
@@ -128,7 +140,7 @@ def _select(cursor: Connection, text: str, stop: Stop | None) -> pa.Table:
         raise Unanswerable("exactly one SELECT, please: the warehouse is filled by the journal only")
     cursor.execute("BEGIN TRANSACTION READ ONLY")
     with bounded(cursor, stop):
-        if any(_WRITES.search(str(plan)) for _, plan in cursor.execute(f"EXPLAIN (FORMAT json) {text}").fetchall()):
+        if any(_WRITES.search(str(plan)) for _, plan in cursor.execute(_EXPLAIN + text).fetchall()):
             raise Unanswerable("a SELECT that only reads, please: no COPY, no SQL in JSON, no other database")
         return _taken(cursor.sql(text))
 

@@ -60,7 +60,9 @@ class Sender:
             error = "" if 200 <= code < 300 else f"answered {code}"
         except (TimeoutError, httpx2.TimeoutException):
             code, error = 0, f"no answer within {self._settings.timeout_seconds:g} s"
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as failure:
+        except ValueError as failure:  # words of ours
+            code, error = 0, str(failure)[:_ERROR_LENGTH]
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as failure:
             code, error = 0, f"{type(failure).__name__}: {failure}"[:_ERROR_LENGTH]
         return Answer(code, error, time.monotonic() - began)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from analytics.client import QueryClient
+from analytics.client import QueryClient, QueryError
 from bench.orders import cases, delivery, setup, warehouse, wrong
 from bench.orders.hands import Hands
 from bench.orders.proof import Missing, Proof, Trial
@@ -57,7 +57,7 @@ def main() -> None:
 def _tried(name: str, trial: Trial, proof: Proof) -> str:
     try:
         trial(proof)
-    except (Missing, Error, ControlError) as error:
+    except (Missing, Error, ControlError, QueryError) as error:
         proof.hands.picture("NOT SEEN")
         return f"{name}: NOT SEEN {str(error)[:1500]}\n    after: {'; '.join(proof.seen)}"
     finally:

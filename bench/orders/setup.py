@@ -153,7 +153,7 @@ def login(proof: Proof) -> None:
     proof.audited("credential.add", name)
     hands.choose(name)
     hands.ask("New password")
-    hands.pick("The password before", "not a moment")
+    hands.pick("The password before stays good for", "not a moment")
     proof.has("shown this once", hands.answer("Make a new password"), where="the dialog")
     hands.press("Close", within=hands.dialog)
     proof.audited("credential.rotate", name)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from bench.orders.proof import Proof, Trial
+from relay.content.active import model_folder
 from relay.control.client import ControlClient, base_url
 from relay.saved.views import SavedQuestion
 
@@ -58,7 +59,7 @@ def model(proof: Proof) -> None:
     folder = proof.settings.dir / "models" / "trial-candidate"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(_folder_of(proof, used), folder)
+        shutil.copytree(model_folder(proof.settings, used), folder)
     hands.open("/lab")
     hands.ask("Promote another")
     hands.pick("Model", "trial-candidate")
@@ -96,7 +97,7 @@ def question(proof: Proof) -> None:
     hands.fill("SELECT", _SLOW, within=hands.main)
     began = time.monotonic()
     hands.press("Run")
-    hands.main.get_by_text("Running", exact=True).wait_for()
+    hands.main.get_by_role("button", name="Cancel").wait_for()
     hands.picture("running")
     hands.press("Cancel")
     proof.until("it is given up", lambda: "No answer" in hands.shown(), 10)
@@ -148,7 +149,7 @@ def forget(proof: Proof) -> None:
     """A recipient is forgotten: first what would become of it, then it is done."""
     hands = proof.hands
     address = str(
-        proof.queries.sql("SELECT any_value(address) AS a FROM recipient WHERE outcome = 'delivered'")["a"][0]
+        proof.queries.sql("SELECT any_value(recipient) AS a FROM recipient WHERE outcome = 'delivered'")["a"][0]
     )
     hands.open("/data_room?part=Retention")
     hands.ask("Forget a person")
@@ -156,13 +157,13 @@ def forget(proof: Proof) -> None:
     hands.picture("a slip")
     proof.has("not an address", hands.read(), where="the dialog")
     hands.fill("Address", address)
-    hands.dialog.get_by_text("would be").first.wait_for()
+    hands.dialog.get_by_text("would be").first.wait_for(state="attached")  # a cell of a table is drawn, not shown
     hands.picture("what would be")
     proof.saw("not before it is written once more", not hands.can("Forget"))
-    hands.fill("Write it once more", address)
+    hands.fill("Write it once more: it cannot be undone", address)
     hands.answer("Forget")
     proof.until("it is told", lambda: "forgotten" in hands.told() or "forgotten" in hands.shown())
-    left = proof.queries.sql(f"SELECT count(*) AS n FROM recipient WHERE address = '{address}'")["n"][0]
+    left = proof.queries.sql(f"SELECT count(*) AS n FROM recipient WHERE recipient = '{address}'")["n"][0]
     proof.saw("the warehouse does not have it", left == 0, left)
     proof.saw(
         "audit: forget by the person",
@@ -178,11 +179,6 @@ def _kept(proof: Proof) -> list[SavedQuestion]:
     token = next(str(one["value"]) for one in proof.hands.page.context.cookies())
     with ControlClient(base_url(proof.settings.control.listen), token) as own:
         return own.saved_questions()
-
-
-def _folder_of(proof: Proof, used: str) -> Path:
-    path = Path(used)
-    return path if path.is_dir() else proof.settings.dir / "models" / used
 
 
 def _with_limit(text: str, number: int) -> str:

@@ -18,10 +18,36 @@ _PAGES = (
 )
 # Words of buttons that change nothing: they look, they ask, they take a file away.
 _LOOKS = {
-    "CSV", "Parquet", "TOML", "Saved", "Fields", "Add a condition", "Refresh", "Verify the chain", "Why?", "Export",
-    "Examine this installation", "Check now", "Clear", "Not delivered", "Held now", "Refused at the door", "Bounced",
-    "Retrying", "Scored as spam, let through", "Outcomes by day", "Replies that bounced", "Busiest senders", "Run",
-}  # fmt: skip
+    "Open this case",
+    "Download the page",
+    "Download the whole report (CSV)",
+    "All addresses",
+    "All destinations",
+    "Close",
+    "CSV",
+    "Parquet",
+    "TOML",
+    "Saved",
+    "Fields",
+    "Add a condition",
+    "Refresh",
+    "Verify the chain",
+    "Why?",
+    "Export",
+    "Examine this installation",
+    "Check now",
+    "Clear",
+    "Not delivered",
+    "Held now",
+    "Refused at the door",
+    "Bounced",
+    "Retrying",
+    "Scored as spam, let through",
+    "Outcomes by day",
+    "Replies that bounced",
+    "Busiest senders",
+    "Run",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,15 @@ _SLIPS = (
     Slip("reseller", "/customers?part=Accounts", "Add reseller", {"Name": "a|b"}, "Add", ("a|b",)),
     Slip("network", "{account}", "Allow network", {"Network": "192.0.2.0/33"}, "Allow", ("192.0.2.0/33", "network")),
     Slip("domain", "/customers?part=Domains", "Add domain", {"Domain": "no domain"}, "Add", ("no domain",)),
+    Slip("limit", "{sender}", "Limit to", {"Recipients in any 60 minutes": "0"}, "Limit", ("0", "Suspend")),
+    Slip(
+        "numbers",
+        "{destination}",
+        "Other limits",
+        {"Connections at once": "-1", "Because": "a slip of mine"},
+        "Set",
+        ("connections", "-1"),
+    ),
     Slip("user", "/customers?part=Users", "Add user", {"Name": "two words"}, "Add", ("two words",)),
     Slip("webhook", "/customers?part=Webhooks", "Add webhook", {"URL": "ftp://a.example"}, "Add", ("ftp://a.example",)),
     Slip(
@@ -57,19 +92,24 @@ _SLIPS = (
 
 def slips(proof: Proof) -> None:
     """Each is refused inside its dialog, in words that name the value, and what was typed stays."""
-    account, troubles = proof.relay.accounts()[0].name, []
+    places = {
+        "{account}": f"/customers?part=Accounts&account={quote(proof.relay.accounts()[0].name)}",
+        "{sender}": f"/sender?sender={quote(proof.quiet_senders(1)[0])}",
+        "{destination}": f"/destinations?destination={proof.relay.destinations()[0].destination}",
+    }
+    troubles = []
     for slip in _SLIPS:
         try:
-            _slip(proof, slip, f"/customers?part=Accounts&account={quote(account)}")
+            _slip(proof, slip, places.get(slip.path, slip.path))
         except Missing as error:
             troubles.append(f"{slip.name}: {error}")
     if troubles:
         raise Missing("; ".join(troubles))
 
 
-def _slip(proof: Proof, slip: Slip, of_account: str) -> None:
+def _slip(proof: Proof, slip: Slip, path: str) -> None:
     hands = proof.hands
-    hands.open(of_account if slip.path == "{account}" else slip.path)
+    hands.open(path)
     hands.ask(slip.opens)
     for label, text in slip.typed.items():
         hands.fill(label, text)
@@ -99,16 +139,26 @@ def reseller(proof: Proof) -> None:
     if not mine:
         raise Missing("a reseller in the demo")
     hands = _person(proof, f"olaf-{mine}", Role.OPERATOR, reseller=mine)
-    foreign = next(one.name for one in proof.relay.accounts() if one.reseller != mine)
+    parked = {one.account for one in proof.relay.held(limit=500) if one.reseller != mine}
+    others = [one.name for one in proof.relay.accounts() if one.reseller != mine]
+    foreign = next((name for name in others if name in parked), others[0])
     mine_too = next(one.name for one in proof.relay.accounts() if one.reseller == mine)
     allowed = {
         "Suppress", "Import", "Add webhook", "Remove", "Limit all it sends", "Limit each of its senders", "Release",
         "Confirm", "Not spam", "Limit to", "Ask the customer", "Suspend", "Exempt", "Open", "Answer", "Give its limit",
         "Release by score",
+        "Delete",
+        "It is",
     }  # fmt: skip
     _offered(proof, hands, "a reseller's operator", allowed, mine_too)
     hands.open(f"/customers?part=Accounts&account={quote(foreign)}")
     proof.saw("another's account is not there for him", f"There is no account {foreign}" in hands.shown())
+    theirs = next((one for one in proof.relay.held(limit=500) if one.account == foreign), None)
+    if theirs is not None:
+        hands.open(f"/messages?q=outcome:held&message={theirs.message_id}")
+        proof.saw("nor a parked message of it", "Nothing is known of" in hands.shown(), hands.shown()[:400])
+        hands.open(f"/sender?sender={quote(theirs.sender)}")
+        proof.saw("nor its sender", not hands.labels() or "No mail of" in hands.shown(), hands.shown()[:400])
     hands.page.close()
 
 

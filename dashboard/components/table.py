@@ -1,13 +1,13 @@
 """The one table of all pages: sorts by a click on a heading, filters by words, downloads as CSV, and a row is an id.
 
 A click tells a row's number, and rows may have moved since the table was shown: so the ids that were shown are
-remembered, and what was chosen stays chosen by its id.
+remembered, and what was chosen stays chosen by its id. When rows move the marks move with them.
 """
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -69,6 +69,12 @@ def many(
     return _show(frame, columns, _Asked(key, ids, name or key, height, is_many=True))
 
 
+def clear(key: str) -> None:
+    """Nothing is chosen any more in the table of this key: what was, is done."""
+    place: _Place = st.session_state.setdefault(f"{key}-place", _Place())
+    place.number, place.rows, place.found = place.number + 1, [], []
+
+
 def matching(frame: pd.DataFrame, columns: Sequence[Column], words: str) -> pd.DataFrame:
     """The rows that have all the words somewhere in these columns, whatever the case.
 
@@ -116,23 +122,37 @@ class _Asked:
     is_many: bool
 
 
+@dataclass
+class _Place:
+    """What a reader has chosen in one table: the ids that were shown last, the rows marked, the ids found by them."""
+
+    number: int = 0
+    ids: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+    def key_of(self, key: str) -> str:
+        return f"{key}~{self.number}" if self.number else key
+
+
 def _show(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> list[str]:
     shown = _above(frame, columns, asked)
     options: dict[str, Any] = {} if asked.height is None else {"height": asked.height}
+    key, found = asked.key, list[str]()
     if asked.ids:
+        key, rows, found = _chosen(asked, [str(one) for one in shown[asked.ids]])
         mode = "multi-row" if asked.is_many else "single-row"
         options |= {"on_select": "rerun", "selection_mode": mode}
-    state = st.dataframe(
+        options |= {"selection_default": {"selection": {"rows": rows}}} if rows else {}
+    st.dataframe(
         pd.DataFrame({column.name: _typed(shown[column.name], column.kind) for column in columns}),
         hide_index=True,
-        key=asked.key,
+        key=key,
         column_config={column.name: _config(column) for column in columns},
         placeholder="–",
         **options,
     )
-    if not asked.ids:
-        return []
-    return _chosen(asked.key, [str(one) for one in shown[asked.ids]], list(state.selection.rows))
+    return found
 
 
 def _above(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> pd.DataFrame:
@@ -169,16 +189,29 @@ def _above(frame: pd.DataFrame, columns: Sequence[Column], asked: _Asked) -> pd.
     return shown
 
 
-def _chosen(key: str, ids: list[str], rows: list[int]) -> list[str]:
-    """The ids behind these row numbers, as they were when the reader clicked; kept while the choice is the same."""
-    before: tuple[list[int], list[str]] = st.session_state.get(f"{key}-chosen", ([], []))
-    shown: list[str] = st.session_state.get(f"{key}-ids", ids)
-    st.session_state[f"{key}-ids"] = ids
-    if rows == before[0]:
-        return before[1]
-    found = [shown[row] for row in rows if row < len(shown)]
-    st.session_state[f"{key}-chosen"] = (rows, found)
-    return found
+def _chosen(asked: _Asked, ids: list[str]) -> tuple[str, list[int], list[str]]:
+    """The table's key in this run, the rows to mark in it, and the ids behind them.
+
+    Marks are kept by row number in the browser: when rows have moved, the table gets another key and is marked anew.
+    What is gone can be answered no more, so it is no longer one of many; a single one stays on show.
+    """
+    place: _Place = st.session_state.setdefault(f"{asked.key}-place", _Place(ids=ids))
+    rows = _clicked(place.key_of(asked.key))
+    if rows != place.rows:
+        place.found = [place.ids[row] for row in rows if row < len(place.ids)]
+    at = {one: number for number, one in enumerate(ids)}
+    marked = [at[one] for one in place.found if one in at]
+    if asked.is_many:
+        place.found = [one for one in place.found if one in at]
+    place.number += marked != rows
+    place.ids, place.rows = ids, marked
+    return place.key_of(asked.key), marked, place.found
+
+
+def _clicked(key: str) -> list[int]:
+    """The rows that are marked in the browser, numbered as the table was when it was sent."""
+    state = st.session_state.get(key)
+    return list(state["selection"]["rows"]) if state else []
 
 
 def _typed(values: "pd.Series[Any]", kind: Kind) -> "pd.Series[Any]":

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import actions, data
 from dashboard.actions import Kind
 from dashboard.components import cards, case, notices, places
-from dashboard.components.table import Column, many, table
+from dashboard.components.table import Column, clear, many, table
 from dashboard.components.table import Kind as Cell
 from dashboard.components.words import count, plain, sender_parts, share
 from dashboard.data import Reading
@@ -215,7 +215,7 @@ def _table(rows: list[DecisionView], *, key: str) -> None:
         return
     if found := table(_frame(rows), _COLUMNS, key=key, ids="id", name="decisions"):
         st.session_state["open_decision"] = found
-        st.session_state.pop(f"{key}-chosen", None)
+        clear(key)
         st.rerun(scope="app")
     st.caption("Choose a row to open its case.")
 

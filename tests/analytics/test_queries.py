@@ -325,6 +325,15 @@ def test_free_question_runs_no_sql_in_a_connection_without_its_bounds(told: Room
     assert told.value("SELECT count(*) FROM message") == before > 0
 
 
+def test_what_is_wrong_with_a_free_question_is_said_of_the_words_that_were_asked(told: Room) -> None:
+    with pytest.raises(Unanswerable) as wrong:
+        ask_freely(told.warehouse, "SELECT outcom FROM recipient", Scope())
+
+    *_, line, mark = str(wrong.value).rstrip().split("\n")
+    assert line == "LINE 1: SELECT outcom FROM recipient"
+    assert mark.index("^") == line.index("outcom")
+
+
 def test_free_question_may_speak_of_copies_and_deletions(told: Room) -> None:
     found = ask_freely(told.warehouse, "SELECT 'COPY' AS \"DELETE\", count(*) AS n FROM message", Scope())
 

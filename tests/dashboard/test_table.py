@@ -87,6 +87,25 @@ def test_a_row_stays_chosen_by_its_id_when_rows_move() -> None:
     assert _captions(app)[0] == "one:b"
 
 
+def test_marks_move_with_their_rows_and_what_is_gone_is_not_one_of_many() -> None:
+    app = AppTest.from_function(_page).run()
+    _choose(app, "many", [0, 2])
+    assert _captions(app)[1] == "many:a,c"
+
+    app.session_state["names"] = ["new", "a", "b", "c"]
+    app.run()
+    assert _captions(app)[1] == "many:a,c"
+    assert app.session_state["many~1"]["selection"]["rows"] == [1, 3]
+
+    app.session_state["names"] = ["new", "b", "c"]
+    app.run()
+    assert _captions(app)[1] == "many:c"
+    assert app.session_state["many~2"]["selection"]["rows"] == [2]
+
+    _choose(app, "many~2", [0, 2])
+    assert _captions(app)[1] == "many:new,c"
+
+
 def test_short_tables_have_no_filter_and_long_ones_do() -> None:
     app = AppTest.from_function(_page).run()
     assert not app.text_input
