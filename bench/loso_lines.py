@@ -14,7 +14,8 @@ from analytics.learning.reliability import wilson
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 FALSE_POSITIVES = 0.005
-LINES = ("known", "strange", "strictest", *(f"p >= {line}" for line in ACTION_LINES))
+_RARE = "modern-html"  # ham of a kind that no other origin has, and that every training in use has
+LINES = ("known", "strange", "HTML known", "strictest", *(f"p >= {line}" for line in ACTION_LINES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,11 @@ class Found:
 
 def above(found: Found) -> dict[str, Flags]:
     """Return which of the messages judged lie above each of LINES."""
+    usual = [scores for origin, scores in found.strange.items() if origin != _RARE]
     lines = {
         "known": quantile([found.known[~found.known_is_bad]]),
         "strange": quantile(list(found.strange.values())),
+        "HTML known": quantile(usual),
         "strictest": max(quantile([scores]) for scores in found.strange.values()),
     }
     p = np.minimum(found.most, probability(found.judged, *platt(found.known, found.known_is_bad)))

@@ -63,6 +63,13 @@ def test_the_strictest_origin_draws_its_own_line() -> None:
     assert rates(one_high, "strictest") == (1.0, 0.0)
 
 
+def test_modern_html_draws_one_line_and_not_the_other() -> None:
+    html = found(strange={"a": np.linspace(-4, 3, 1000), "modern-html": np.linspace(-4, 5, 1000)})
+
+    assert rates(html, "strange") == (0.0, 0.0)
+    assert rates(html, "HTML known") == (1.0, 0.0)
+
+
 def test_mail_without_a_word_reaches_no_line_that_holds() -> None:
     sure = np.full(20, 40.0)
 
