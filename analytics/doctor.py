@@ -201,7 +201,13 @@ def _ask_analytics(settings: Settings) -> Finding:
 
 def _alarms(settings: Settings) -> Iterator[Finding]:
     """What the relays raised in the last day."""
-    fixes = {"no_sender_id": "let that server name its users in X-AuthUser: docs/integrations"}
+    fixes = {
+        "no_sender_id": "let that server name its users in X-AuthUser: docs/integrations",
+        "ip_listed": "`mailweir ip culprits ADDRESS` says who caused it; then docs/runbooks.md, an address is listed",
+        "job_failed": "`mailweir jobs ls` says what failed; `mailweir jobs run JOB` tries it again",
+        "feed_stale": "look whether its link or access has expired: docs/reports.md",
+        "customer_configuration": "the customer has to mend it; `mailweir domain check DOMAIN` says what lacks",
+    }
     try:
         with QueryClient.of(settings, "admin", timeout_seconds=3) as client:
             rows = client.table("alarms").to_pylist()

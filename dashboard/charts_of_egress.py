@@ -13,7 +13,8 @@ _TILE_PIXELS = 58  # the least that its three lines need
 _HEAT_ROW = 62  # of one with three lines in each tile, which eight providers have room for at 900 pixels
 # names of hosts on two lines, broken at their first dot
 _DOT = "indexof(datum.label, '.')"
-_TWO_LINES = f"{_DOT} < 1 ? datum.label : [substring(datum.label, 0, {_DOT}), substring(datum.label, {_DOT})]"
+_IS_WHOLE = f"{_DOT} < 1 || test(/^[0-9.]+$/, datum.label)"  # an address is no host's name
+_TWO_LINES = f"{_IS_WHOLE} ? datum.label : [substring(datum.label, 0, {_DOT}), substring(datum.label, {_DOT})]"
 HEIGHT = 190
 PICKED = "tile"  # the selection of a heat map: fields address and destination
 

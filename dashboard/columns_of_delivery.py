@@ -5,6 +5,7 @@ COLUMNS = {
         "destination tries delivered deferred bounced blocked p50_seconds p95_seconds innocent_p95_seconds last_at"
     ),
     "destination_delays": "who messages share seconds",
+    "destination_pace": "bucket_at p50_seconds p95_seconds delivered",
     "destination_flow": "bucket_at delivered deferred bounced",
     "replies": "code enhanced category pattern times senders sources text outcome last_at",
     "tries": (

@@ -71,6 +71,20 @@ FROM kept
 ORDER BY who, share
 """  # noqa: S608
 
+# How long delivery took over time, without senders that were stopped: what is freed later waited for no provider.
+DESTINATION_PACE = f"""
+WITH stopped AS ({_STOPPED})
+SELECT to_timestamp(floor(epoch(finished_at) / $bucket_seconds) * $bucket_seconds) AS bucket_at,
+       quantile_cont(queued_seconds, 0.5) AS p50_seconds,
+       quantile_cont(queued_seconds, 0.95) AS p95_seconds,
+       count(*) AS delivered
+FROM recipient
+WHERE finished_at >= $since AND outcome = 'delivered' AND destination = $destination AND sandbox IS NOT TRUE
+  AND sender NOT IN (SELECT sender FROM stopped) AND {{scope}}
+GROUP BY bucket_at
+ORDER BY bucket_at
+"""  # noqa: S608
+
 DESTINATION_FLOW = f"""
 WITH tried AS ({_TRIED})
 SELECT to_timestamp(floor(epoch(tried_at) / $bucket_seconds) * $bucket_seconds) AS bucket_at,

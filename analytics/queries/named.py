@@ -263,6 +263,7 @@ QUERIES: Mapping[str, Query] = {
     "destinations": Query(_DESTINATIONS),
     "destination_figures": Query(delivery.DESTINATION_FIGURES, {"limit": 200}),
     "destination_delays": Query(delivery.DESTINATION_DELAYS, {"destination": REQUIRED}),
+    "destination_pace": Query(delivery.DESTINATION_PACE, {"destination": REQUIRED, "bucket_seconds": 300}),
     "destination_flow": Query(delivery.DESTINATION_FLOW, {"destination": "", "bucket_seconds": 300}),
     "replies": Query(delivery.REPLIES, {"destination": "", "category": "", "outcome": "", "limit": 50}),
     "tries": Query(delivery.TRIES, delivery.TRIES_PARAMS),

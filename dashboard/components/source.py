@@ -62,7 +62,7 @@ def page(name: str) -> None:
     asking.rerun_if_wanted()
     now = data.now()
     places.header(f"Address {name}", now)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         places.back("All addresses", "source")
         if address := next((one.address for one in delivery.sources().value if one.name == name), ""):
             places.search_link("Messages that left from it", f"source:{address}")

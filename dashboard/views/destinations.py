@@ -107,7 +107,7 @@ def _one(name: str) -> None:
     asking.rerun_if_wanted()
     now, window = data.now(), places.window()
     places.header(f"Destination {name}", now)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         places.back("All destinations", "destination")
         places.page_link("views/ips.py", "Our addresses there", "lan")
         places.search_link("Messages for it", f"destination:{name}")
@@ -122,6 +122,7 @@ def _one(name: str) -> None:
             _limits(view, now)
     with notices.aged("replies", figures):
         _flow(name)
+        _pace(name)
         _delays(name)
         replies.table_of(name)
 
@@ -211,9 +212,25 @@ def _flow(name: str) -> None:
     )
 
 
+def _pace(name: str) -> None:
+    """When it became slower; beside the tries above, why."""
+    window = places.window()
+    asked = {"destination": name, "bucket_seconds": window.bucket_seconds}
+    reading = data.query("destination_pace", window, fresh_seconds=data.SLOW_FRESH_SECONDS, **asked)
+    if reading.value.empty:
+        return
+    said = f"of senders that were not stopped, {zone.name()}; solid: 95 % within, dashed: half within; log scale"
+    places.chart_title("Delay over time", said)
+    pace = charts.filled(reading.value, window, data.now(), ["p50_seconds", "p95_seconds"], gap=None)
+    drawn = charts.delay(pace[~pace["is_open"]], window, palette())
+    st.altair_chart(drawn, key="pace", alt="Delay of deliveries over time")
+
+
 def _delays(name: str) -> None:
     reading = data.query("destination_delays", places.window(), destination=name, fresh_seconds=data.SLOW_FRESH_SECONDS)
-    places.chart_title("Delay", "share of recipients delivered within that time, from acceptance; log scale")
+    places.chart_title(
+        "Delay in the whole window", "share of recipients delivered within that time, from acceptance; log scale"
+    )
     if reading.value.empty:
         st.caption(f"Nothing was delivered there in {places.window().words}.")
         return

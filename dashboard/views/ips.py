@@ -52,6 +52,7 @@ def _list() -> None:
         _heat(heat, sources)
     with notices.aged("matrix", listed):
         _matrix(matrix, listed)
+        _who_caused_it(matrix, sources)
     with notices.aged("pools", pools):
         _pools(pools)
 
@@ -198,6 +199,16 @@ def _matrix(matrix: pd.DataFrame, listed: Reading[pd.DataFrame]) -> None:
     domains = domains[(domains["entity_kind"] == "domain") & domains["confirmed"].eq(True)]
     for row in domains.itertuples():
         st.markdown(f":red-badge[:material/report: Listed] domain {plain(str(row.address))} on {plain(str(row.zone))}")
+
+
+def _who_caused_it(matrix: pd.DataFrame, sources: Reading[list[SourceView]]) -> None:
+    """What to do about a listing: the address's page, or the command where it is no source."""
+    names = {row.address: row.name for row in sources.value}
+    for address in sorted(set(matrix.loc[matrix["state"] == "listed", "address"])):
+        if address in names:
+            places.page_link("views/ips.py", f"Who caused the listing of {address}", "lan", source=names[address])
+        else:
+            st.caption(f"Who caused it, and what to do then (docs/runbooks.md): `mailweir ip culprits {address}`")
 
 
 def _pools(pools: Reading[list[PoolView]]) -> None:

@@ -59,7 +59,7 @@ COLUMNS = {
 }
 NEEDED = {"domain": "firm.example", "address": "192.0.2.9", "sender": SENDER, "message_id": "mw1.1", "entity": SENDER}
 NEEDED |= {"fingerprint": "0123456789abcdef-0123456789abcdef0123456789abcdef"}
-DESTINATION = {"destination_delays": {"destination": "google"}}
+DESTINATION = {name: {"destination": "google"} for name in ("destination_delays", "destination_pace")}
 
 
 def needed(name: str) -> dict[str, Any]:

@@ -86,6 +86,13 @@ def test_delays_are_told_for_stopped_senders_and_for_everybody_else(told: Room) 
     assert frame["share"].dtype == "float64"
 
 
+def test_the_pace_of_a_destination_is_that_of_senders_that_were_not_stopped(told: Room) -> None:
+    pace = asked(told, "destination_pace", destination="google", bucket_seconds=86_400)
+
+    assert (pace["delivered"].sum(), pace["p95_seconds"].max()) == (1, 2.0)
+    assert asked(told, "destination_pace", destination="nowhere.example", bucket_seconds=86_400).empty
+
+
 def test_replies_that_differ_in_an_id_are_one_cause_and_its_tries_are_found_again(told: Room) -> None:
     replies = asked(told, "replies", destination="google", outcome="deferred")
 
