@@ -64,7 +64,8 @@ def strip(frame: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerChar
             tooltip=[alt.Tooltip("state:N", title="State"), alt.Tooltip("words:N", title="When and why")],
         )
     )
-    wide = _named(frame[frame["ends"] - frame["begins"] > (edge[1] - edge[0]) * 0.12])  # the word would not fit others
+    room = (edge[1] - edge[0]) * 0.12  # of a word
+    wide = _named(frame[frame["ends"] - frame["begins"] > room], room)
     words = (
         alt.Chart(wide)
         .mark_text(align="left", dx=6, fontSize=11, fontWeight="bold", color=palette.background)
@@ -77,11 +78,10 @@ def strip(frame: pd.DataFrame, now: datetime, palette: Palette) -> alt.LayerChar
     return drawn
 
 
-def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of states that began within each other, the gravest: words would lie over each other."""
+def _named(frame: pd.DataFrame, room: pd.Timedelta) -> pd.DataFrame:
+    """Of states that began within this time of each other, the gravest: their words would lie over each other."""
     kept: list[int] = []
     for place in frame["state"].map(_ORDER.index).sort_values(kind="stable").index:
-        begins = frame.loc[place, "begins"]
-        if not any(frame.loc[one, "begins"] <= begins < frame.loc[one, "ends"] for one in kept):
+        if all(abs(frame.loc[one, "begins"] - frame.loc[place, "begins"]) >= room for one in kept):
             kept.append(place)
     return frame.loc[sorted(kept)]

@@ -114,10 +114,10 @@ def test_the_strip_ends_a_stop_where_time_or_a_person_ended_it() -> None:
     assert "in force" in frame["words"][2]
 
 
-def test_of_states_within_each_other_the_strip_names_the_gravest_and_each_that_stands_alone() -> None:
+def test_of_states_that_begin_together_the_strip_names_the_gravest_and_each_that_stands_alone() -> None:
     rows = [
         decision(1, Effect.HOLD, 10, ends_at=NOW - timedelta(hours=5)),
-        decision(2, Effect.WATCH, 9, ends_at=NOW - timedelta(hours=5)),
+        decision(2, Effect.WATCH, 10.1, ends_at=NOW - timedelta(hours=5)),
         decision(3, Effect.WATCH, 4, is_open=True),
     ]
 
