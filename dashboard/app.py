@@ -12,6 +12,9 @@ from dashboard.theme import look
 from relay.settings import SettingsError
 
 _HERE = Path(__file__).parent
+# Streamlit shows the focus of buttons, but not of links: who walks by the keyboard must see where he is.
+# The teal stands out (over 4 to 1) on white and on both dark grounds.
+_FOCUS = "<style>a:focus-visible{outline:2px solid #14877c !important;outline-offset:-2px !important}</style>"
 _SIDEBAR_PIXELS = 262  # less than Streamlit's: it holds four names and the window
 
 
@@ -23,6 +26,7 @@ def main() -> None:
         initial_sidebar_state=_SIDEBAR_PIXELS,
     )
     st.logo(str(_HERE / "assets/logo.svg"), icon_image=str(_HERE / "assets/mark.svg"), size="large")
+    st.html(_FOCUS)
     page = st.navigation(
         {
             "Watch": [

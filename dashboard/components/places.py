@@ -3,13 +3,12 @@
 What is bound to the address (window, times) goes along by itself: to name it too would be an error, or twice there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit as st
-from streamlit.elements.arrow import DataframeState
 
 from dashboard.components.words import clock, plain, sender_parts, short
 from dashboard.data import DEFAULT_WINDOW, WINDOWS, Window, relay_status, settings
@@ -76,17 +75,6 @@ def search_link(label: str, query: str, icon: str = "search") -> None:
 def go_to_sender(sender: str) -> None:
     """Leave for the sender's page."""
     st.switch_page(SENDER_PAGE, query_params={"sender": sender})
-
-
-def picked(key: str, ids: Sequence[str], chosen: DataframeState) -> str:
-    """The id of the row a reader chose in the table `key`, or "".
-
-    A click tells a row's number, and rows may have moved since the table was shown: its ids are remembered for that.
-    """
-    shown = st.session_state.get(f"{key}-ids", ids)
-    st.session_state[f"{key}-ids"] = list(ids)
-    rows = chosen.selection.rows
-    return str(shown[rows[0]]) if rows and rows[0] < len(shown) else ""
 
 
 def _link(page: str, label: str, icon: str | None, chosen: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from analytics.search.fields import FIELDS
 from dashboard import actions, charts, data, zone
 from dashboard.components import buttons, cards, messages, notices, places, reputation, sender_parts
+from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import clock, code, count, plain, share, short, when
 from dashboard.components.words import sender_parts as parts_of
@@ -20,6 +21,15 @@ from relay.control.views import SenderView
 
 _FLOW = ["accepted", "held", "refused", "delivered"]
 _MESSAGES = 500
+_SENDERS = [
+    Column("shown", "Sender", width="large"),
+    Column("account", "Account"),
+    Column("messages", "Messages", Kind.COUNT),
+    Column("stopped", "Held or refused", Kind.COUNT),
+    Column("bounced", "Bounced", Kind.COUNT),
+    Column("score", "Reputation", Kind.NUMBER, format="%.0f", help="0 to 100; empty: not computed yet"),
+    Column("standing", "Band"),
+]
 
 
 def _search() -> str:
@@ -214,38 +224,16 @@ def _nobody() -> None:
             )
         return
     frame = known.value
+    shown = frame.assign(
+        shown=[parts_of(str(key))[2] for key in frame["sender"]],
+        stopped=frame["held"].fillna(0) + frame["refused"].fillna(0),
+        standing=[look(band).word if isinstance(band, str) and band else "–" for band in frame["band"]],
+    )
     st.subheader("Who sent mail", anchor=False)
     with notices.aged("senders", known):
-        chosen = st.dataframe(
-            pd.DataFrame(
-                {
-                    "sender": [parts_of(str(key))[2] for key in frame["sender"]],
-                    "account": frame["account"],
-                    "messages": frame["messages"],
-                    "stopped": frame["held"].fillna(0) + frame["refused"].fillna(0),
-                    "bounced": frame["bounced"],
-                    "score": frame["score"].astype("float64"),
-                    "band": [look(band).word if isinstance(band, str) and band else "–" for band in frame["band"]],
-                }
-            ),
-            hide_index=True,
-            key="senders",
-            on_select="rerun",
-            selection_mode="single-row",
-            column_config={
-                "sender": st.column_config.TextColumn("Sender", width="large"),
-                "account": "Account",
-                "messages": st.column_config.NumberColumn("Messages", format="localized"),
-                "stopped": st.column_config.NumberColumn("Held or refused", format="localized"),
-                "bounced": st.column_config.NumberColumn("Bounced", format="localized"),
-                "score": st.column_config.NumberColumn(
-                    "Reputation", format="%.0f", help="0 to 100; empty: not computed yet"
-                ),
-                "band": "Band",
-            },
-        )
+        found = table(shown, _SENDERS, key="senders", ids="sender", name="senders")
         st.caption("Choose a row to open its page.")
-    if found := places.picked("senders", list(frame["sender"]), chosen):
+    if found:
         st.session_state["chosen_sender"] = found
         st.rerun()
 
