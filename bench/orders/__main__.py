@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from analytics.client import QueryClient, QueryError
-from bench.orders import cases, delivery, setup, warehouse, wrong
+from bench.orders import cases, delivery, ends, messages, setup, warehouse, wrong
 from bench.orders.hands import Hands
 from bench.orders.proof import Missing, Proof, Trial
 from bench.pictures import launched
@@ -26,7 +26,8 @@ from relay.tree import Role
 from relay.users.views import NewUser, TokenOrder
 
 _PERSON = "ada"
-TRIALS: dict[str, Trial] = {**cases.TRIALS, **delivery.TRIALS, **setup.TRIALS, **warehouse.TRIALS, **wrong.TRIALS}
+_ROOMS = (cases, messages, delivery, setup, ends, warehouse, wrong)
+TRIALS: dict[str, Trial] = {name: trial for room in _ROOMS for name, trial in room.TRIALS.items()}
 
 
 def main() -> None:

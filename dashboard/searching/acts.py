@@ -76,15 +76,16 @@ def _retry(message_id: str) -> None:
 
 
 def _bounce(message_id: str) -> None:
-    preview = attempt(lambda relay: relay.bounce_queued(QueueOrder(message=message_id, dry_run=True)))
+    reason = st.text_input("Reason, stands in the bounce", key="act_bounce_reason").strip()
+    trial = QueueOrder(message=message_id, reason=reason or "…", dry_run=True)
+    preview = attempt(lambda relay: relay.bounce_queued(trial))
     if preview is None:
         return
     st.markdown(
         f"{_recipients(preview.recipients)} of {code(message_id)} are given up; the sender is told. "
         "**It cannot be undone.**"
     )
-    reason = st.text_input("Reason, stands in the bounce", key="act_bounce_reason")
-    if do_it("Give it up", "undo", is_ready=preview.recipients > 0):
+    if do_it("Give it up", "undo", is_ready=preview.recipients > 0 and bool(reason)):
         final = QueueOrder(message=message_id, reason=reason)
         finish(attempt(lambda relay: relay.bounce_queued(final)), "Given up: the sender is told.")
 

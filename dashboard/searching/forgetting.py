@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.components.orders import Order, Reach, attempt, do_it, finish, offer
 from dashboard.components.table import Column, Kind, table
-from dashboard.components.words import code, plain
+from dashboard.components.words import code, count, plain
 from relay.control.client import ControlClient, base_url
 from relay.privacy.views import ForgetOrder, Forgot, Trace
 from relay.tree import Role
@@ -44,8 +44,10 @@ def _ask(_target: str) -> None:
     if do_it("Forget", "person_remove", is_ready=found is not None and again == address):
         with st.spinner("Forgetting"):
             done = attempt(lambda _relay: _forgotten(address, gets_mail, dry_run=False))
-        words = f"{code(address)} is forgotten. What was found and what became of it stands in the audit log."
-        finish(done, words, ("In its place stands", done.token if done else ""))
+        st.session_state.pop(_KNOWN, None)
+        kept = sum(one.count for one in done.traces if one.fate == "kept") if done else 0
+        rest = f" {count(kept)} that are in force stay, as the list said." if kept else ""
+        finish(done, f"{code(address)} is forgotten.{rest}", ("In its place stands", done.token if done else ""))
 
 
 def _found(address: str, gets_mail: bool) -> Forgot | None:

@@ -194,16 +194,29 @@ def _add(_target: str) -> None:
 
 def _rotate(target: str) -> None:
     account, _, name = target.partition(" ")
-    st.markdown(
-        f"{code(name)} gets a further key. It signs once its record is seen in DNS; until then the one before goes on."
-    )
-    if do_it("Make the key", "key"):
+    known = next((one for one in asked.domains().value if (one.account, one.domain) == (account, name)), None)
+    waits = next((key for key in known.keys if _is_next(key)), None) if known else None
+    if waits is not None:
+        st.markdown(
+            f"{code(waits.selector)} still waits for its record: until that is seen in DNS there is no further key."
+        )
+    else:
+        st.markdown(
+            f"{code(name)} gets a further key. It signs once its record is seen in DNS; until then the one before goes "
+            "on."
+        )
+    if do_it("Show its record" if waits else "Make the key", "key"):
         done = attempt(lambda relay: relay.rotate_key(name, DomainOrder(account=account)))
         finish(
             done,
             "The key is there; publish its record.",
             *(((r.why, r.zone_line) for r in done.records) if done else ()),
         )
+
+
+def _is_next(key: KeyView) -> bool:
+    """Tell whether the relay would answer with this one rather than make another."""
+    return key.state is KeyState.PENDING and key.algorithm is Algorithm.RSA
 
 
 def _end(target: str) -> None:

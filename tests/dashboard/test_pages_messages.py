@@ -12,6 +12,9 @@ from analytics.search.fields import FIELDS
 from analytics.search.parser import parse
 from dashboard.data import now
 from dashboard.searching.box import EXAMPLES, written
+from relay.control.waiting.views import PauseOrder
+from relay.tree import Role
+from relay.users.views import NewUser, TokenOrder
 from tests.builders import until
 from tests.dashboard.conftest import SENDER, House
 from tests.dashboard.test_pages import assert_calm, shown
@@ -56,6 +59,42 @@ def test_a_message_is_found_read_and_released_on_the_page(house: House, open_pag
     house.sink.wait_for(1, 20)
     with house.installation.client() as relay:
         assert message_id not in [held.message_id for held in relay.held(sender=SENDER)]
+    _is_given_up_with_a_reason(house)
+
+
+def _is_given_up_with_a_reason(house: House) -> None:
+    with house.installation.client() as relay:
+        relay.pause_queue(PauseOrder(account="acme"))
+        house.submit("Nobody is there", "shop@acme.example")
+        until(lambda: relay.queued(account="acme").recipients)
+        waiting = relay.queued(account="acme").recipients
+        relay.add_user(NewUser(name="olga", role=Role.OPERATOR, by_provider=True))
+        app = AppTest.from_function(_giving_up, default_timeout=30)
+        app.session_state["token"] = relay.make_token("olga", TokenOrder(seconds=600)).token
+        app.session_state["message"] = next(one.message_id for one in waiting if one.subject == "Nobody is there")
+
+        app.run()
+        assert_calm(app)
+        assert "the sender is told" in shown(app)
+        assert app.button(key="order_do").disabled  # the sender reads why
+        app.text_input(key="act_bounce_reason").set_value("left the company").run()
+        app.button(key="order_do").click().run()
+
+        gone = app.session_state["message"]
+        until(lambda: gone not in [one.message_id for one in relay.queued(account="acme").recipients])
+        assert [(row.principal, row.command) for row in relay.audit(limit=1)] == [("olga", "queue.bounce")]
+
+
+def _giving_up() -> None:
+    import streamlit as st
+
+    from dashboard import data
+    from dashboard.keeper import Reader
+    from dashboard.searching import acts
+    from relay.tree import Principal, Role
+
+    st.session_state[data.READER] = Reader(Principal("olga", Role.OPERATOR), st.session_state["token"])
+    acts._bounce(st.session_state["message"])
 
 
 def test_what_the_builder_writes_is_read_as_it_was_meant() -> None:
