@@ -18,7 +18,8 @@ def answers(decision: DecisionView, *, is_stale: bool, place: str) -> None:
     if not decision.is_open or not may(Role.ABUSE):
         return
     is_alone, stops = place == "alone", decision.effect in PARKING
-    release = f"Not spam: release {count(decision.held)} and teach" if stops else "Give its limit back"
+    freed = f"release {count(decision.held)} and teach" if decision.held else "end it"
+    release = f"Not spam: {freed}" if stops else "Give its limit back"
 
     def button(label: str, kind: Kind, icon: str, key: str = "", *, style: str = "secondary") -> None:
         st.button(
