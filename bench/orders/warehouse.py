@@ -149,7 +149,10 @@ def forget(proof: Proof) -> None:
     """A recipient is forgotten: first what would become of it, then it is done."""
     hands = proof.hands
     address = str(
-        proof.queries.sql("SELECT any_value(recipient) AS a FROM recipient WHERE outcome = 'delivered'")["a"][0]
+        proof.queries.sql(
+            "SELECT any_value(recipient) AS a FROM recipient WHERE outcome = 'delivered' "
+            "AND NOT ends_with(recipient, '.invalid')"
+        )["a"][0]
     )
     hands.open("/data_room?part=Retention")
     hands.ask("Forget a person")

@@ -53,7 +53,7 @@ def traces(connection: Connection, forgotten: Forgotten, in_force: Set[str], *, 
     found: Counter[tuple[str, Fate, str]] = Counter()
     for table in schema.metadata.sorted_tables:
         for row in _rows(connection, table, forgotten):
-            found[(table.name, *_fate(table, row, forgotten, in_force, suppression))] += 1
+            found[(str(table.name), *_fate(table, row, forgotten, in_force, suppression))] += 1
     return [Trace("state", name, count, fate, why) for (name, fate, why), count in found.items()]
 
 
