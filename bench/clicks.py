@@ -20,7 +20,7 @@ from playwright.sync_api import Error, sync_playwright
 
 from analytics.client import QueryClient
 from bench.pictures import launched
-from dashboard.keeper import COOKIE
+from dashboard.entry.keeper import COOKIE
 from relay.control.client import ControlClient
 from relay.control.views import NewDecision
 from relay.policy.decisions.decision import Effect

@@ -18,7 +18,7 @@ from tests.analytics.records import Story
 
 _VIEWS = Path(__file__).parent.parent / "dashboard" / "views"
 _ASKED = re.compile(r"query\(\s*\"(\w+)\"")
-# A page's window and the buckets of its charts, as in dashboard/data.py.
+# A page's window and the buckets of its charts, as in dashboard/data/__init__.py.
 WINDOWS = {"1h": (timedelta(hours=1), 60), "24h": (timedelta(hours=24), 900), "7d": (timedelta(days=7), 7200)}
 REFRESH_SECONDS = 2.0
 
@@ -51,7 +51,7 @@ def params(name: str, window: str, known: Mapping[str, str]) -> dict[str, Any]:
     }
     if "bucket_seconds" in query.params:
         given["bucket_seconds"] = bucket
-    # as dashboard/data.py: on a bucket's edge, so that the readers of a window ask the same
+    # as dashboard/data/__init__.py: on a bucket's edge, so that the readers of a window ask the same
     edge = int((datetime.now(UTC) - span).timestamp()) // bucket * bucket
     return given | {"since": datetime.fromtimestamp(edge, UTC)}
 

@@ -1,7 +1,7 @@
 """How a page acts: a button notes what is wanted, a dialog shows what would follow, and one button does it.
 
 The dialog opens at the end of a whole run of the page, outside its live fragment, which would otherwise take it away
-when it refreshes. Roles are checked by the relay. The dialogs themselves are in actions.py, in components/*_orders.py
+when it refreshes. Roles are checked by the relay. The dialogs themselves are in actions/, in components/*_orders.py
 and behind components/orders.py; each of the three has a desk of its own, so that none takes another's orders.
 """
 

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import actions, data, zone
 from dashboard.brand import show_brand
 from dashboard.components.words import plain
-from dashboard.reader import ask_to_sign_in, reader, sign_out_control
+from dashboard.entry.reader import ask_to_sign_in, reader, sign_out_control
 from dashboard.theme import look
 from relay.settings import SettingsError
 

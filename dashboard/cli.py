@@ -81,9 +81,9 @@ def _app(settings: "Settings") -> "App":
     from streamlit.starlette import App
 
     import relay
-    from dashboard.door import Door, sign_in_routes
-    from dashboard.keeper import keeper_of
-    from dashboard.provider import login_secrets
+    from dashboard.entry.door import Door, sign_in_routes
+    from dashboard.entry.keeper import keeper_of
+    from dashboard.entry.provider import login_secrets
 
     keeper, secrets = keeper_of(settings), login_secrets(settings)
 

@@ -28,7 +28,14 @@ _READING = ("pandas", "pyarrow.pandas_compat", "httpcore2")
 _LOADED = {
     "relay": ("relay.running.cli", "relay.running.node", *_MIGRATING, *_ITS_LIBRARIES, *_SERVING),
     "analytics": ("analytics.cli", "analytics.process", *_READING, *_SERVING),
-    "dashboard": ("dashboard.cli", "dashboard.door", "dashboard.keeper", "streamlit.starlette", *_READING, *_SERVING),
+    "dashboard": (
+        "dashboard.cli",
+        "dashboard.entry.door",
+        "dashboard.entry.keeper",
+        "streamlit.starlette",
+        *_READING,
+        *_SERVING,
+    ),
 }
 
 

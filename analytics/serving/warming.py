@@ -1,6 +1,6 @@
 """What every dashboard asks first, to be asked when analytics starts: what is read from the disk then stays in memory.
 
-The windows and their buckets are those of dashboard/data.py, from which nothing may be imported here.
+The windows and their buckets are those of dashboard/data/__init__.py, from which nothing may be imported here.
 """
 
 from collections.abc import Iterator

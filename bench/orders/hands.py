@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import Error
 
-from dashboard.keeper import COOKIE
+from dashboard.entry.keeper import COOKIE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

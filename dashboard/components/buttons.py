@@ -1,4 +1,4 @@
-"""The answers to a case, as buttons. Each asks first (actions.py); a role that may not is not shown them."""
+"""The answers to a case, as buttons. Each asks first (dashboard.actions); a role that may not is not shown them."""
 
 import streamlit as st
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, charts_of_senders, data, zone
+from dashboard import actions, data, zone
 from dashboard.acting import attempt
 from dashboard.actions import Kind
+from dashboard.charts import of_senders
 from dashboard.components import messages, notices, places
 from dashboard.components.table import Column, table
 from dashboard.components.table import Kind as Cell
@@ -130,7 +131,7 @@ def volume(sender: str, decision: DecisionView | None) -> None:
         return
     since = decision.starts_at if decision else None
     with notices.aged(f"volume-{'case' if decision else 'sender'}", hours):
-        drawn = charts_of_senders.volume(hours.value, data.now(), palette(), since)
+        drawn = of_senders.volume(hours.value, data.now(), palette(), since)
         st.altair_chart(drawn, key="volume", alt="Recipients an hour against the usual band")
         if hours.value["high"].isna().all():
             st.caption("What is usual is not known yet: that takes some days.")

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from dashboard import asking, data, delivery
+from dashboard import asking, data
 from dashboard.asking import Wanted
 from dashboard.components import limits
 from dashboard.components.limits import in_words
 from dashboard.components.words import code, count, plain, until
+from dashboard.data import delivery
 from relay.control.shaping.views import DestinationChanged, OverrideOrder, ResumeOrder, SuspendOrder
 from relay.control.waiting.views import QueueDone, QueueOrder
 from relay.delivery.shaping.rules import Kind

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, data, delivery
+from dashboard import actions, data
 from dashboard.actions import Kind
 from dashboard.components import places
 from dashboard.components.words import ago, count, plain, share, short, when
+from dashboard.data import delivery
 from relay.cases.alarms import mark_of
 from relay.cases.views import AlarmMark
 from relay.control.webhooks.conditions import CONDITIONS, of_alarm

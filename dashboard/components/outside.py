@@ -5,7 +5,8 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts_of_outside, data
+from dashboard import data
+from dashboard.charts import of_outside
 from dashboard.components import listings, messages, notices, places
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import count, plain, sender_parts, share, short
@@ -103,7 +104,7 @@ def complaints(now: datetime) -> None:
         if drawn.empty:
             st.caption("Too little was delivered to tell a rate.")
         else:
-            st.altair_chart(charts_of_outside.rates(drawn, palette()), key="rates", alt="Complaint rate by day")
+            st.altair_chart(of_outside.rates(drawn, palette()), key="rates", alt="Complaint rate by day")
     st.caption(
         "Two denominators, as many receivers never report: all that was delivered, and what was delivered where "
         "complaints do come back. Providers divide by what reached the inbox, so the truth lies above both. "
@@ -134,7 +135,7 @@ def line_of(complaints: float, whole: float) -> str:
     """
     if whole < _FEW:
         return "too few to say"
-    above = [line for line in charts_of_outside.LINES if complaints / whole >= line]
+    above = [line for line in of_outside.LINES if complaints / whole >= line]
     return f"above {above[-1] * 100:g} %" if above else "below 0.1 %"
 
 
@@ -211,7 +212,7 @@ def dmarc(now: datetime) -> None:
     days = data.query("dmarc_days", domain=chosen, fresh_seconds=_SLOW).value.fillna({"aligned": 0})
     places.chart_title("By day", f"messages reported{f', {plain(chosen)}' if chosen else ''}, the last 30 days")
     drawn = days.assign(failed=days["messages"] - days["aligned"])
-    st.altair_chart(charts_of_outside.dmarc(drawn, palette()), key="dmarc", alt="DMARC results by day")
+    st.altair_chart(of_outside.dmarc(drawn, palette()), key="dmarc", alt="DMARC results by day")
     if not chosen:
         st.caption("Choose a domain to see from which addresses mail in its name came.")
         return
@@ -292,7 +293,7 @@ def figures(provider: str, now: datetime) -> None:
             }
         ).sort_values("day_at")
         places.chart_title("Spam reported by users", "of mail in the inbox, by day; the four worst domains")
-        st.altair_chart(charts_of_outside.rates(drawn, palette()), key=provider, alt="Spam rate by day")
+        st.altair_chart(of_outside.rates(drawn, palette()), key=provider, alt="Spam rate by day")
     shown = frame.assign(
         day=frame["day"].astype(str).str[:10],
         shown=[_figure(*row) for row in zip(frame["metric"], frame["value"], frame["text"], strict=True)],

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from dashboard import charts_of_reputation, data
+from dashboard import data
+from dashboard.charts import of_reputation
 from dashboard.components import notices, places
 from dashboard.components.words import ago
 from dashboard.theme import look, palette
@@ -24,10 +25,8 @@ def waterfall(kind: str, entity: str, account: str = "") -> None:
     now = mine.iloc[0]
     signals = costs.value[costs.value["account"] == now["account"]]
     with notices.aged(f"waterfall-{kind}", known, costs):
-        drawn = charts_of_reputation.steps(signals, now.to_dict())
-        st.altair_chart(
-            charts_of_reputation.fall(drawn, palette()), key=f"waterfall-{kind}", alt="What each signal took"
-        )
+        drawn = of_reputation.steps(signals, now.to_dict())
+        st.altair_chart(of_reputation.fall(drawn, palette()), key=f"waterfall-{kind}", alt="What each signal took")
         few = " Too few messages to judge: nothing acts on it." if now["band"] == "unknown" else ""
         computed = ago(data.instant(now["computed_at"]), data.now())
         st.caption(

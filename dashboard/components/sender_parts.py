@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from dashboard import charts_of_senders, data, zone
+from dashboard import data, zone
+from dashboard.charts import of_senders
 from dashboard.components import case, history, notices, places
 from dashboard.components.table import Column
 from dashboard.components.table import Kind as Cell
@@ -51,7 +52,7 @@ def hours(key: str) -> None:
             st.caption("No mail of it is known in 3 days.")
             return
         with notices.aged("unique", found):
-            drawn = charts_of_senders.unique(found.value, data.now(), palette())
+            drawn = of_senders.unique(found.value, data.now(), palette())
             st.altair_chart(drawn, key="unique", alt="Recipients and different recipients an hour")
 
 
@@ -75,7 +76,7 @@ def _belief(rate: RateView) -> None:
     title, what = _WORDS[rate.signal]
     bad = count(rate.bad) if rate.bad == int(rate.bad) else f"{rate.bad:.1f}"
     st.markdown(f"**{title}** {bad} of {count(rate.seen)} :gray[:small[{what}]]")
-    drawn = charts_of_senders.curve(rate, palette())
+    drawn = of_senders.curve(rate, palette())
     st.altair_chart(drawn, key=f"belief-{rate.signal}", alt=f"Posterior of the rate of {title.lower()}")
     st.caption(
         f"{percent(rate.certainty)} sure that the rate is above {percent(rate.line)}; stopped from "

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from dashboard import asking, charts_of_egress, data, delivery
+from dashboard import asking, data
 from dashboard.asking import Wanted
+from dashboard.charts import of_egress
 from dashboard.components import listings, notices, places, reputation, source_orders, warmup
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import ago, code, plain, sender_parts, until, when
+from dashboard.data import delivery
 from dashboard.theme import Look, look, palette
 from relay.control.egress.views import SourceView, WarmupView
 from relay.delivery.egress.sources import SourceState
@@ -116,7 +118,7 @@ def _warmup(row: SourceView, view: WarmupView, now: datetime) -> None:
         return
     today = warmup.today(view.plans)
     places.chart_title("Today", "messages; pale: the cap, dark: sent, amber: the next day's cap as things stand")
-    st.altair_chart(charts_of_egress.plans(today[~today["is_warm"]], palette()), key="plans", alt="Warm-up today")
+    st.altair_chart(of_egress.plans(today[~today["is_warm"]], palette()), key="plans", alt="Warm-up today")
     table(today, _PLANS, key="plans_table", name=f"warm-up-{row.name}")
     sent = data.query("source_days", fresh_seconds=data.SLOW_FRESH_SECONDS)
     ours = sent.value[sent.value["address"] == row.address]
@@ -129,7 +131,7 @@ def _warmup(row: SourceView, view: WarmupView, now: datetime) -> None:
         drawn = warmup.against_plan(ours, first, now, of)
     places.chart_title("Day by day", "messages a day; bars: sent, dashed: the plan, had every day advanced")
     with notices.aged("days", sent):
-        st.altair_chart(charts_of_egress.days(drawn, palette()), key="days", alt="Sent by day against the plan")
+        st.altair_chart(of_egress.days(drawn, palette()), key="days", alt="Sent by day against the plan")
 
 
 def _listings(row: SourceView, now: datetime) -> None:

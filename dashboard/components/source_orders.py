@@ -4,9 +4,10 @@ from typing import Literal
 
 import streamlit as st
 
-from dashboard import asking, data, delivery
+from dashboard import asking, data
 from dashboard.asking import Wanted
 from dashboard.components.words import code, plain
+from dashboard.data import delivery
 from relay.control.accounts.views import Order
 from relay.control.egress.calls import EgressCalls
 from relay.control.egress.views import PoolOrder, PoolView, SourceView, StageOrder, StandOrder, WarmupView

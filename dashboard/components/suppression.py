@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import streamlit as st
 
-from dashboard import asking, data, delivery
+from dashboard import asking, data
 from dashboard.asking import Wanted
 from dashboard.components import notices, replies
 from dashboard.components.table import Column, Kind, csv_of, table
 from dashboard.components.words import code, count, label_of, plain, until
-from dashboard.data import Reading
+from dashboard.data import Reading, delivery
 from relay.control.sheet import restored
 from relay.control.suppression.suppressed import Reason
 from relay.control.suppression.views import (

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from analytics.learning.reliability import calibration, curve, moved
-from dashboard import charts_of_models as charts
 from dashboard import data
+from dashboard.charts import of_models as charts
 from dashboard.components import notices, places
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.words import FEW, count, plain

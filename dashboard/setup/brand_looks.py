@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import streamlit as st
 
-from dashboard.door import sign_in_page
+from dashboard.entry.door import sign_in_page
 from relay.front.web.page import page
 from relay.notices.texts import ADVICE
 from relay.resellers.brand import Brand, ink_on

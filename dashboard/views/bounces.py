@@ -4,11 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import asking, charts, charts_of_delivery, data, delivery, zone
+from dashboard import asking, charts, data, zone
+from dashboard.charts import of_delivery
 from dashboard.components import notices, places, replies, suppression
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import plain, sender_parts, share, short
+from dashboard.data import delivery
 from dashboard.theme import Palette, mixed, palette
 
 _SHOWN = 7  # classes in the chart; the rest is one
@@ -102,7 +104,7 @@ def _classes(asked: dict[str, str]) -> None:
     drawn = charts.filled(wide.reset_index(), window, data.now(), parts)
     places.chart_title("Classes", f"recipients that failed {window.bucket_words}, {zone.name()}")
     st.altair_chart(
-        charts_of_delivery.stacked(drawn, window, {name: name for name in parts}, _shades(parts, palette()), "Class"),
+        of_delivery.stacked(drawn, window, {name: name for name in parts}, _shades(parts, palette()), "Class"),
         key="classes",
         alt="Failed recipients by class over time",
     )

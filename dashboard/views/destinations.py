@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import asking, charts, charts_of_delivery, data, delivery, zone
+from dashboard import asking, charts, data, zone
 from dashboard.asking import Wanted
+from dashboard.charts import of_delivery
 from dashboard.components import destination_orders, limits, notices, places, replies
 from dashboard.components.table import Column, Kind, table
 from dashboard.components.tiles import facts
 from dashboard.components.words import UNKNOWN, ago, code, count, plain, seconds, share, until, when
-from dashboard.data import Reading
+from dashboard.data import Reading, delivery
 from dashboard.theme import palette
 from relay.control.shaping.views import DestinationView
 
@@ -207,9 +208,7 @@ def _flow(name: str) -> None:
     parts = {"delivered": "Delivered", "deferred": "Put off", "bounced": "Refused"}
     drawn = charts.filled(reading.value, window, data.now(), list(parts))
     shades = {"Delivered": colours.accepted, "Put off": colours.held, "Refused": colours.refused}
-    st.altair_chart(
-        charts_of_delivery.stacked(drawn, window, parts, shades, "Outcome"), key="flow", alt="Tries by outcome"
-    )
+    st.altair_chart(of_delivery.stacked(drawn, window, parts, shades, "Outcome"), key="flow", alt="Tries by outcome")
 
 
 def _pace(name: str) -> None:
@@ -234,7 +233,7 @@ def _delays(name: str) -> None:
     if reading.value.empty:
         st.caption(f"Nothing was delivered there in {places.window().words}.")
         return
-    st.altair_chart(charts_of_delivery.delays(reading.value, palette()), key="delays", alt="Share delivered by delay")
+    st.altair_chart(of_delivery.delays(reading.value, palette()), key="delays", alt="Share delivered by delay")
 
 
 def _age(unix: float | None, now: datetime) -> str:

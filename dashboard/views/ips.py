@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import asking, charts_of_egress, data, delivery
+from dashboard import asking, data
+from dashboard.charts import of_egress
 from dashboard.components import listings, notices, places, reputation, source, source_orders
 from dashboard.components.table import Column, table
 from dashboard.components.words import plain
-from dashboard.data import Reading
+from dashboard.data import Reading, delivery
 from dashboard.theme import look, palette
 from relay.control.egress.views import PoolView, SourceView
 
@@ -145,7 +146,7 @@ def _heat(heat: Reading[pd.DataFrame], sources: Reading[list[SourceView]]) -> No
     shown["score"] = shown["score"].astype("float64").where(is_known)
     columns = ["address", "destination", "label", "below", "range", "score", "n"]
     state = st.altair_chart(
-        charts_of_egress.heat(shown.sort_values(["address", "rank"])[columns], palette()),
+        of_egress.heat(shown.sort_values(["address", "rank"])[columns], palette()),
         key="heat",
         on_select="rerun",
         alt="Reputation of each address at each provider",
@@ -153,7 +154,7 @@ def _heat(heat: Reading[pd.DataFrame], sources: Reading[list[SourceView]]) -> No
     hidden = frame["destination"].nunique() - len(busiest)
     if hidden > 0:
         st.caption(f"The ten busiest destinations; {hidden} more stand at each address.")
-    picked = state["selection"].get(charts_of_egress.PICKED)
+    picked = state["selection"].get(of_egress.PICKED)
     if not picked:
         st.caption("Choose a tile to see why, and its mail.")
         return
@@ -189,7 +190,7 @@ def _matrix(matrix: pd.DataFrame, listed: Reading[pd.DataFrame]) -> None:
                 icon="fact_check",
             )
         return
-    st.altair_chart(charts_of_egress.matrix(matrix, palette()), key="matrix", alt="Listings of each address")
+    st.altair_chart(of_egress.matrix(matrix, palette()), key="matrix", alt="Listings of each address")
     if bad := listings.unhealthy(listed.value):
         st.caption(
             f":material/dangerous: Not to be relied on now: {', '.join(bad)}. What they say changes nothing, and "

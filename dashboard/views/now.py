@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, charts, data, delivery, zone
+from dashboard import actions, charts, data, zone
 from dashboard.components import cards, needs, notices, places
 from dashboard.components.tiles import Tile, facts, tiles
 from dashboard.components.words import change, count, plain, seconds, sender_parts, share, short
-from dashboard.data import Reading, Window
+from dashboard.data import Reading, Window, delivery
 from dashboard.theme import Colour, palette
 from relay.control.views import DecisionView
 

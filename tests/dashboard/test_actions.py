@@ -4,7 +4,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.acting import Wanted
 from dashboard.actions import Kind
-from dashboard.actions_desk import DESK
+from dashboard.actions.desk import DESK
 from relay.policy.decisions.decision import Standing
 from tests.dashboard.conftest import SENDER, House
 from tests.dashboard.test_pages import Open, assert_calm, shown

@@ -19,10 +19,11 @@ def _dialog() -> None:
     """One dialog of an admin, by its name and what it is about."""
     import streamlit as st
 
-    from dashboard import actions_of_senders, data
+    from dashboard import data
     from dashboard.acting import Wanted
+    from dashboard.actions import of_senders
     from dashboard.components import destination_orders
-    from dashboard.keeper import Reader
+    from dashboard.entry.keeper import Reader
     from dashboard.setup import domains, users
     from relay.tree import Principal, Role
 
@@ -36,7 +37,7 @@ def _dialog() -> None:
         case "numbers":
             destination_orders.override(Wanted("override", about))
         case "limit":
-            actions_of_senders.limit(Wanted("limit", about, about))
+            of_senders.limit(Wanted("limit", about, about))
 
 
 def _opened(installation: Installation, name: str, about: str) -> AppTest:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from dashboard import charts_of_senders
-from dashboard.actions_of_senders import letter
+from dashboard.actions.of_senders import letter
+from dashboard.charts import of_senders
 from dashboard.components import case, history
 from dashboard.theme import LIGHT
 from relay.cases.views import RateView
@@ -63,7 +63,7 @@ def decision(number: int, effect: Effect, hours_ago: float, **more: object) -> D
 
 @pytest.mark.parametrize(("bad", "seen"), [(0, 0), (0, 4000), (5, 9), (300, 300), (1, 20_000)])
 def test_a_posterior_peaks_where_the_mail_was_and_reaches_past_the_line(bad: float, seen: float) -> None:
-    frame = charts_of_senders.density(rate(bad, seen))
+    frame = of_senders.density(rate(bad, seen))
 
     assert frame["density"].between(0, 1).all()
     assert frame["rate"].max() > 0.2
@@ -83,7 +83,7 @@ def test_an_hour_above_the_usual_is_another_colour_and_one_without_a_usual_is_no
         }
     )
 
-    drawn = json.loads(charts_of_senders.volume(hours, NOW, LIGHT, NOW).to_json())
+    drawn = json.loads(of_senders.volume(hours, NOW, LIGHT, NOW).to_json())
     rows = [row for rows in drawn["datasets"].values() for row in rows if "recipients" in row and "kind" in row]
     kinds = {row["recipients"]: row["kind"] for row in rows}
 

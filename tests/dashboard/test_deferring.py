@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dashboard.delivery import Deferring, Waits, worst
+from dashboard.data.delivery import Deferring, Waits, worst
 
 
 def figures(**rows: tuple[int, int]) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def _giving_up() -> None:
     import streamlit as st
 
     from dashboard import data
-    from dashboard.keeper import Reader
+    from dashboard.entry.keeper import Reader
     from dashboard.searching import acts
     from relay.tree import Principal, Role
 

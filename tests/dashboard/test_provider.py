@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.provider import login_secrets, refusal, way_cookie
+from dashboard.entry.provider import login_secrets, refusal, way_cookie
 from relay.settings import SettingsError
 from tests.builders import Installation
 

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from dashboard.charts_of_reputation import RESULT, fall, steps
+from dashboard.charts.of_reputation import RESULT, fall, steps
 from dashboard.theme import LIGHT
 
 NOW = {"score": 10.0, "low": 4.0, "high": 18.0}

@@ -9,9 +9,10 @@ from enum import StrEnum
 
 import streamlit as st
 
-from dashboard import actions_of_many, actions_of_senders, data
+from dashboard import data
 from dashboard.acting import Wanted, attempt
-from dashboard.actions_desk import DESK, close, do_it, finish
+from dashboard.actions import of_many, of_senders
+from dashboard.actions.desk import DESK, close, do_it, finish
 from dashboard.components.words import clock, code, count, until
 from dashboard.theme import look
 from relay.control.client import ControlClient
@@ -62,18 +63,18 @@ def _dialogs() -> dict[Kind, Callable[[Wanted], None]]:
         Kind.CONFIRM: _confirm,
         Kind.HOLD_SENDER: _hold_sender,
         Kind.RELEASE_SENDER: _release_sender,
-        Kind.LIMIT: actions_of_senders.limit,
-        Kind.ASK: actions_of_senders.ask_customer,
-        Kind.SUSPEND: actions_of_senders.suspend,
-        Kind.EXEMPT: actions_of_senders.exempt,
-        Kind.THROTTLE: actions_of_senders.throttle,
-        Kind.BLOCK: actions_of_senders.block,
-        Kind.NOTE: actions_of_many.note,
-        Kind.CONFIRM_MANY: actions_of_many.confirm,
-        Kind.RELEASE_MANY: actions_of_many.release,
-        Kind.RELEASE_TEXTS: actions_of_many.release_texts,
-        Kind.RELEASE_SCORES: actions_of_many.release_scores,
-        Kind.ALARM: actions_of_many.alarm,
+        Kind.LIMIT: of_senders.limit,
+        Kind.ASK: of_senders.ask_customer,
+        Kind.SUSPEND: of_senders.suspend,
+        Kind.EXEMPT: of_senders.exempt,
+        Kind.THROTTLE: of_senders.throttle,
+        Kind.BLOCK: of_senders.block,
+        Kind.NOTE: of_many.note,
+        Kind.CONFIRM_MANY: of_many.confirm,
+        Kind.RELEASE_MANY: of_many.release,
+        Kind.RELEASE_TEXTS: of_many.release_texts,
+        Kind.RELEASE_SCORES: of_many.release_scores,
+        Kind.ALARM: of_many.alarm,
     }
 
 

@@ -1,4 +1,4 @@
-"""The desk of the actions on senders and decisions (actions.py and its neighbours)."""
+"""The desk of the actions on senders and decisions (this room)."""
 
 from dashboard.acting import Desk
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboard.charts_of_delivery import HEIGHT, dressed, legend, y_axis
+from dashboard.charts.of_delivery import HEIGHT, dressed, legend, y_axis
 from dashboard.theme import Palette
 
 LINES = (0.001, 0.003, 0.005)  # Google: stay below 0.1 %, never reach 0.3 %; SES reviews at 0.1 and pauses at 0.5 %

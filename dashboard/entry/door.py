@@ -16,8 +16,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboard.keeper import COOKIE, Keeper
-from dashboard.provider import USER_COOKIE, WAY_COOKIE, is_own_path, way_cookie
+from dashboard.entry.keeper import COOKIE, Keeper
+from dashboard.entry.provider import USER_COOKIE, WAY_COOKIE, is_own_path, way_cookie
 from relay.control.client import ControlError, ControlUnreachable
 from relay.front.web.login import client_address
 from relay.resellers.brand import Brand, ink_on

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts_of_delivery import dressed, legend, y_axis
+from dashboard.charts.of_delivery import dressed, legend, y_axis
 from dashboard.theme import Palette
 
 ROW, TOP = 46, 52  # pixels of a row of a matrix, and of what stands above the rows

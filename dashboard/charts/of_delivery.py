@@ -1,4 +1,4 @@
-"""The pictures about delivery: frames in, Altair charts out, in the manner of charts.py.
+"""The pictures about delivery: frames in, Altair charts out, in the manner of those of traffic (dashboard.charts).
 
 Verdict colours mean verdicts only; classes and providers are told apart by ink, dashes and words. A heat map is one
 sequence of teal, and what nobody knows is grey with a word in it.

@@ -19,9 +19,9 @@ import streamlit as st
 
 from analytics.client import AnalyticsDown, QueryClient, QueryError
 from dashboard import zone
-from dashboard.columns_of_cases import COLUMNS as CASES
-from dashboard.columns_of_delivery import COLUMNS as DELIVERY
-from dashboard.keeper import Reader
+from dashboard.data.columns_of_cases import COLUMNS as CASES
+from dashboard.data.columns_of_delivery import COLUMNS as DELIVERY
+from dashboard.entry.keeper import Reader
 from relay import settings as relay_settings
 from relay.cases.views import AlarmMark, SenderNote, SignalsView
 from relay.control.client import ControlClient, ControlError, ControlUnreachable, base_url

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts_of_delivery import dressed
+from dashboard.charts.of_delivery import dressed
 from dashboard.theme import Palette
 
 _ROW, _EDGE = 30, 34  # pixels of a step, and of the axis below them

@@ -1,6 +1,6 @@
 """What a person can do about one sender beside holding and releasing it: limit, slow down, block, suspend, exempt, ask.
 
-Each dialog shows its consequence first; see actions.py, which opens them.
+Each dialog shows its consequence first; see the room itself, which opens them.
 """
 
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.acting import Wanted, attempt
-from dashboard.actions_desk import close, do_it, finish
+from dashboard.actions.desk import close, do_it, finish
 from dashboard.components.words import code, count, plain, sender_parts, until
 from dashboard.setup import asked
 from relay.cases.views import NewNote

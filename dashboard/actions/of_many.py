@@ -1,4 +1,4 @@
-"""What a person can do about several cases at once, about a text, and about an alarm; and notes. See actions.py."""
+"""What a person can do about several cases at once, about a text, and about an alarm; and notes."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.acting import Wanted, attempt, attempt_each
-from dashboard.actions_desk import close, do_it, finish
+from dashboard.actions.desk import close, do_it, finish
 from dashboard.components.table import clear
 from dashboard.components.words import code, count, plain
 from relay.cases.views import AlarmOrder, NewNote

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard.components.words import plain
-from dashboard.keeper import COOKIE, Keeper, Reader, keeper_of
-from dashboard.provider import refusal
+from dashboard.entry.keeper import COOKIE, Keeper, Reader, keeper_of
+from dashboard.entry.provider import refusal
 from relay.control.client import ControlError
 from relay.settings import Settings
 from relay.users.views import SignIn
