@@ -206,7 +206,6 @@ class Jobs:
         if idle and now - self._recorded.get(job.name, -_IDLE_RECORD_SECONDS) < _IDLE_RECORD_SECONDS:
             return
         self._recorded[job.name] = -_IDLE_RECORD_SECONDS if error else now
-        scheduled = self._scheduler.get_job(job.name)
         run = {
             "job": job.name,
             "started_at": started_at,
@@ -215,7 +214,7 @@ class Jobs:
             "error": error[:1000],
         }
         plan = {
-            "next_run_at": scheduled.next_run_time if scheduled else None,
+            "next_run_at": self._next_run(job, started_at),
             "failures": self._failures[job.name],
             "every_seconds": job.every_seconds,
         }
@@ -227,6 +226,13 @@ class Jobs:
                     connection.execute(_JOB_RUN, run | {"detail": detail[:1000]})
 
         self._warehouse.write(write).result()
+
+    def _next_run(self, job: Job, started_at: datetime) -> datetime | None:
+        scheduled = self._scheduler.get_job(job.name)
+        planned: datetime | None = scheduled.next_run_time if scheduled else None
+        if planned is None or planned > started_at:
+            return planned
+        return started_at + timedelta(seconds=job.every_seconds)  # it began later than that
 
     def _known(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._warehouse.table(_KNOWN).to_pylist()

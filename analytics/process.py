@@ -46,7 +46,6 @@ from relay.running.ports import taken
 from relay.running.ready import tell_ready
 from relay.settings import Settings, SettingsError, split_listen
 from relay.spool.journal import Journal
-from relay.tree import Principal
 
 _log = logging.getLogger("mailweir.analytics")
 
@@ -126,7 +125,8 @@ def started(settings: Settings, clock: Clock) -> Iterator[Running]:
         )
         more = [*inbox.doors, *BackupDoors(standstill).table(), *keeping.table()]
         more += UsageDoor(warehouse, clock).table()
-        doors = Doors(complaints, feeds, jobs.run_now, _sessions(settings), more)
+        sessions = _sessions(settings)
+        doors = Doors(complaints, feeds, jobs.run_now, sessions.note_job, sessions.principal_of, more)
         api = QueryApi(warehouse, tokens.load(settings.dir), clock, behind, doors)
         stack.callback(api.close)
         jobs.start()
@@ -196,10 +196,9 @@ def _jobs(
     ]
 
 
-def _sessions(settings: Settings) -> Callable[[str], Principal | None]:
+def _sessions(settings: Settings) -> Sessions:
     url = base_url(settings.control.listen)
-    known = Sessions(lambda token: ControlClient(url, token, timeout_seconds=_RELAY_TIMEOUT_SECONDS))
-    return known.principal_of
+    return Sessions(lambda token: ControlClient(url, token, timeout_seconds=_RELAY_TIMEOUT_SECONDS))
 
 
 def _ingesting(ingest: Ingest, on_ingested: Callable[[], None]) -> Callable[[], str]:

@@ -44,6 +44,7 @@ from analytics.serving.warming import first_questions
 from analytics.warehouse import Warehouse
 from relay import __version__
 from relay.clock import Clock
+from relay.control.audit.views import JobRun
 from relay.control.tokens import principal_of
 from relay.tree import Principal, Role, Scope
 
@@ -61,12 +62,14 @@ class Doors:
     """What the API reaches beside the warehouse: complaints, files of reports, the order to run a job now, and `more`:
     method, path and answer of other rooms.
 
-    `session` tells whose session a token is, and may take as long as the relay takes to answer.
+    `noted` has the relay write into the audit log that the bearer of a token ran a job; `session` tells whose session a
+    token is. Both may take as long as the relay takes to answer.
     """
 
     complaints: Complaints
     feeds: Feeds
     run_job: Callable[[str], tuple[str, str]]
+    noted: Callable[[str, JobRun], None]
     session: Callable[[str], Principal | None]
     more: Sequence[tuple[str, str, Answer]] = ()
 
@@ -84,6 +87,7 @@ class QueryApi:
     ) -> None:
         self._warehouse, self._tokens, self._clock, self._behind = warehouse, tokens, clock, behind
         self._complaints, self._feeds, self._run_job = doors.complaints, doors.feeds, doors.run_job
+        self._noted = doors.noted
         self._session, self._more = doors.session, doors.more
         self._threads = QueryThreads()
         self._remembered = Remembered(self._threads.begin)
@@ -191,6 +195,7 @@ class QueryApi:
         except JobRuns as busy:
             raise Refused(409, str(busy)) from None
         _log.info("job run by hand job=%s principal=%s error=%s", name, principal.id, error)
+        await asyncio.to_thread(self._noted, _token_of(request), JobRun(job=name, error=error))
         return json({"job": name, "error": error, "detail": detail})
 
     async def _answer(
@@ -230,10 +235,9 @@ class QueryApi:
         return endpoint
 
     async def _authenticate(self, request: Request) -> Principal:
-        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not presented:
+        token = _token_of(request)
+        if not token:
             raise Refused(401, f"there is no token in the request: {_HOW_TO_COME_IN}")
-        token = presented.strip()
         principal = principal_of(self._tokens, token) or await asyncio.to_thread(self._session, token)
         if principal is None:
             raise Refused(401, f"nobody gave out this token, or its session is over: {_HOW_TO_COME_IN}")
@@ -247,6 +251,12 @@ _STATUS: dict[type[Unanswerable], int] = {
     GivenUp: 503,
     NoSuchCase: 404,
 }
+
+
+def _token_of(request: Request) -> str:
+    """The token in a request, "" where there is none."""
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    return presented.strip() if scheme.lower() == "bearer" else ""
 
 
 async def _missing(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from relay.control.audit.views import JobRun
 from relay.control.client import ControlClient, ControlError, ControlUnreachable
 from relay.tree import Principal, Scope
 
@@ -52,6 +53,14 @@ class Sessions:
         """It has just ended: ask again at once."""
         with self._lock:
             self._known.pop(hashlib.sha256(token.encode()).hexdigest(), None)
+
+    def note_job(self, token: str, run: JobRun) -> None:
+        """Have the relay write down that the bearer ran a job. It has run: without a relay only our log tells."""
+        try:
+            with self._relay_as(token) as relay:
+                relay.note_job(run)
+        except ControlError as error:
+            _log.warning("job run by hand is not in the audit log job=%s error=%s", run.job, error)
 
     def _ask(self, token: str) -> Principal | None:
         try:

@@ -21,6 +21,7 @@ def job(proof: Proof) -> None:
     told = hands.answer("Run")
     proof.has("ran", told, where="the page")
     proof.until("analytics says that it ran", lambda: _last_run(proof, "reputation") != before)
+    proof.audited("job.run", "reputation")
     hands.picture("ran")
 
 

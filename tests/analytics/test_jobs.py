@@ -286,3 +286,13 @@ def test_close_waits_for_the_running_job_and_lets_no_other_begin(room: Room) -> 
 
     assert not closing.is_alive()
     assert room.rows("SELECT status, detail FROM job_run") == [("ok", "done")]
+
+
+def test_the_next_run_of_a_job_that_began_late_lies_ahead(room: Room) -> None:
+    late = SteppedClock(CLOCK.now() + timedelta(hours=1))  # a busy machine: its thread waited that long
+    jobs = Jobs(room.warehouse, late, [Job("sweep", 60, lambda: "did it")])
+    jobs.start()
+    jobs.run_now("sweep")
+    jobs.close()
+
+    assert state(room, "sweep")["next_run_at"] == late.now() + timedelta(seconds=60)

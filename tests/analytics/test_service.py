@@ -17,6 +17,7 @@ from analytics.client import AnalyticsDown, QueryClient, QueryError
 from analytics.process import Running, started
 from analytics.serving import ask
 from relay.clock import SystemClock
+from relay.control.client import ControlClient
 from relay.control.serving import serve
 from relay.settings import Settings
 from tests.analytics.records import START, Story, write
@@ -250,3 +251,17 @@ def test_questions_that_are_waited_for_are_not_interrupted_by_others_going_away(
             http.post(service.url + "/sql", json={"sql": FOREVER}, headers=bearer(service, "notebook"))
 
         assert slow.result()["n"][0] > 0
+
+
+def test_who_ran_a_job_by_hand_stands_in_the_audit_log(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    installation.write(1, "", model="none")
+    with installation.running(), served(installation) as service, ControlClient.of(installation.settings) as relay:
+        with service.client("admin") as client:
+            until(lambda: "rollups" in {row["job"] for row in client.table("jobs").to_pylist()}, 10)
+            client.run_job("rollups")
+            with pytest.raises(QueryError):
+                client.run_job("tea")
+        rows = [(row.principal, row.target) for row in relay.audit() if row.command == "job.run"]
+
+    assert rows == [("admin", "rollups")]

@@ -97,6 +97,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/held/release"): {"sender": SENDER, **_DRY},
     ("POST", "/v1/held/drop"): {"sender": SENDER, **_DRY},
     ("POST", "/v1/queue/retry"): {"account": "acme", **_DRY},
+    ("POST", "/v1/audit/jobs"): {"job": "ingest"},
     ("POST", "/v1/queue/bounce"): {"account": "acme", "reason": "x", **_DRY},
     ("POST", "/v1/queue/pause"): {"account": "acme", **_DRY},
     ("POST", "/v1/queue/resume"): {"account": "acme", **_DRY},
@@ -135,6 +136,7 @@ GET /v1/alarms v v v v
 POST /v1/alarms/acknowledge a - - -
 POST /v1/alarms/clear a - - - absent
 POST /v1/alarms/silence a - - -
+POST /v1/audit/jobs o - - -
 GET /v1/audit a a a a
 GET /v1/audit/chain a - - -
 GET /v1/audit/heads a - - -

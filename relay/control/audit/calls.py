@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TypeVar
 
-from relay.control.audit.views import AuditEntry, AuditHead, ChainPart
+import msgspec
+
+from relay.control.audit.views import AuditEntry, AuditHead, ChainPart, JobRun
 
 _T = TypeVar("_T")
 
@@ -24,5 +26,12 @@ class AuditCalls(ABC):
         query = {"node": after.node, "after": str(after.sequence), "digest": after.digest, "wanted": wanted}
         return self._get("/v1/audit/chain", ChainPart, query)
 
+    def note_job(self, run: JobRun) -> JobRun:
+        """Have it written that the caller ran a job of analytics."""
+        return self._post("/v1/audit/jobs", run, JobRun)
+
     @abstractmethod
     def _get(self, path: str, answer: type[_T], query: Mapping[str, str] | None = None) -> _T: ...
+
+    @abstractmethod
+    def _post(self, path: str, order: msgspec.Struct, answer: type[_T]) -> _T: ...

@@ -1,8 +1,8 @@
-"""Questions about the audit log; its chain is asked part by part, so that no commit waits long."""
+"""The audit log: its chain is asked part by part, so that no commit waits long; what others did is noted."""
 
 from relay.control.access import require, require_whole_tree, sees
 from relay.control.audit import chain as audit
-from relay.control.audit.views import AuditEntry, AuditHead, ChainPart
+from relay.control.audit.views import AuditEntry, AuditHead, ChainPart, JobRun
 from relay.control.state.memory import State
 from relay.tree import Principal, Role
 
@@ -10,7 +10,7 @@ PART_ROWS = 5_000  # some 0.1 s on the state's thread
 
 
 class AuditDesk:
-    """Reads only; every method takes its Principal first."""
+    """Every method takes its Principal first."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -43,6 +43,13 @@ class AuditDesk:
             has_more=broken is None and len(rows) == PART_ROWS,
             met=any(row.digest == wanted for row in sound),
         )
+
+    async def ran(self, principal: Principal, run: JobRun) -> JobRun:
+        """Note a job of analytics, which has let the same person run it."""
+        require(principal, Role.OPERATOR)
+        require_whole_tree(principal, "run its jobs")
+        await self._state.note(principal, audit.Act("job.run", "", run.job, {"error": run.error} if run.error else {}))
+        return run
 
 
 def _check(principal: Principal) -> None:

@@ -3,9 +3,9 @@
 from starlette.requests import Request
 
 from relay.control.audit.desk import AuditDesk
-from relay.control.audit.views import AuditEntry, AuditHead, ChainPart
+from relay.control.audit.views import AuditEntry, AuditHead, ChainPart, JobRun
 from relay.control.errors import Invalid
-from relay.control.requests import Routes, limit
+from relay.control.requests import Routes, body, limit
 from relay.tree import Principal
 
 
@@ -20,6 +20,7 @@ class AuditRoutes:
             ("GET", "/v1/audit", self.newest, 200),
             ("GET", "/v1/audit/heads", self.heads, 200),
             ("GET", "/v1/audit/chain", self.chain, 200),
+            ("POST", "/v1/audit/jobs", self.ran, 201),
         ]
 
     async def newest(self, principal: Principal, request: Request) -> list[AuditEntry]:
@@ -35,3 +36,6 @@ class AuditRoutes:
             raise Invalid(f"after = {after!r}: give the number of a row, 0 for the beginning")
         head = AuditHead(node=query.get("node", ""), sequence=int(after), digest=query.get("digest", ""))
         return await self._desk.part(principal, head, query.get("wanted", ""))
+
+    async def ran(self, principal: Principal, request: Request) -> JobRun:
+        return await self._desk.ran(principal, await body(request, JobRun))

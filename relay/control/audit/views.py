@@ -49,6 +49,13 @@ class ChainPart(msgspec.Struct, frozen=True, kw_only=True):
     met: bool = False
 
 
+class JobRun(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /v1/audit/jobs: a job of analytics that the asker has run by hand; `error` is "" where it did not fail."""
+
+    job: str
+    error: str = ""
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What `mailweir audit verify` found: a line for each node, and what is missing."""
 
