@@ -79,7 +79,8 @@ def _counted(row: Any) -> str:
     span = f"{hours:g} h" if hours <= 24 else f"{hours / 24:g} days"
     unit = _UNITS.get(str(row.signal), ("", ""))[1]
     digits = 2 if row.high < 0.01 else 1
-    return f"{row.bad:,.1f} of {row.seen:,.1f} {unit} ({row.low:.{digits}%}–{row.high:.{digits}%}), half-life {span}"
+    rate = f"{100 * row.low:.{digits}f}–{100 * row.high:.{digits}f} %"
+    return f"{row.bad:,.1f} of {row.seen:,.1f} {unit} ({rate}), half-life {span}"
 
 
 def _loss(points: float) -> str:

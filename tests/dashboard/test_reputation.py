@@ -35,7 +35,7 @@ def test_each_step_begins_where_the_one_before_ended_and_the_last_is_the_score()
 def test_a_step_says_what_was_counted_and_a_listing_has_no_rate() -> None:
     spam, listing, bounces, score = steps(SIGNALS, NOW)["shown"]
 
-    assert spam == "−80 · 59.9 of 60.0 messages (88.0%–98.0%), half-life 7 days"
+    assert spam == "−80 · 59.9 of 60.0 messages (88.0–98.0 %), half-life 7 days"
     assert listing == "−10"
     assert bounces.startswith("costs nothing · 3.0 of 59.1 recipients")
     assert score == "10 · 90 % interval 4–18"
