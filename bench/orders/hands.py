@@ -175,7 +175,7 @@ class Hands:
         grid = grids.filter(has=self.page.locator("[role=gridcell]").get_by_text(text)).first
         row = int(cell.locator("xpath=ancestor::*[@role='row'][1]").get_attribute("aria-rowindex") or 2)
         canvas = grid.locator("canvas").first
-        canvas.scroll_into_view_if_needed()
+        canvas.evaluate("canvas => canvas.scrollIntoView({block: 'center'})")  # not at an edge, below a toast
         self.page.wait_for_timeout(500)  # the table takes clicks a moment after it is drawn
         box = canvas.bounding_box() or {"x": 0, "y": 0}
         self.page.mouse.click(box["x"] + 16, box["y"] + _ROW_PIXELS * (row - 1) + _ROW_PIXELS / 2)

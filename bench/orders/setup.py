@@ -129,7 +129,7 @@ def webhook(proof: Proof) -> None:
         hands.press("Test it")
         proof.until("the page says how it went", lambda: "answered" in hands.shown() or "after" in hands.shown())
         hands.picture("tested")
-        if made.url == url:
+        if made.url == url and "webhooks.private_networks" not in hands.shown():  # which does not let in loopback
             proof.saw("the endpoint was called", calls)
         hands.ask("Remove")
         hands.answer("Remove")
