@@ -25,6 +25,7 @@ MAX_ROWS = 100_000
 MAX_BYTES = 128 * 1024 * 1024  # of an answer: rows may be long
 MAX_SECONDS = 20.0
 MAX_BUCKETS = 5_000
+_INTERRUPT_AGAIN_SECONDS = 0.05
 _MAX_LIMIT = 10_000
 _BATCH_ROWS = 10_000
 _EXPLAIN = "EXPLAIN (FORMAT json) "
@@ -55,32 +56,40 @@ class GivenUp(Unanswerable):
 
 
 class Stop:
-    """Ends a question before its answer is there, from another thread: `set` it again until the question has ended, as
-    what is interrupted between two statements runs on."""
+    """Ends a question before its answer is there, from another thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._cursor: Connection | None = None
         self.is_set = False
 
     def set(self) -> None:
-        with self._lock:
+        with self._changed:
             self.is_set = True
-            if self._cursor is not None:
-                self._cursor.interrupt()
+            self._changed.notify_all()
 
     @contextmanager
-    def watching(self, cursor: Connection) -> Iterator[None]:
-        """Have `set` interrupt this cursor while the block runs, and no longer. Raises GivenUp when it is set."""
-        with self._lock:
+    def watching(self, cursor: Connection, seconds: float) -> Iterator[None]:
+        """Interrupt this cursor while the block runs and no longer: once `set` is called, or after `seconds`. Raises
+        GivenUp when it was set before."""
+        with self._changed:
             if self.is_set:
                 raise GivenUp("given up before it was begun: nobody waits for the answer")
             self._cursor = cursor
+        threading.Thread(target=self._interrupt_when_due, args=(cursor, seconds), daemon=True).start()
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._cursor = None
+                self._changed.notify_all()
+
+    def _interrupt_when_due(self, cursor: Connection, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_set or self._cursor is not cursor, seconds)
+            while self._cursor is cursor:  # again: what is interrupted between two statements runs on
+                cursor.interrupt()
+                self._changed.wait(_INTERRUPT_AGAIN_SECONDS)
 
 
 def ask(
@@ -174,10 +183,8 @@ def bounded(cursor: Connection, stop: Stop | None, seconds: float = 0) -> Iterat
     """Ask within a time, MAX_SECONDS unless it is given. Raises TooLong, GivenUp."""
     seconds = seconds or MAX_SECONDS
     stop = stop or Stop()
-    timer = threading.Timer(seconds, cursor.interrupt)
-    timer.start()
     try:
-        with stop.watching(cursor):
+        with stop.watching(cursor, seconds):
             yield
     except (duckdb.InterruptException, OSError) as error:  # pyarrow says OSError when it was while rows were fetched
         if isinstance(error, OSError) and "INTERRUPT" not in str(error):
@@ -185,8 +192,6 @@ def bounded(cursor: Connection, stop: Stop | None, seconds: float = 0) -> Iterat
         if stop.is_set:
             raise GivenUp("given up: nobody waits for the answer") from None
         raise TooLong(f"given up after {seconds:.0f} s; ask for a shorter time or fewer rows") from None
-    finally:
-        timer.cancel()
 
 
 def _checked(name: str, query: Query, given: Mapping[str, Any]) -> dict[str, Any]:

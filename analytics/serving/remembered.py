@@ -30,7 +30,6 @@ _MOST_SECONDS = 30.0
 _OLD_SECONDS = 60.0  # so long after that an answer is still better at once than a newer one later
 _MOVED_SHARE = 0.02  # of the span: a bucket of a chart, 15 min of 24 h, 2 h of 7 d
 _MOST_BYTES, _MOST_ANSWERS = 32 * 1024 * 1024, 500
-_STOP_AGAIN_SECONDS = 0.2
 
 # Begins a question in some thread; what it gives are the answer's bytes.
 Begin = Callable[[Callable[[Stop], bytes], Stop, bool], "Future[bytes]"]
@@ -103,7 +102,8 @@ class Remembered:
             known.waiting -= 1
             if not working.done() and not known.waiting:
                 self._forget(asked.key, known)
-                await _end(working, known.stop)
+                known.stop.set()
+                working.cancel()  # of one that has not begun
         if not answer.done() or working.cancelled():
             raise GivenUp("given up: nobody waits for the answer")
         content: bytes = answer.result()
@@ -192,10 +192,3 @@ def kept_seconds(took: float, span_seconds: float) -> float:
         return 0.0
     of_span = min(_SPAN_SHARE * span_seconds, _TIMES_OF_SPAN * took)
     return min(_MOST_SECONDS, max(_TIMES_ITS_COST * took, of_span))
-
-
-async def _end(working: "Future[bytes]", stop: Stop) -> None:
-    """Interrupt a question, or never begin it."""
-    while not (working.cancel() or working.done()):
-        stop.set()
-        await asyncio.sleep(_STOP_AGAIN_SECONDS)

@@ -50,7 +50,6 @@ from relay.tree import Principal, Role, Scope
 
 _log = logging.getLogger("mailweir.query")
 
-_STOP_AGAIN_SECONDS = 0.2
 _MAX_FILE_BYTES = 100 * 1024 * 1024  # as much as a report may be unpacked
 _HOW_TO_COME_IN = (
     "present `Authorization: Bearer TOKEN`; this node's tokens are the files below `tokens` in its data folder"
@@ -208,9 +207,9 @@ class QueryApi:
         answer, gone = asyncio.wrap_future(working), asyncio.ensure_future(request.receive())
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            while not (answer.done() or working.cancel()):
+            if not (answer.done() or working.cancel()):
                 stop.set()
-                await asyncio.wait({answer}, timeout=_STOP_AGAIN_SECONDS)
+                await asyncio.wait({answer})
         finally:
             gone.cancel()
         if answer.cancelled() or working.cancelled():

@@ -19,6 +19,7 @@ from analytics.serving.ask import (
     UnknownQuery,
     ask,
     ask_freely,
+    bounded,
     span_seconds,
 )
 from relay.events import Action, Complaint, DecisionLogged, Deferral, Held, Record
@@ -396,6 +397,18 @@ def test_question_nobody_waits_for_is_given_up(told: Room) -> None:
 
     timer.join()
     assert ask_freely(told.warehouse, "SELECT 1 AS n", Scope()).to_pylist() == [{"n": 1}]
+
+
+def test_a_stop_between_two_statements_ends_the_next(told: Room) -> None:
+    stop = Stop()
+
+    def ask_after_the_stop() -> None:
+        with told.warehouse.cursor() as cursor, bounded(cursor, stop, 10):
+            stop.set()
+            cursor.execute("SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a = b").fetchall()
+
+    with pytest.raises(GivenUp, match="nobody waits"):
+        ask_after_the_stop()
 
 
 def test_free_question_is_only_for_who_sees_everything(told: Room) -> None:
