@@ -117,7 +117,7 @@ async def test_interrupted_large_mail_is_tried_again_whole(sink: Sink, tmp_path:
 @story
 async def test_mail_of_a_sender_held_meanwhile_is_not_sent(sink: Sink, tmp_path: Path) -> None:
     async with delivering(delivery_settings(tmp_path, sink.port, connections=1)) as room:
-        [recipient] = await send_large(room, "slow-0.3@example.net")
+        [recipient] = await send_large(room, "slow-1@example.net")
         await eventually(lambda: sink.sessions)
         await send_large(room, "late@example.net")
         await room.spool.hold_sender(recipient.message.sender)
