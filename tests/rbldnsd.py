@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import dns.exception
 import dns.resolver
 
-from tests.builders import until
+from tests.builders import free_port, until
 
 PROGRAM = shutil.which("rbldnsd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
@@ -65,9 +64,7 @@ def _serving(folder: Path) -> Iterator[Lists]:
         (folder / zone).write_text(content)
     for zone, content in _ACLS.items():
         (folder / f"{zone}.acl").write_text(content)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     sets = [f"{zone}:{_kind(zone)}:{zone}" for zone in ADDRESS_ZONES] + [
         f"{zone}:dnset:{zone}" for zone in DOMAIN_ZONES
     ]

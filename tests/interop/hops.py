@@ -2,7 +2,6 @@
 
 import json
 import smtplib
-import socket
 import ssl
 import subprocess
 import uuid
@@ -17,7 +16,7 @@ import trustme
 
 from relay.account import Account
 from relay.delivery.signing.dkim_keys import dns_record
-from tests.builders import NO_LIMITS, Installation, until
+from tests.builders import NO_LIMITS, Installation, free_port, until
 from tests.interop import mx_exim, mx_postfix
 from tests.interop.servers import end
 from tests.nameserver import NameServer
@@ -113,7 +112,7 @@ class Hops:
     def __init__(self, folder: Path, dns: NameServer, web: PolicyServer, outside: Sink, policy: Any) -> None:
         self.installation, self.folder = Installation(folder), folder
         self.dns, self.web, self.outside, self.policy = dns, web, outside, policy
-        self.mx_port = _free_mx_port()
+        self.mx_port = free_port()
         self.ca = trustme.CA()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -227,13 +226,6 @@ def _zone() -> str:
             lines.append(f'_mta-sts.{name}.hop.example. 60 IN TXT "v=STSv1; id=1;"')
             lines.append(f"mta-sts.{name}.hop.example. 60 IN A 127.0.0.1")
     return "\n".join(dict.fromkeys("\n".join(lines).split("\n"))) + "\n"
-
-
-def _free_mx_port() -> int:
-    """One port at all addresses of loopback, as all hosts of MX have one."""
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
 
 
 def fields_above(copy: bytes, content: bytes) -> set[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import logging
-import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from relay.delivery.tls.memory import TlsMemory
 from relay.policy.signals.counters import Counters
 from relay.reply import TransientError
 from relay.settings import Settings, SettingsError
+from tests.builders import free_port
 from tests.delivering import Delivering, delivering, delivery_settings, story
 from tests.nameserver import NameServer
 from tests.policy_server import PolicyServer
@@ -107,7 +107,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     web_tls = _context(ca.issue_cert("mta-sts.a.example"))
-    with NameServer(ZONE) as dns, PolicyServer(web_tls) as web, Sink(Manner(), port=_free_port()) as mx1:
+    with NameServer(ZONE) as dns, PolicyServer(web_tls) as web, Sink(Manner(), port=free_port()) as mx1:
         web.say(mx="*.a.example")
         with Sink(Manner(greeting=b"421 4.3.2 not now\r\n"), port=mx1.port, address="127.0.0.2") as mx2:
             yield Lab(tmp_path, ca, dns, web, mx1, mx2)
@@ -115,16 +115,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def _outcome(record: Any) -> tuple[str, str]:
     return type(record).__name__, record.enhanced
-
-
-def _free_port() -> int:
-    """One port for both hosts, as all hosts of MX have one."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                two.bind(("127.0.0.2", one.getsockname()[1]))
-                return int(one.getsockname()[1])
 
 
 # ---- MTA-STS ----
