@@ -72,7 +72,7 @@ def _serving(folder: Path) -> Iterator[Lists]:
     command = [PROGRAM, "-n", "-b", f"127.0.0.1/{port}", "-w", str(folder), "-c", "1s", *sets]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            until(lambda: _answers(port), 10, lambda: (folder / "log").read_text())
+            until(lambda: _answers(port), 30, lambda: (folder / "log").read_text())
             yield Lists(folder, f"127.0.0.1:{port}", process)
         finally:
             process.terminate()

@@ -39,9 +39,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
         write(installation.settings.journal_dir, "relay-mw1-a-00000001", records)
         with served(installation) as running:
             with running.client("admin") as client:
-                until(lambda: client.table("ingest").to_pylist()[0]["files"] >= 1, 10, lambda: "not ingested")
+                until(lambda: client.table("ingest").to_pylist()[0]["files"] >= 1, 30, lambda: "not ingested")
                 for name in ("reputation_parts", "reputation"):
-                    until(lambda name=name: run_job(running, name), 10, lambda: "it did not run")
+                    until(lambda name=name: run_job(running, name), 30, lambda: "it did not run")
             yield running
 
 

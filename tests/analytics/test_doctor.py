@@ -78,7 +78,7 @@ def test_an_alarm_of_the_last_day_is_a_warning_with_its_words(installation: Inst
     journal.close()
 
     with installation.running(), served(installation):
-        until(lambda: about(installation, "alarm") != [], 10, lambda: "the alarm was not told")
+        until(lambda: about(installation, "alarm") != [], 30, lambda: "the alarm was not told")
         (alarm,) = about(installation, "alarm")
 
     assert (alarm.level, text in alarm.text) == (Level.WARN, True)

@@ -36,7 +36,7 @@ def test_failure_is_recorded_and_the_schedule_goes_on(room: Room) -> None:
 
     jobs = Jobs(room.warehouse, CLOCK, [Job("sweep", 0.1, fail_once)])
     jobs.start()
-    until(lambda: room.value("SELECT count(*) FROM job_run") >= 2, 10, lambda: "it did not run twice")
+    until(lambda: room.value("SELECT count(*) FROM job_run") >= 2, 30, lambda: "it did not run twice")
     jobs.close()
 
     history = room.rows("SELECT status, error, detail FROM job_run ORDER BY started_at LIMIT 2")
@@ -88,8 +88,8 @@ def test_failing_job_is_repeated_soon_and_not_after_its_period(room: Room) -> No
 
     jobs = Jobs(room.warehouse, CLOCK, [Job("quick", 0.1, fail_twice)])
     jobs.start()
-    until(lambda: len(runs) >= 3, 10, lambda: "it was not repeated")
-    until(lambda: state(room, "quick")["last_status"] == "ok", 10, lambda: "it did not recover")
+    until(lambda: len(runs) >= 3, 30, lambda: "it was not repeated")
+    until(lambda: state(room, "quick")["last_status"] == "ok", 30, lambda: "it did not recover")
     jobs.close()
 
     assert state(room, "quick")["failures"] == 0
@@ -108,7 +108,7 @@ def test_failure_of_a_nightly_job_moves_its_next_run_to_a_minute_from_now(room: 
     jobs = Jobs(room.warehouse, CLOCK, [Job("nightly", 86_400, fail)])
     jobs.start()
     assert failed.wait(10)
-    until(lambda: room.value("SELECT count(*) FROM job") == 1, 10, lambda: "it was not recorded")
+    until(lambda: room.value("SELECT count(*) FROM job") == 1, 30, lambda: "it was not recorded")
     jobs.close()
 
     row = state(room, "nightly")
@@ -197,7 +197,7 @@ def test_hurried_job_runs_at_once_and_once_more_when_it_was_running(room: Room) 
     may_end.release(2)
 
     assert begun.acquire(timeout=10)
-    until(lambda: room.value("SELECT count(*) FROM job_run") == 2, 10)
+    until(lambda: room.value("SELECT count(*) FROM job_run") == 2, 30)
     jobs.close()
     jobs.hurry("look")
     assert not begun.acquire(blocking=False)
@@ -214,7 +214,7 @@ def test_job_that_waits_after_a_failure_is_not_hurried(room: Room) -> None:
     jobs = Jobs(room.warehouse, CLOCK, [Job("look", 3600, fail)])
     jobs.start()
     jobs.hurry("look")
-    until(lambda: room.value("SELECT count(*) FROM job_run") == 1, 10)
+    until(lambda: room.value("SELECT count(*) FROM job_run") == 1, 30)
 
     jobs.hurry("look")
     jobs.close()
@@ -246,7 +246,7 @@ def test_job_never_overlaps_itself(room: Room) -> None:
 
     jobs = Jobs(room.warehouse, CLOCK, [Job("slow", 0.05, slow)])
     jobs.start()
-    until(lambda: runs[0] >= 3, 10, lambda: "it did not run")
+    until(lambda: runs[0] >= 3, 30, lambda: "it did not run")
     jobs.close()
 
     assert worst == [1]

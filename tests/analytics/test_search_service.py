@@ -27,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             story = Story(start=datetime.now(UTC) - timedelta(minutes=5))
             records = [story.reception(1, 0, rcpts=2), story.delivery(1), story.reception(2, 1, subject="Other")]
             write(running.settings.journal_dir, "relay-mw1-a-00000001", records)
-            until(lambda: len(client.search("")) == 3, 10, lambda: "not ingested")
+            until(lambda: len(client.search("")) == 3, 30, lambda: "not ingested")
         yield running
 
 
@@ -86,8 +86,8 @@ def test_only_the_one_who_asked_can_give_a_question_up(service: Service) -> None
     asking.start()
     with service.client("notebook") as other, service.client("admin") as same:
         assert not other.stop("mine")
-        until(lambda: same.stop("mine"), 10, lambda: "it never ran")
-        asking.join(15)
+        until(lambda: same.stop("mine"), 30, lambda: "it never ran")
+        asking.join(30)
         assert not same.stop("mine")
 
     assert [error.status for error in caught] == [503]  # and not 504, of the time limit

@@ -207,7 +207,7 @@ def test_client_does_not_take_another_service_for_analytics() -> None:
 
 def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> None:
     with service.client("admin") as client:
-        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 10, lambda: "jobs did not run")
+        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 30, lambda: "jobs did not run")
         assert client.run_job("rollups") == {"job": "rollups", "error": "", "detail": ""}
         with pytest.raises(QueryError, match="there is no job 'tea'") as missing:
             client.run_job("tea")
@@ -219,7 +219,7 @@ def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> Non
 
 def test_jobs_show_their_last_and_next_run(service: Service) -> None:
     with service.client("admin") as client:
-        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 10, lambda: "jobs did not run")
+        until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 30, lambda: "jobs did not run")
         jobs = {row["job"]: row for row in client.table("jobs").to_pylist()}
 
     assert all(row["next_run_at"] > row["last_started_at"] for row in jobs.values())
@@ -258,7 +258,7 @@ def test_who_ran_a_job_by_hand_stands_in_the_audit_log(tmp_path: Path) -> None:
     installation.write(1, "", model="none")
     with installation.running(), served(installation) as service, ControlClient.of(installation.settings) as relay:
         with service.client("admin") as client:
-            until(lambda: "rollups" in {row["job"] for row in client.table("jobs").to_pylist()}, 10)
+            until(lambda: "rollups" in {row["job"] for row in client.table("jobs").to_pylist()}, 30)
             client.run_job("rollups")
             with pytest.raises(QueryError):
                 client.run_job("tea")

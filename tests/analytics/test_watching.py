@@ -19,10 +19,10 @@ def test_each_complete_file_is_told_once_and_ingestion_is_due(tmp_path: Path) ->
     watch.start()
     (tmp_path / "relay-2.jsonl.open").write_text("{")
     (tmp_path / "relay-1.jsonl").write_text("{}\n")
-    until(lambda: due == [1], 10)
+    until(lambda: due == [1], 30)
     (tmp_path / "relay-1.jsonl").unlink()
     (tmp_path / "relay-2.jsonl.open").rename(tmp_path / "relay-2.jsonl")
-    until(lambda: due == [1, 2], 10)
+    until(lambda: due == [1, 2], 30)
     watch.close()
 
     assert told == ["relay-1.jsonl", "relay-2.jsonl"]
@@ -40,5 +40,5 @@ def test_a_failure_ends_no_watch(tmp_path: Path) -> None:
     watch.start()
     (tmp_path / "relay-1.jsonl").write_text("{}\n")
 
-    until(lambda: told == ["relay-1.jsonl"] * 2, 10)
+    until(lambda: told == ["relay-1.jsonl"] * 2, 30)
     watch.close()

@@ -72,7 +72,7 @@ def test_a_test_call_arrives_and_its_signature_holds(tmp_path: Path) -> None:
 
 def test_a_wrong_call_is_answered_400_and_named() -> None:
     with listening() as (url, heard):
-        code = httpx2.post(url, content=BODY, verify=False, timeout=5).status_code
+        code = httpx2.post(url, content=BODY, verify=False, timeout=30).status_code
 
     assert code == 400
     assert heard[0].fault == "it is not signed"
@@ -80,9 +80,9 @@ def test_a_wrong_call_is_answered_400_and_named() -> None:
 
 def test_without_a_secret_only_the_form_is_looked_at_and_the_answer_can_be_chosen() -> None:
     with listening("", status=503) as (url, heard):
-        code = httpx2.post(url, content=BODY, verify=False, timeout=5).status_code
+        code = httpx2.post(url, content=BODY, verify=False, timeout=30).status_code
     with listening("") as (url, broken):
-        httpx2.post(url, content=b"[1]", verify=False, timeout=5)
+        httpx2.post(url, content=b"[1]", verify=False, timeout=30)
 
     assert (code, heard[0].fault) == (503, "")
     assert "no JSON object" in broken[0].fault
@@ -105,7 +105,7 @@ def test_the_command_shows_a_call_and_ends_with_1_when_it_was_wrong() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         url = process.stderr.readline().split()[2].rstrip(";")
-        httpx2.post(url + "hook", content=BODY, verify=False, timeout=5)
+        httpx2.post(url + "hook", content=BODY, verify=False, timeout=30)
         shown, _ = process.communicate(timeout=30)
 
     assert process.returncode == 1

@@ -14,7 +14,7 @@ def _configured(empty: Installation, port: int) -> Installation:
 
 def _answers(port: int, path: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -33,7 +33,7 @@ def test_the_dashboard_serves_pages_and_ends_at_sigterm(empty: Installation) -> 
         assert _answers(port, "/decisions")
     finally:
         process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0, _log(empty)
+    assert process.wait(20) == 0, _log(empty)
     assert "Traceback" not in _log(empty)
 
 

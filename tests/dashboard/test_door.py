@@ -28,7 +28,7 @@ class Site:
     admin: ControlClient
 
     def browser(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.address, headers=HTML, verify=False, trust_env=False)
+        return httpx2.Client(base_url=self.address, headers=HTML, timeout=30, verify=False, trust_env=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def dana(site: Site) -> str:
     _add(site, "dana")
-    until(lambda: _status(site, "/") == 303, 15)
+    until(lambda: _status(site, "/") == 303, 30)
     return "dana"
 
 
 def test_without_users_everybody_comes_in(site: Site, dana: str) -> None:
     site.admin.remove_user(dana)
-    until(lambda: _status(site, "/") == 200, 15)
+    until(lambda: _status(site, "/") == 200, 30)
     with site.browser() as browser:
         assert browser.get("/signin").headers["location"] == "/"
     _add(site, dana)
-    until(lambda: _status(site, "/") == 303, 15)
+    until(lambda: _status(site, "/") == 303, 30)
 
 
 def test_a_user_signs_in_comes_back_to_his_page_and_signs_out(site: Site, dana: str) -> None:

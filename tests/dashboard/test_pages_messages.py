@@ -132,7 +132,7 @@ def busy(house: House) -> Iterator[None]:
 
     with ThreadPoolExecutor(2) as pool, QueryClient.of(house.installation.settings, "admin") as client:
         futures = [pool.submit(ask, id) for id in asked]
-        until(lambda: not _answers(house), 10)
+        until(lambda: not _answers(house), 30)
         try:
             yield
         finally:

@@ -39,7 +39,7 @@ def opendkim(folder: Path, port: int, keys: Mapping[str, str]) -> Iterator[None]
         command = ["opendkim", "-f", "-x", str(folder / "opendkim.conf")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            until(lambda: listens(port), 10, lambda: (folder / "log").read_text())
+            until(lambda: listens(port), 30, lambda: (folder / "log").read_text())
             yield
         finally:
             end(process)

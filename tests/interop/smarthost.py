@@ -67,7 +67,7 @@ class Smarthost:
 
     def record(self, recipient: str, kind: str = "Reception") -> dict[str, Any]:
         """Return the first such record once it is in a closed file of the journal."""
-        until(lambda: self.records(recipient, kind), 10, lambda: f"no {kind} of {recipient}")
+        until(lambda: self.records(recipient, kind), 30, lambda: f"no {kind} of {recipient}")
         return self.records(recipient, kind)[0]
 
     def arrival(self, recipient: str, seconds: float = 20, explain=lambda: "") -> Received:  # type: ignore[no-untyped-def]

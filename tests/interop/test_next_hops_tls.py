@@ -70,7 +70,7 @@ def test_a_hop_with_a_broken_certificate_is_remembered(at_postfix: At, direct: H
 
     direct.send(first, "cem@broken.hop.example")
     mailbox.wait(first, explain=server.log)
-    until(lambda: "door-broken/smtpd" in server.log(), 10)
+    until(lambda: "door-broken/smtpd" in server.log(), 30)
     tried = server.log().count("454 4.7.0") + server.log().count("TLS not available")
     direct.send(second, "cem@broken.hop.example")
     mailbox.wait(second, explain=server.log)

@@ -22,7 +22,7 @@ def test_the_relays_certificate_is_verified(server: Postfix, relay: Smarthost) -
 
     relay.arrival("tls@dest.example", explain=server.log)
     assert server.postconf("smtp_tls_security_level") == "secure"
-    until(lambda: "Verified TLS connection established to localhost" in server.log(), 10, server.log)
+    until(lambda: "Verified TLS connection established to localhost" in server.log(), 30, server.log)
 
 
 _WRITTEN = "by web1.hosting.example (Postfix"

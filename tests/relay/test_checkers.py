@@ -155,7 +155,7 @@ def test_rbldnsd_is_asked_as_it_answers() -> None:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             one = checkers(f"127.0.0.1:{port}", url_lists=["list.test"], url_lists_agreed=True, seconds=1)
-            until(lambda: not check(one, "other.example").unchecked)
+            until(lambda: not check(one, "other.example").unchecked, 40)
             found = check(one, "bad.example")
         finally:
             process.terminate()

@@ -305,7 +305,7 @@ async def test_mail_to_domains_without_hosts_bounces_and_the_rest_waits(zone: Na
         await room.send(
             "ann@nowhere.example", "bob@null.example", "joe@private.example", "eve@servfail.example", mail_from=""
         )
-        await asyncio.wait_for(room.until(4), 10)
+        await room.until(4, seconds=20)
 
         found = {
             record.recipient: (type(record).__name__, record.enhanced, record.is_hard)

@@ -369,7 +369,7 @@ def test_stranger_with_too_many_errors_is_sent_away_until_later(tmp_path: Path) 
 def test_hasty_client_is_slowed_down_and_let_in_again(tmp_path: Path) -> None:
     def client(place: Place) -> list[bytes]:
         greetings = [greeting(place)[:3] for _ in range(13)]
-        until(lambda: greeting(place).startswith(b"220"), 10)
+        until(lambda: greeting(place).startswith(b"220"), 30)
         return greetings
 
     greetings, _ = run(tmp_path, client, connections_per_minute=60)

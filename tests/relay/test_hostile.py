@@ -459,7 +459,7 @@ def test_client_that_leaves_at_the_dot_leaves_nothing_behind_in_the_spool(target
         client.socket.sendall(b"\r\ngone\r\n.\r\n")
         client.reset()
 
-    until(lambda: target.counts()["recipients"] == 0, 10, lambda: str(target.counts()))
+    until(lambda: target.counts()["recipients"] == 0, 30, lambda: str(target.counts()))
     addresses = target.sink.addresses()
     assert len(addresses) == len(set(addresses))
 

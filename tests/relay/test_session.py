@@ -112,7 +112,7 @@ def raw(place: Place, *sent: bytes, until: bytes = b"") -> bytes:
         with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
             for data in sent:
                 peer.sendall(data)
-            peer.settimeout(2)
+            peer.settimeout(10)
             while not (until and until in answer):
                 block = peer.recv(65536)
                 if not block:
