@@ -202,14 +202,18 @@ timeout_seconds = 10
 
 def journaled(folder: Path, kind: type[_T]) -> list[_T]:
     """What the journal of a folder has of one kind (Record: of all), files that grow and the archive included."""
+    return [record for record in map(decode, journal_lines(folder)) if isinstance(record, kind)]
+
+
+def journal_lines(folder: Path) -> list[bytes]:
+    """All whole lines of a journal, files that grow and the archive included."""
     while True:
         try:
             files = [path.read_bytes() for path in sorted(folder.rglob("*.jsonl*"))]
         except FileNotFoundError:  # one was closed or archived just now, and has another name
             continue
         # the last line of a file that grows may be half a one
-        lines = [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
-        return [record for record in map(decode, lines) if isinstance(record, kind)]
+        return [line for content in files for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def until(condition, seconds: float = 20, explain=lambda: "") -> None:  # type: ignore[no-untyped-def]

@@ -21,7 +21,7 @@ import pytest
 
 from relay.account import Account
 from relay.front.data import canonical
-from tests.builders import NO_LIMITS, Installation, until
+from tests.builders import NO_LIMITS, Installation, journal_lines, until
 from tests.sink import Sink
 
 LOGIN = b"AUTH PLAIN " + base64.b64encode(b"\0s\0secret") + b"\r\n"
@@ -54,8 +54,7 @@ class Target:
         return (self.site.folder / "process.log").read_text()
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        files = sorted((self.site.data / "journal").glob("relay-*"))
-        found = [json.loads(line) for file in files for line in file.read_bytes().splitlines() if line.endswith(b"}")]
+        found = map(json.loads, journal_lines(self.site.data / "journal"))
         return [record for record in found if record["kind"] == kind]
 
     def counts(self) -> dict[str, Any]:

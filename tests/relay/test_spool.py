@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.clock import Clock, SystemClock
-from relay.events import Action, Delivery, Rcpt, Reception, decode
+from relay.events import Action, Delivery, Rcpt, Reception, Record, decode
 from relay.spool import index
 from relay.spool.journal import Journal
 from relay.spool.store import CorruptEntry, Flags, Spool, SpooledMessage, SpooledRecipient, SpoolFull
+from tests.builders import journaled
 from tests.holding import release
 
 
@@ -113,7 +114,7 @@ def due(spool: Spool) -> list[SpooledRecipient]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -141,8 +142,7 @@ def test_finished_recipient_is_gone_and_its_record_on_disk_first(tmp_path: Path)
             recipients = await put(spool, journal, b"\r\nbody\r\n", to=("x@d.example", "y@d.example"))
             spool.finish(recipients[0], delivered(journal, recipients[0]))
             await until(lambda: spool.counts().recipients == 1)
-            lines = [line for path in (tmp_path / "journal").iterdir() for line in path.read_bytes().splitlines()]
-            kinds = [type(decode(line)).__name__ for line in lines]
+            kinds = [type(record).__name__ for record in journaled(tmp_path / "journal", Record)]
             assert kinds == ["Reception", "Delivery"]
             assert spool.counts().messages == 1
 
