@@ -144,6 +144,11 @@ class Site:
         policy = await self._mta_sts.policy("a.example")
         return policy.mode.value if policy else ""
 
+    def fetched_unix(self) -> float:
+        """When the policy in force was fetched."""
+        known = self.policies.get("a.example", self.clock.unix())
+        return known.fetched_unix if known else 0.0
+
 
 def served_as(ca: trustme.CA, *names: str, **about: datetime) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -279,8 +284,8 @@ async def test_a_policy_is_renewed_in_the_background_when_half_its_age_is_over(s
 
     site.clock.advance(900)
     assert await site.mode() == "enforce"
-    await eventually(lambda: len(site.web.asked) == 2)
-    await asyncio.sleep(0.1)
+    await eventually(lambda: site.fetched_unix() == site.clock.unix())
+    assert len(site.web.asked) == 2
     site.clock.advance(604_000)
     site.dns.change("")
 
