@@ -164,6 +164,7 @@ def _until_the_end(
         for worker in workers:
             worker.start()
         time.sleep(seconds)
+        until(lambda: len(load.accepted) > 50 and load.bounced, 60)  # on a busy machine later
         with load.lock:
             before, at_backup = (set(load.accepted), set(load.bounced)), len(load.sink.messages)
         began = time.monotonic()

@@ -35,7 +35,7 @@ def story(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]
     return run
 
 
-async def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
     """Return once `condition` holds; fail after the deadline."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -145,7 +145,7 @@ class Delivering:
             found.setdefault(record.recipient, []).append(type(record).__name__)
         return found
 
-    async def until(self, count: int, kind: str = "", seconds: float = 10) -> list[Any]:
+    async def until(self, count: int, kind: str = "", seconds: float = 20) -> list[Any]:
         """Return the records once there are `count` of the kind."""
         await eventually(lambda: len(self.records(kind)) >= count, seconds)
         return self.records(kind)

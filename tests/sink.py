@@ -107,11 +107,11 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def wait_for(self, count: int, seconds: float = 10) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = 20) -> list[Received]:
         """Return the messages once there are `count`; fail after the deadline."""
         return self.wait_until(lambda: len(self.messages) >= count, seconds)
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 10) -> list[Received]:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 20) -> list[Received]:
         """Return the messages once `condition` holds; fail after the deadline."""
         with self._changed:
             assert self._changed.wait_for(condition, seconds), f"after {seconds} s: {len(self.messages)} messages"

@@ -156,7 +156,7 @@ async def test_a_stopped_worker_is_killed_and_its_message_answered_elsewhere(tmp
 
 @in_a_loop
 async def test_a_message_that_takes_too_long_twice_is_answered_without_a_score(tmp_path: Path) -> None:
-    async with pool(tmp_path, workers=1, timeout=0.3) as content:
+    async with pool(tmp_path, workers=1, timeout=0.8) as content:
         slow, *others = await asyncio.gather(
             content.assess(request(SLOW)), *(content.assess(request()) for _ in range(4))
         )

@@ -40,7 +40,7 @@ async def with_a_thin_segment(folder: Path) -> AsyncIterator[tuple[Spool, Journa
 
 async def reclaimed(spool: Spool, journal: Journal, clock: SteppedClock, done: Callable[[], bool]) -> None:
     """Let time pass and mail come until `done`."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not done():
             clock.advance(reclaim.REST_SECONDS)
             await put(spool, journal, b"\r\nmore\r\n")
