@@ -205,10 +205,20 @@ def test_client_does_not_take_another_service_for_analytics() -> None:
             client.table("tiles")
 
 
+def run_rollups(client: QueryClient) -> dict[str, str]:
+    """Run the job by hand, as soon as it does not run by itself."""
+    while True:
+        try:
+            return client.run_job("rollups")
+        except QueryError as busy:
+            if busy.status != 409:
+                raise
+
+
 def test_job_is_run_for_an_operator_and_for_nobody_else(service: Service) -> None:
     with service.client("admin") as client:
         until(lambda: {row["job"] for row in client.table("jobs").to_pylist()} >= JOBS, 30, lambda: "jobs did not run")
-        assert client.run_job("rollups") == {"job": "rollups", "error": "", "detail": ""}
+        assert run_rollups(client) == {"job": "rollups", "error": "", "detail": ""}
         with pytest.raises(QueryError, match="there is no job 'tea'") as missing:
             client.run_job("tea")
     with service.client("dashboard") as client, pytest.raises(QueryError, match="may not run jobs") as refused:
@@ -259,7 +269,7 @@ def test_who_ran_a_job_by_hand_stands_in_the_audit_log(tmp_path: Path) -> None:
     with installation.running(), served(installation) as service, ControlClient.of(installation.settings) as relay:
         with service.client("admin") as client:
             until(lambda: "rollups" in {row["job"] for row in client.table("jobs").to_pylist()}, 30)
-            client.run_job("rollups")
+            run_rollups(client)
             with pytest.raises(QueryError):
                 client.run_job("tea")
         rows = [(row.principal, row.target) for row in relay.audit() if row.command == "job.run"]
