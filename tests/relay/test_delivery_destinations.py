@@ -66,7 +66,7 @@ def zone(name_server: NameServer) -> NameServer:
 def _destinations(
     zone: NameServer, clock: SteppedClock | None = None, *, has_ipv6: bool = True, **delivery: Any
 ) -> Destinations:
-    values = {"nameservers": [zone.address], "dns_timeout_seconds": 2, **delivery}
+    values = {"nameservers": [zone.address], "dns_timeout_seconds": 10, **delivery}
     settings = Settings(delivery=Delivery.model_validate(values))
     clock = clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC))
     return Destinations(settings, clock, has_ipv6=lambda: has_ipv6)
@@ -298,7 +298,7 @@ async def test_mail_to_domains_without_hosts_bounces_and_the_rest_waits(zone: Na
         1,
         mode="direct",
         nameservers=[zone.address],
-        dns_timeout_seconds=2,
+        dns_timeout_seconds=10,
         first_retry_seconds=60,
     )
     async with delivering(settings) as room:

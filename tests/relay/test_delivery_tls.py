@@ -86,7 +86,7 @@ class Lab:
             "mta_sts_port": self.web.port,
             "ca_file": self.folder / "ca.pem",
             "first_retry_seconds": 60,
-            "dns_timeout_seconds": 2,
+            "dns_timeout_seconds": 10,
             **delivery,
         }
         return delivery_settings(self.folder / "run", 1, **values)

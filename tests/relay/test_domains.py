@@ -74,7 +74,7 @@ def with_room(
     settings = Settings(
         dir=tmp_path,
         node=Node(hostname="relay.example"),
-        delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2),
+        delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=10),
         dnsbl=Dnsbl(addresses=["192.0.2.7"]),
         lockdown=Lockdown(mode=lockdown),
         verp=Verp(domain=verp),

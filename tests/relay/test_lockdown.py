@@ -80,7 +80,7 @@ def zone(name_server: _Zone) -> _Zone:
 
 def asker(zone: Any, clock: SteppedClock | None = None, **lockdown: Any) -> Lockdown:
     settings = Settings(
-        delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2),
+        delivery=Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=10),
         lockdown=LockdownSettings(**lockdown),
     )
     return Lockdown(settings, clock or SteppedClock(datetime(2026, 11, 24, tzinfo=UTC)))

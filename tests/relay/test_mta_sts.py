@@ -132,7 +132,7 @@ class Site:
         rows = self.policies.dirty()
         self.policies = Policies()
         assert self.policies.load(rows) == 0
-        lookup = Lookup(Delivery(nameservers=[self.dns.address], dns_timeout_seconds=2))
+        lookup = Lookup(Delivery(nameservers=[self.dns.address], dns_timeout_seconds=10))
         context = Contexts(self._ca_file).verifying
         fetcher = PolicyFetcher(lookup, lambda address: self.is_allowed(address), context, self.web.port)
         self._mta_sts = MtaSts(lookup, fetcher, self.policies, self.clock)

@@ -122,7 +122,7 @@ async def test_a_locked_domain_is_used_by_whom_its_owner_names_only(
     zone: Any,  # noqa: F811
     model: str,
 ) -> None:
-    delivery = {"nameservers": [f"127.0.0.1:{zone.port}"], "dns_timeout_seconds": 2}
+    delivery = {"nameservers": [f"127.0.0.1:{zone.port}"], "dns_timeout_seconds": 10}
     lockdown = LockdownSettings(mode="on")
     async with started(tmp_path, sink, model, delivery=delivery, lockdown=lockdown) as parts:
         envelope = await send(parts, "bob", GOOD, "bob@other.example")

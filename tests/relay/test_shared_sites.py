@@ -85,7 +85,7 @@ async def test_exchangers_without_an_address_are_a_bounce_also_at_a_known_operat
 async def test_who_writes_to_dead_domains_keeps_nobody_else_waiting_for_dns(tmp_path: Path) -> None:
     async with NameServer(ZONE).open() as zone:
         with Sink() as sink:
-            settings = direct(tmp_path, sink.port, zone, dns_timeout_seconds=2)
+            settings = direct(tmp_path, sink.port, zone, dns_timeout_seconds=10)
             async with delivering(settings, ways=ways(tmp_path), stop_seconds=0.1) as room:
                 for number in range(300):
                     await room.send(f"a@d{number}.silent.example", sender="acme|x-authuser|flood")

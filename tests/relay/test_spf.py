@@ -52,7 +52,7 @@ def zone() -> Iterator[Zone]:
 
 
 def evaluated(zone: Zone, domain: str, address: str = ADDRESS) -> SpfAnswer:
-    delivery = Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=2)
+    delivery = Delivery(nameservers=[f"127.0.0.1:{zone.port}"], dns_timeout_seconds=10)
     return asyncio.run(check_host(Lookups(delivery), address, domain))
 
 
