@@ -186,7 +186,7 @@ timeout_seconds = 10
                 process.wait()
                 raise
 
-    def wait_until_up(self, process: Process, seconds: float = 30) -> None:
+    def wait_until_up(self, process: Process, seconds: float = 60) -> None:
         until(lambda: self._is_up(process), seconds, lambda: (self.folder / "process.log").read_text()[-3000:])
 
     def _is_up(self, process: Process) -> bool:

@@ -53,7 +53,7 @@ def test_an_alarm_is_listed_acknowledged_and_listed_again_when_it_is_raised_agai
     with installation.running():
         analytics = installation.start("analytics")
         try:
-            until(lambda: times(installation) == 2, 30)
+            until(lambda: times(installation) == 2, 60)
             (row,) = alarms(installation, "--open")
             assert (row["condition"], row["subject"], row["times"], row["mark"]) == ("job_failed", "listings", 2, None)
 
@@ -63,7 +63,7 @@ def test_an_alarm_is_listed_acknowledged_and_listed_again_when_it_is_raised_agai
             assert alarms(installation)[0]["mark"]["author"] == "admin"
 
             raise_alarm(installation, datetime.now(UTC) + timedelta(seconds=5))
-            until(lambda: times(installation) == 3, 30)
+            until(lambda: times(installation) == 3, 60)
             assert len(alarms(installation, "--open")) == 1
 
             installation.mailweir("alarm", "silence", "job_failed", "--for", "2h")

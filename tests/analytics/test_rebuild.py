@@ -125,7 +125,7 @@ def test_rebuild_refuses_while_analytics_runs(settings: Settings) -> None:
     process = installation.start("analytics")
     try:
         with QueryClient.of(installation.settings, "admin") as client:
-            until(lambda: is_up(client), 30, lambda: "analytics did not start")
+            until(lambda: is_up(client), 60, lambda: "analytics did not start")
 
         with pytest.raises(WarehouseBusy, match="Stop it first"):
             list(rebuild(settings))

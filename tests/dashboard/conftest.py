@@ -109,7 +109,7 @@ def _running(folder: Path) -> Iterator[House]:
                 built.hold()
                 for subject in ("Special offer", "Last chance", HOSTILE):
                     built.submit(subject)
-                until(lambda: built.messages_of_sender() == 5, 30)
+                until(lambda: built.messages_of_sender() == 5, 60)
                 yield built
             finally:
                 if analytics.poll() is None:

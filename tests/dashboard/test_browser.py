@@ -37,7 +37,7 @@ def page(address: str, chromium: str) -> Iterator["sync_api.Page"]:
         # a deep link makes Streamlit probe below the page's own path first: two harmless 404s
         page.on("response", lambda answer: answer.status >= 500 and wrong.append(answer.url))
         page.on("request", lambda asked: _is_outside(asked.url, address) and wrong.append(asked.url))
-        until(lambda: _opens(page), 40)
+        until(lambda: _opens(page), 60)
         yield page
         browser.close()
     assert wrong == []

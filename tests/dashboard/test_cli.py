@@ -28,7 +28,7 @@ def test_the_dashboard_serves_pages_and_ends_at_sigterm(empty: Installation) -> 
     port = free_port()
     process = _configured(empty, port).start("dashboard")
     try:
-        until(lambda: _answers(port, "/healthz"), 30, lambda: _log(empty))
+        until(lambda: _answers(port, "/healthz"), 60, lambda: _log(empty))
         assert _answers(port, "/")
         assert _answers(port, "/decisions")
     finally:

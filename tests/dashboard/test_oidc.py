@@ -55,7 +55,7 @@ def provider() -> Iterator[str]:
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), *people]
     process = subprocess.Popen([*command, "--require-registration", "--require-nonce"], stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
-    until(lambda: _answers(f"{address}/.well-known/openid-configuration"), 40)
+    until(lambda: _answers(f"{address}/.well-known/openid-configuration"), 60)
     yield address
     process.terminate()
     process.wait(20)

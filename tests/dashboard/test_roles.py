@@ -73,7 +73,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 tokens = {(part, role): _token(relay, part, role) for part, role in WHO}
             query = f"http://127.0.0.1:{installation.query}"
             with httpx2.Client(timeout=30, trust_env=False) as web:
-                until(lambda: _answers(web, query), 40)
+                until(lambda: _answers(web, query), 60)
                 yield Stage(f"http://127.0.0.1:{installation.control}", query, tokens, names, web)
         finally:
             analytics.terminate()

@@ -196,11 +196,11 @@ def _by_command(scene: Street) -> None:
 def _by_button(scene: Street, chromium: str) -> None:
     scene.spam_until_held()
     own = scene.parked_letter()
-    until(lambda: _knows(scene), 30)
+    until(lambda: _knows(scene), 60)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=scene.dashboard)
-        until(lambda: _opens(page), 40)
+        until(lambda: _opens(page), 60)
         page.goto("/")
         page.get_by_text("1 sender stopped").wait_for()
         page.get_by_role("link", name="Why?").first.click()
