@@ -93,7 +93,7 @@ def test_what_is_closed_in_the_journal_is_answered(service: Service) -> None:
         frame = client.frame("flow", since=START - timedelta(minutes=5), bucket_seconds=86_400)
         assert frame["accepted"].sum() == 1
         assert str(frame["bucket_at"].dtype) == "datetime64[us, UTC]"
-        assert client.health()["behind_files"] == 0
+        until(lambda: client.health()["behind_files"] == 0)  # put away after the commit
         assert client.health()["last_ingest_at"]
 
 
