@@ -17,14 +17,15 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.kill_rounds import Report, Told, compare, end
 from relay.account import Account
+from relay.control.waiting.views import PauseOrder
 from tests.builders import NO_LIMITS, Installation, until
 from tests.sink import Sink
 
@@ -64,7 +65,8 @@ def play(folder: Path, rounds: int, wave: int = WAVE, seed: int = 1) -> Delivery
             for number in range(rounds):
                 until(lambda: _waiting(installation) <= _BACKLOG, 300, lambda: "the backlog grows")
                 received_before = len(sink.messages)
-                _queue(installation, told, wave, dice)
+                with _paused(installation):
+                    _queue(installation, told, wave, dice)
                 until(lambda before=received_before: len(sink.messages) > before, 30)  # type: ignore[misc]
                 time.sleep(dice.uniform(0, 2 * _SLOW_SECONDS))
                 running["relay"].kill()
@@ -86,6 +88,15 @@ def play(folder: Path, rounds: int, wave: int = WAVE, seed: int = 1) -> Delivery
 def _routes(ports: Sequence[int]) -> str:
     route = '[[route]]\ndomain = "d{}.example"\nhost = "127.0.0.1"\nport = {}\nmode = "sink"\n'
     return "".join(route.format(number, port) for number, port in enumerate(ports))
+
+
+@contextmanager
+def _paused(installation: Installation) -> Iterator[None]:
+    """Deliver nothing meanwhile: however slow the disk, the wave is there when its delivery begins."""
+    with installation.client() as relay:
+        relay.pause_queue(PauseOrder(account="load"))
+        yield
+        relay.resume_queue(PauseOrder(account="load"))
 
 
 def _waiting(installation: Installation) -> int:
