@@ -27,6 +27,7 @@ _MAX_LINKS = 300
 _PARAMETER = re.compile(rb';\s*([\w.-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.){0,300})"|([^\s;"]{1,300}))')
 _TYPE = re.compile(rb"\s*([\w.+-]{1,60})/([\w.+-]{1,60})")
 _URL = re.compile(r"(?:https?://|www\.(?=\w))[^\s<>\"'()\[\]{}]{3,1000}", re.IGNORECASE)
+_PAGE = re.compile(r"\s{0,200}<(?:!doctype\s+html|html[\s>])", re.IGNORECASE)  # sent as plain text by many a script
 _MAILBOX = re.compile(r"^\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^<>]*?))\s*<\s*([^<>\s@]+@[^<>\s@]+?)\s*>")
 _ADDRESS = re.compile(r"[^\s<>(),;:\"@\[\]]+@[^\s<>(),;:\"@\[\]]+")
 
@@ -111,6 +112,8 @@ def _read_part(reading: Reading, content: Content, head: Head, end: int, depth: 
             for start, stop in _sections(content, boundary, head.body_at, end)
             if reading.parts < _MAX_PARTS
         ]
+        if not shapes:  # no line with its boundary: readers show what is there
+            _read_text(reading, "plain", _decoded(content, head, end), b"")
         return f"{minor}({','.join(shapes)})"
     if (major, minor) == ("message", "rfc822") and depth < _MAX_DEPTH:
         inner = split_head(content, head.body_at, end)
@@ -164,9 +167,11 @@ def _decoded(content: Content, head: Head, end: int) -> bytes:
 
 def _read_text(reading: Reading, kind: str, data: bytes, charset: bytes) -> None:
     text = decode_bytes(data, charset.decode("ascii", "replace"))
-    if kind == "html":
+    is_source = kind == "plain" and _PAGE.match(text) is not None
+    if kind == "html" or is_source:
+        kind = "html"
         reading.html_length += len(text)
-        page = read_page(text)
+        page = read_page(text, is_source=is_source)
         reading.page.links += page.links
         reading.page.images += page.images
         reading.page.inline_images += page.inline_images

@@ -106,6 +106,60 @@ def test_a_hidden_preview_line_is_harmless() -> None:
     assert features(reading).hidden_html_share == 0
 
 
+def test_a_preview_line_filled_up_with_what_nobody_sees_is_harmless() -> None:
+    padding = "&#847;&zwnj;&nbsp;" * 150
+
+    reading = read(mail(f'<div style="display:none">Your order is on its way{padding}</div><p>Hello</p>', HTML))
+
+    assert features(reading).hidden_html_share == 0
+    assert reading.visible.split() == ["Hello"]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<div style="font-size:14px">See you on Friday</div>',
+        '<table><tr><td style="padding:0;font-size:1em"><b>See you</b> on Friday</td></tr></table>',
+        '<font size="2">See you on Friday</font>',
+    ],
+)
+def test_a_cell_without_a_font_size_hides_only_what_gets_none_again(inner: str) -> None:
+    """Templates lay columns out so: between them no gap, in each of them text of a size of its own."""
+    content = mail(f'<div style="font-size:0;padding:0">gap <i>hidden</i>{inner}</div>', HTML)
+
+    assert read(content).visible.split() == ["See", "you", "on", "Friday"]
+
+
+def test_a_class_gives_a_size_only_where_there_is_a_style_sheet() -> None:
+    cell = '<div style="font-size: 0px"><p class="text">See you</p></div><p>Hello</p>'
+
+    assert read(mail(cell, HTML)).visible.split() == ["Hello"]
+    assert read(mail(f"<style>.text{{font-size:14px}}</style>{cell}", HTML)).visible.split() == ["See", "you", "Hello"]
+
+
+def test_many_words_without_a_size_are_hidden_text() -> None:
+    good = "<p>quarterly report agenda</p>" * 40
+
+    reading = read(mail(f'<div style="font-size:0">{good}<div style="font-size:0pt">{good}</div></div>buy pills', HTML))
+
+    assert reading.visible.split() == ["buy", "pills"]
+    assert features(reading).hidden_html_share > 0.9
+
+
+@pytest.mark.parametrize(
+    "headers", ["Content-Type: text/plain", "Content-Type: multipart/mixed; boundary=lost", "X-Mailer: a script"]
+)
+def test_a_page_sent_as_plain_text_is_read_and_nothing_of_it_is_hidden(headers: str) -> None:
+    """Scripts forget the type, or the boundary; whose mail program shows the source sees all of it."""
+    page = '<!DOCTYPE html>\n<html><body><p style="display:none">pills</p><a href="https://shop.example/1">Order</a></body>'
+
+    reading = read(mail(page, headers))
+
+    assert reading.visible.split() == ["pills", "Order"]
+    assert [link.url for link in reading.links] == ["https://shop.example/1"]
+    assert features(reading).hidden_html_share == 0
+
+
 @pytest.mark.parametrize(
     ("text", "url", "shown"),
     [
