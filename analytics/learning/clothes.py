@@ -12,6 +12,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from analytics.learning.layouts import as_block
 from analytics.learning.texts import table_of
 from relay.content.message import Reading, read
 
@@ -73,12 +74,12 @@ class Page:
         return f"{self._scheme}://{host}/{self._one('paths')}"
 
     def markup(self, texts: list[str], links: list[str], action: str = "") -> str:
-        """Return the page: `links` behind buttons of their own, others behind buttons that say `action`."""
+        """Return the page: `links` behind buttons of their own, and others; all say `action` where it is given."""
         rng = self._rng
         cell: _Cell = rng.choice((self._row, self._row, self._section, self._plain))
         blocks = [cell(self._text(part)) for part in texts]
         for url in links:
-            blocks.insert(rng.randrange(len(blocks) + 1), cell(self._button(url)))
+            blocks.insert(rng.randrange(len(blocks) + 1), cell(self._button(url, action)))
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             blocks.insert(rng.randrange(len(blocks) + 1), cell(self._button(self.link(), action)))
         for _ in range(rng.choice((0, 0, 0, 1, 2, 5))):
@@ -115,6 +116,8 @@ class Page:
         return f"<div>{inner}</div>" if inner else ""
 
     def _text(self, part: str) -> str:
+        if part.startswith(("* ", "| ")):
+            return as_block(part)
         tag = "h2" if len(part) < 60 and self._rng.random() < 0.4 else "p"
         return f"<{tag}>{html.escape(part).replace(chr(10), '<br>')}</{tag}>"
 

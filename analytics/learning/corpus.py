@@ -9,6 +9,7 @@ import pandas as pd
 from analytics.learning.office import office_examples
 from analytics.learning.product import product_examples
 from analytics.learning.texts import own_examples
+from analytics.learning.trades import trade_examples
 
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
 
@@ -74,7 +75,7 @@ def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
     examples = list(read_file(path, everything=everything)) if path is not None else []
     return examples + [
         Example(raw, is_bad, OWN, part, "train", part)
-        for raw, is_bad, part in (*own_examples(), *office_examples(), *product_examples())
+        for raw, is_bad, part in (*own_examples(), *office_examples(), *product_examples(), *trade_examples())
     ]
 
 

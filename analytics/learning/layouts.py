@@ -48,7 +48,7 @@ def as_plain(paragraphs: list[str], link: str, rng: random.Random) -> str:
 
 def as_html(paragraphs: list[str], link: str, link_text: str, style: str, rng: random.Random) -> str:
     """Return a whole page in one of five layouts."""
-    blocks = [_block(part) for part in paragraphs]
+    blocks = [as_block(part) for part in paragraphs]
     colour, font, footer = rng.choice(_COLOURS), rng.choice(_FONTS), rng.choice(_FOOTERS)
     if link_text:
         anchor = html.escape(link_text)
@@ -138,7 +138,7 @@ def _with_pictures(blocks: list[str], link: str, rng: random.Random) -> list[str
     ]
 
 
-def _block(paragraph: str) -> str:
+def as_block(paragraph: str) -> str:
     """A paragraph, a list ("* " lines) or a table ("| " lines)."""
     rows = paragraph.split("\n")
     if all(row.startswith("|") for row in rows):

@@ -21,7 +21,7 @@ _HEAD_WEIGHT = 0.5  # the first words of a message are a second, weaker example 
 _STUFFED_WEIGHT = 1.0
 DRESSED_WEIGHT = 0.5
 _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must not outvote it
-_OWN_WEIGHT = 0.5  # a dozen copies of each text
+_OWN_WEIGHT = 1.0  # half of it finds less of what nobody has seen: .886 instead of .894 of the area, on texts left out
 
 Weights = NDArray[np.float64]
 

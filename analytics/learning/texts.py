@@ -71,18 +71,21 @@ class Filled:
 def own_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
     """Yield message, whether it is bad, and the quarter of all texts that its text belongs to: own-1 to own-4."""
     for text in texts():
-        part = f"own-{zlib.crc32(text.id.encode()) % _PARTS + 1}"
         for copy in range(_COPIES["bad" if text.is_bad else "ham"]):
-            yield compose(text, _random(f"{seed}/{text.id}/{copy}")), text.is_bad, part
+            yield compose(text, _random(f"{seed}/{text.id}/{copy}")), text.is_bad, part_of(text)
+
+
+def part_of(text: Text) -> str:
+    return f"own-{zlib.crc32(text.id.encode()) % _PARTS + 1}"
 
 
 @cache
-def texts() -> tuple[Text, ...]:
-    """Read all texts."""
+def texts(kinds: tuple[str, ...] = ("", "-europe", "-office", "-modern", "-machines")) -> tuple[Text, ...]:
+    """Read the texts of some files, by what stands behind `ham` and `bad` in their names."""
     return tuple(
         Text(**{("sender" if key == "from" else key): value for key, value in entry.items()}, is_bad=name == "bad")
         for name in ("ham", "bad")
-        for kind in ("", "-europe", "-office", "-modern", "-machines")
+        for kind in kinds
         if (files("analytics.learning") / "mails" / f"{name}{kind}.toml").is_file()
         for entry in table_of(f"{name}{kind}.toml")["mail"]
     )
@@ -90,7 +93,7 @@ def texts() -> tuple[Text, ...]:
 
 def compose(text: Text, rng: random.Random) -> bytes:
     """Return one variant of `text` as a message with CRLF line ends."""
-    filled = _fill(text, rng)
+    filled = fill(text, rng)
     mail = EmailMessage(policy=SMTP)
     mail["From"] = filled.sender
     mail["To"] = f"{expand('{given}', rng).lower()}@customer{rng.randrange(99)}.example"
@@ -125,9 +128,9 @@ def _sign_with_logo(mail: EmailMessage, rng: random.Random) -> None:
     part.add_related(rng.randbytes(300), "image", rng.choice(("png", "jpeg", "gif")), cid=f"<{cid}>")
 
 
-def _fill(text: Text, rng: random.Random) -> Filled:
+def fill(text: Text, rng: random.Random, **known: str) -> Filled:
     """Choose the variant: one person, firm and brand all the way through, everything else anew at each place."""
-    same = {name: rng.choice(_slots()[name]) for name in ("firm", "brand", "bank", "topic", "city")}
+    same = {name: rng.choice(_slots()[name]) for name in ("firm", "brand", "bank", "topic", "city")} | known
     if text.is_bad and rng.random() < 0.12:
         same["firm"] = same["brand"]
     link = _link(text, rng)
