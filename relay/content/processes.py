@@ -64,12 +64,17 @@ class Template:
         return template
 
     async def fork(self) -> socket.socket:
-        """Fork a worker; return main's end of its socket."""
+        """Fork a worker; return main's end of its socket. Raises OSError when the template has ended."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs:
+        try:
             # a frame of a few bytes on a socket that holds nothing else: never partial
             socket.send_fds(self._control, [framed(Fork())], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         return ours
 
     async def stop(self, patience_seconds: float = _ENDING_SECONDS) -> None:

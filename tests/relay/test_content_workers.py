@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from relay.content.processes import Template
 from relay.content.protocol import (
     ContentRequest,
     ContentResult,
     Frames,
     ModelError,
+    Setup,
     Signer,
     decode_results,
     framed,
@@ -175,6 +177,25 @@ async def test_a_dead_template_is_replaced_and_then_replaces_workers(tmp_path: P
         result = await content.assess(request())
 
     assert result.error == ""
+
+
+@in_a_loop
+async def test_a_dead_template_forks_nothing_and_leaves_no_socket_open(tmp_path: Path) -> None:
+    lost = asyncio.Event()
+    template = await Template.start(Setup("", {}, 10, [], "none"), lost.set)
+    try:
+        (pid,) = children(os.getpid())
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(lost.wait(), 30)
+        sockets = len(os.listdir("/proc/self/fd"))
+
+        for _ in range(3):
+            with pytest.raises(OSError):
+                await template.fork()
+
+        assert len(os.listdir("/proc/self/fd")) == sockets
+    finally:
+        await template.stop()
 
 
 @in_a_loop
