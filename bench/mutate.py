@@ -16,7 +16,7 @@ from pathlib import Path
 from relay.content.assess import Assessor
 from relay.content.model import load
 from relay.content.model_files import find_model
-from relay.content.protocol import ContentRequest
+from relay.content.protocol import ContentRequest, ContentResult
 
 _MOST_SECONDS_A_MEGABYTE = 0.5
 _GRANTED_SECONDS = 0.05  # for messages far below a megabyte: the first call of a library, the machine's hiccups
@@ -63,13 +63,24 @@ def mutated(rng: random.Random, messages: list[bytes]) -> bytes:
 def failures(assessor: Assessor, mails: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
     """Yield number and reason of each message that raised, was not scored, or took too long."""
     for number, content in mails:
-        started = time.process_time()
-        [result] = assessor.assess([ContentRequest(content, "a@firm.example", "mx.example", 0.0)])
-        seconds = time.process_time() - started
+        result, seconds = _assessed(assessor, content)
+        if seconds > _granted(content):  # again: the bench's own 23,000 mails are collected now and then
+            seconds = min(_assessed(assessor, content)[1] for _ in range(3))
         if result.error or result.score is None or not 0 <= result.score <= 1:
             yield number, result.error or f"score {result.score}"
-        elif seconds > _GRANTED_SECONDS + _MOST_SECONDS_A_MEGABYTE * len(content) / 1e6:
+        elif seconds > _granted(content):
             yield number, f"{seconds:.3f} s of CPU for {len(content)} bytes"
+
+
+def _assessed(assessor: Assessor, content: bytes) -> tuple[ContentResult, float]:
+    """Return what was found and the seconds of CPU that it took."""
+    started = time.process_time()
+    [result] = assessor.assess([ContentRequest(content, "a@firm.example", "mx.example", 0.0)])
+    return result, time.process_time() - started
+
+
+def _granted(content: bytes) -> float:
+    return _GRANTED_SECONDS + _MOST_SECONDS_A_MEGABYTE * len(content) / 1e6
 
 
 def mails(messages: list[bytes], count: int, seed: int) -> Iterator[tuple[int, bytes]]:

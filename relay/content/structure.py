@@ -53,6 +53,7 @@ _HIDDEN = _NUMBERS.index("hidden_html_share")
 _ORDINARY = {"upper_share": 0.06, "digit_share": 0.02, "non_ascii_share": 0.0}  # of ordinary text
 _SHOUTING, _HIDING = 0.3, 0.2
 _LOGARITHMS = ["subject_length", "text_length", "text_words", "html_length", "attachment_bytes"]
+HTML_LENGTH = len(_NUMBERS) + _LOGARITHMS.index("html_length")  # its place among the numbers
 
 
 def structure_of(features: Features, reading: Reading) -> list[str]:
