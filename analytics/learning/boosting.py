@@ -114,7 +114,7 @@ def inputs_of(linear: Linear, views: list[Views]) -> Matrix:
     They are not told how long the HTML is: it says how new a page is, and new kinds of good mail paid for that (a third
     more false positives on modern HTML mail that no stage knew, and less phishing found; nothing gained elsewhere).
     """
-    numbers = np.array([view.numbers for view in views], np.float64).reshape(len(views), -1)
+    numbers = np.array([view.numbers for view in views], np.float64)
     numbers[:, HTML_LENGTH] = 0.0
     return np.hstack([linear.logits(views), numbers])
 

@@ -106,27 +106,31 @@ def _read_part(reading: Reading, content: Content, head: Head, end: int, depth: 
     match = _TYPE.match(declared)
     major, minor = (match[1].lower().decode(), match[2].lower().decode()) if match else ("text", "plain")
     if major == "multipart" and depth < _MAX_DEPTH:
-        boundary = _parameter(declared, b"boundary")
-        shapes = [
-            _read_part(reading, content, split_head(content, start, stop), stop, depth + 1)
-            for start, stop in _sections(content, boundary, head.body_at, end)
-            if reading.parts < _MAX_PARTS
-        ]
-        if not shapes:  # no line with its boundary: readers show what is there
-            _read_text(reading, "plain", _decoded(content, head, end), b"")
+        shapes = _read_parts(reading, content, head, end, _parameter(declared, b"boundary"), depth + 1)
         return f"{minor}({','.join(shapes)})"
     if (major, minor) == ("message", "rfc822") and depth < _MAX_DEPTH:
         inner = split_head(content, head.body_at, end)
         return f"rfc822({_read_part(reading, content, inner, end, depth + 1)})"
     disposition = (head.first(b"content-disposition") or b"").lstrip()[:10].lower()
     kind = {"plain": "plain", "html": "html"}.get(minor, "") if major == "text" else ""
-    if kind and disposition != b"attachment" and reading.texts[kind] < _MAX_TEXTS:
-        reading.texts[kind] += 1
-        _read_text(reading, kind, _decoded(content, head, end), _parameter(declared, b"charset"))
+    charset = _parameter(declared, b"charset")
+    if kind and disposition != b"attachment" and _take_text(reading, kind, content, head, end, charset):
         return kind
     if kind == "" or disposition == b"attachment":
         _note_attachment(reading, content, head, f"{major}/{minor}", end)
     return minor
+
+
+def _read_parts(reading: Reading, content: Content, head: Head, end: int, boundary: bytes, depth: int) -> list[str]:
+    """Take in the parts of a multipart; where no line has its boundary, the text that readers show instead."""
+    shapes: list[str] = []
+    for start, stop in _sections(content, boundary, head.body_at, end):
+        if reading.parts >= _MAX_PARTS:
+            return shapes
+        shapes.append(_read_part(reading, content, split_head(content, start, stop), stop, depth))
+    if not shapes:
+        _take_text(reading, "plain", content, head, end, b"")
+    return shapes
 
 
 def _sections(content: Content, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -163,6 +167,15 @@ def _decoded(content: Content, head: Head, end: int) -> bytes:
             return decode_base64(data)
         case _:
             return data
+
+
+def _take_text(reading: Reading, kind: str, content: Content, head: Head, end: int, charset: bytes) -> bool:
+    """Read a text unless there were enough of its kind; tell whether."""
+    if reading.texts[kind] >= _MAX_TEXTS:
+        return False
+    reading.texts[kind] += 1
+    _read_text(reading, kind, _decoded(content, head, end), charset)
+    return True
 
 
 def _read_text(reading: Reading, kind: str, data: bytes, charset: bytes) -> None:

@@ -160,6 +160,16 @@ def test_a_page_sent_as_plain_text_is_read_and_nothing_of_it_is_hidden(headers: 
     assert features(reading).hidden_html_share == 0
 
 
+def test_of_many_multiparts_without_a_boundary_no_more_is_read_than_of_many_texts() -> None:
+    inner = "Content-Type: multipart/mixed; boundary=lost\n\ntext number {}\n"
+    body = "".join(f"--x\n{inner.format(number)}" for number in range(150))
+
+    reading = read(mail(f"{body}--x--\n", "Content-Type: multipart/mixed; boundary=x"))
+
+    assert reading.parts == 151
+    assert [line for line in reading.plain.splitlines() if line] == [f"text number {number}" for number in range(3)]
+
+
 @pytest.mark.parametrize(
     ("text", "url", "shown"),
     [

@@ -384,7 +384,7 @@ def test_worker_and_template_killed_under_load_cost_no_mail(reading: Target) -> 
     held = reading.counts()["held"] - before
     wanted = {to.decode() for to in addresses}
     reading.sink.wait_until(lambda: len(wanted & set(reading.sink.addresses())) == len(wanted) - held)
-    until(lambda: reading.submit(b"Subject: again\r\n\r\nback\r\n").startswith(b"250 2.0.0 queued"))
+    until(lambda: reading.submit(b"Subject: again\r\n\r\nback\r\n").startswith(b"250 2.0.0 queued"), PROMPT)
 
 
 def _children(pid: int) -> list[int]:
