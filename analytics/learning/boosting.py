@@ -21,8 +21,9 @@ LINEAR_SHARE = 0.25
 _ROUNDS, _LEAVES, _RATE, _PENALTY, _LEAST = 150, 8, 0.06, 5.0, 40
 # Copies a fold, by whether they are bad. Good ones too: else a long mail of two subjects is bad by its mixture alone
 _STUFFED, _STUFFED_WEIGHT = {True: 1500, False: 1000}, 0.5
-# What a row weighs whose linear stage has not seen its origin. 1 instead of .3 costs recall on origins left out
-_OUTSIDE_WEIGHT = 0.3
+_OUTSIDE_WEIGHT = 0.9  # what a row weighs whose linear stage has not seen its origin
+# Thirty times what it counts in the linear stage: scarce, and what trees think of unknown pages by default is wrong
+_WEIGHTS = {"modern-html": 90.0}
 
 Matrix = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class _Rows:
 
     def add_known(self, rows: NDArray[np.int64], share: float) -> None:
         """Add messages and their copies in other clothes."""
-        self.add([self.samples.views[row] for row in rows], rows, share * weights_of(self.samples, rows))
+        self.add([self.samples.views[row] for row in rows], rows, share * weights_of(self.samples, rows, _WEIGHTS))
         dressed, donors = self.samples.dressed_of(rows)
         self.add(dressed, donors, np.full(len(donors), share * DRESSED_WEIGHT))
 

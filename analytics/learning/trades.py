@@ -14,7 +14,10 @@ from analytics.learning.layouts import as_html, as_plain
 from analytics.learning.texts import Filled, Text, fill, part_of, texts
 
 _COPIES = {"ham": 4, "bad": 5}
-_KINDS = ("-shops", "-software", "-life", "-languages", "-lures", "-fraud", "-spam")
+_KINDS = (
+    "-shops", "-software", "-life", "-languages", "-letters", "-campaigns",
+    "-lures", "-fraud", "-spam", "-accounts",
+)  # fmt: skip
 
 
 def trade_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
