@@ -18,12 +18,12 @@ from relay.content.trees import COLUMNS, MAX_DEPTH
 # origin left out (recall of SpamAssassin's mail at 0.5 %: .690 and .718); a quarter of it beside them is near the best
 # of both (.068 and .709).
 LINEAR_SHARE = 0.25
-_ROUNDS, _LEAVES, _RATE, _PENALTY, _LEAST = 150, 8, 0.06, 5.0, 40
+_ROUNDS, _LEAVES, _RATE, _PENALTY, _LEAST = 150, 16, 0.1, 5.0, 40
 # Copies a fold, by whether they are bad. Good ones too: else a long mail of two subjects is bad by its mixture alone
-_STUFFED, _STUFFED_WEIGHT = {True: 1500, False: 1000}, 0.5
+_STUFFED, _STUFFED_WEIGHT = {True: 4000, False: 2600}, 2.0
 _OUTSIDE_WEIGHT = 0.9  # what a row weighs whose linear stage has not seen its origin
-# Thirty times what it counts in the linear stage: scarce, and what trees think of unknown pages by default is wrong
-_WEIGHTS = {"modern-html": 90.0}
+# Ten times what it counts in the linear stage: scarce, and what trees think of unknown pages by default is wrong
+_WEIGHTS = {"modern-html": 30.0}
 
 Matrix = NDArray[np.float64]
 
