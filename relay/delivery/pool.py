@@ -243,8 +243,8 @@ class Pool(Handout):
         except RelayError as error:
             self._note_down(link, error.reply)
         except Unreachable as error:
-            if error.peer is not None and self.settlement.learn(link.source.name, error.peer):
-                self._end_links_of(link.source.name)
+            if error.peer is not None:  # those that the hop took stay: each asks before a mail whether it may
+                self.settlement.learn(link.source.name, error.peer)
             self._note_down(link, error.reply)
         return None
 
@@ -264,8 +264,8 @@ class Pool(Handout):
 
     def _note_down(self, link: Link, reply: Reply) -> None:
         channel, until = link.channel, self._shop.failure_until()
-        others = sum(other.connection is not None for other in self._links if other.channel is channel)
-        if others:  # the hop is alive, and has enough of us
+        others = sum(_may_serve(other, link) for other in self._links)
+        if others:  # the hop is alive, or may be, and has enough of us
             channel.ceiling = (until, others)
             _log.info("fewer connections destination=%s reply=%s", self.name, reply)
         else:
@@ -303,3 +303,10 @@ class Pool(Handout):
         await self._shop.clock.sleep(seconds)
         self._alarm, self._alarm_at = None, 0.0  # before what follows sets the next one
         self.look_again()
+
+
+def _may_serve(other: Link, refused: Link) -> bool:
+    """Whether a channel has another connection. One under way counts too: a hop at its limit refuses before the one
+    that it took is ready. If that fails in turn, it is the last."""
+    is_under_way = other.connection is None and other.source is refused.source
+    return other is not refused and other.channel is refused.channel and (is_under_way or other.connection is not None)

@@ -201,6 +201,23 @@ async def test_a_hop_that_allows_few_connections_gets_few(tmp_path: Path) -> Non
 
 
 @story
+async def test_a_hop_that_refuses_some_before_the_first_is_ready_is_not_taken_for_dead(tmp_path: Path) -> None:
+    with Sink(Manner(max_sessions=1, delay_seconds=0.2)) as sink:  # who is refused hears so before the other's EHLO
+        async with delivering(delivery_settings(tmp_path, sink.port, connections=5)) as room:
+            for number in range(7):
+                await room.send(f"u{number}@example.net")
+            await room.until(7, "Delivery")
+            while sink.open_sessions:  # it rests, and says goodbye
+                await asyncio.sleep(0.05)
+            await room.send("u7@example.net")
+            await room.until(8, "Delivery")
+
+            assert sink.most_open_sessions > sink.manner.max_sessions
+            assert len(sink.addresses()) == 8
+            assert len(room.records("Deferral")) == 0
+
+
+@story
 async def test_recipients_beyond_the_hops_limit_follow_at_once(tmp_path: Path) -> None:
     addresses = [f"u{number}@example.net" for number in range(12)]
     with Sink(Manner(max_recipients=5)) as sink:
