@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.learning.boosting import fit_trees, held_out, inputs_of, margins_of
+from analytics.learning.boosting import fit_trees
 from analytics.learning.corpus import OWN, Example, read_corpus
+from analytics.learning.held import held_out, inputs_of
 from analytics.learning.linear import fit_linear
 from analytics.learning.samples import Samples, sampled
 from bench.loso_lines import LINES, Found, above, area, cell, means
@@ -54,9 +55,9 @@ def ours(samples: Samples) -> Judge:
         ham = {one: held.outside[one][~samples.is_bad[samples.origins == one]] for one in strangers(samples, origin)}
         means = {one: kept[:, :2].mean(axis=1) for one, kept in ham.items()}
         yield "linear mean", found_of(samples, origin, inputs[:, :2].mean(axis=1), means)
-        strange = {one: margins_of(fit_trees(held, one), kept) for one, kept in ham.items()}
+        strange = {one: fit_trees(held, one).margins(kept) for one, kept in ham.items()}
         most = np.where(samples.has_text[rest], 1.0, WORDLESS)
-        yield "**ours**", found_of(samples, origin, margins_of(fit_trees(held), inputs), strange, most)
+        yield "**ours**", found_of(samples, origin, fit_trees(held).margins(inputs), strange, most)
 
     return judged
 

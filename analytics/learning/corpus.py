@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analytics.learning.office import office_examples
-from analytics.learning.product import product_examples
-from analytics.learning.texts import own_examples
-from analytics.learning.trades import trade_examples
+from analytics.learning.office import office_drafts
+from analytics.learning.product import product_drafts
+from analytics.learning.texts import own_drafts
+from analytics.learning.trades import trade_drafts
 
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
 
@@ -70,12 +70,13 @@ OWN = "own"
 OWN_TERMS = "texts of the Mailweir project, Apache-2.0"
 
 
-def read_corpus(path: Path | None, *, everything: bool) -> list[Example]:
-    """Return the examples of a corpus file and our own. Raises CorpusError."""
+def read_corpus(path: Path | None, *, everything: bool, own: int = 0) -> list[Example]:
+    """Return the examples of a corpus file and our own: all, or about `own` of them. Raises CorpusError."""
     examples = list(read_file(path, everything=everything)) if path is not None else []
+    drafts = [*own_drafts(), *office_drafts(), *product_drafts(), *trade_drafts()]
     return examples + [
-        Example(raw, is_bad, OWN, part, "train", part)
-        for raw, is_bad, part in (*own_examples(), *office_examples(), *product_examples(), *trade_examples())
+        Example(draft.write(), draft.is_bad, OWN, draft.part, "train", draft.part)
+        for draft in drafts[:: max(1, len(drafts) // own) if own else 1]
     ]
 
 

@@ -4,6 +4,7 @@ good words, in other clothes, and with many of their tokens missing."""
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +40,10 @@ class Linear:
     def logits(self, views: Sequence[Views]) -> NDArray[np.float64]:
         """Return (n, 4), as relay.content.model.Model.logits."""
         columns = (
-            _matrix([view.whole for view in views]) @ self.tokens,
-            _matrix([view.head for view in views]) @ self.tokens,
-            _matrix([view.words for view in views]) @ self.words,
-            _matrix([view.words_head for view in views]) @ self.words,
+            _ragged([view.whole for view in views]).matrix() @ self.tokens,
+            _ragged([view.head for view in views]).matrix() @ self.tokens,
+            _ragged([view.words for view in views]).matrix() @ self.words,
+            _ragged([view.words_head for view in views]).matrix() @ self.words,
         )
         return np.column_stack(columns)
 
@@ -65,10 +66,6 @@ def weights_of(samples: Samples, rows: NDArray[np.int64], of_origin: Mapping[str
     return np.array([of_origin.get(origin, 1.0) for origin in samples.origins[rows].tolist()])
 
 
-def _thinned(rows: list[Hashes], share: float, rng: np.random.Generator) -> list[Hashes]:
-    return [row[rng.random(len(row)) < share] for row in rows]
-
-
 def _fit(
     whole: list[Hashes],
     head: list[Hashes],
@@ -78,23 +75,38 @@ def _fit(
 ) -> Weights:
     """Learn from messages, their heads, and copies of the messages that are thinned."""
     (copies, share), rng = thinned, np.random.default_rng(3)
-    parts = [whole, head, *(_thinned(whole, share, rng) for _ in range(copies))]
+    full = _ragged(whole)
+    parts = [full, _ragged(head), *(full.thinned(share, rng) for _ in range(copies))]
     classifier = LogisticRegression(
         C=_INVERSE_REGULARISATION, tol=_TOLERANCE, max_iter=_ROUNDS, solver="liblinear", dual=True, fit_intercept=False,
         random_state=1,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after so many rounds it is good enough
-        matrix = vstack([_matrix(rows) for rows in parts]).tocsr()
+        matrix = vstack([part.matrix() for part in parts]).tocsr()
         counted = np.concatenate([weights, _HEAD_WEIGHT * weights, np.tile(weights, copies)])
         weights_found = classifier.fit(matrix, np.tile(labels, len(parts)), sample_weight=counted).coef_[0]
     # rounded as they are stored: half precision is exact enough (2 MB); 8 bits lost a tenth of the recall
     return np.asarray(weights_found.astype(np.float16), np.float64)
 
 
-def _matrix(rows: list[Hashes]) -> csr_matrix:
-    lengths = np.array([len(row) for row in rows], np.int64)
-    values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, np.int32)
-    return csr_matrix((values, places, starts), shape=(len(rows), 1 << BITS))
+class _Ragged(NamedTuple):
+    """Rows of tokens, one behind the other, and how many each has."""
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+    def thinned(self, share: float, rng: np.random.Generator) -> "_Ragged":
+        kept = rng.random(len(self.tokens)) < share
+        rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return _Ragged(self.tokens[kept], np.bincount(rows[kept], minlength=len(self.lengths)))
+
+    def matrix(self) -> csr_matrix:
+        values = np.repeat(1 / np.sqrt(np.maximum(self.lengths, 1)), self.lengths)
+        starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        return csr_matrix((values, self.tokens, starts), shape=(len(self.lengths), 1 << BITS))
+
+
+def _ragged(rows: Sequence[Hashes]) -> _Ragged:
+    tokens = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, np.int32)
+    return _Ragged(tokens, np.array([len(row) for row in rows], np.int64))

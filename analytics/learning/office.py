@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from analytics.learning.layouts import as_html, as_plain
+from analytics.learning.texts import Draft
 
 _COUNT = 1000
 _PARTS = 4  # as texts.own_examples
@@ -114,11 +115,10 @@ _SUBJECTS = (
 )  # fmt: skip
 
 
-def office_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
-    """Yield message, False (none is bad), and the part of our own texts it is left out with."""
+def office_drafts(seed: int = 1) -> Iterator[Draft]:
+    """Yield all of them; none is bad."""
     for number in range(_COUNT):
-        rng = random.Random(f"{seed}/office/{number}")  # noqa: S311 - texts, not secrets
-        yield office_mail(rng), False, f"own-{number % _PARTS + 1}"
+        yield Draft(office_mail, f"{seed}/office/{number}", is_bad=False, part=f"own-{number % _PARTS + 1}")
 
 
 def office_mail(rng: random.Random) -> bytes:

@@ -9,22 +9,23 @@ import random
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import partial
 
 from analytics.learning.clothes import LOCAL_PARTS, Page
 from analytics.learning.layouts import as_html
-from analytics.learning.texts import expand, table_of
+from analytics.learning.texts import Draft, expand, table_of
 
 _COUNT = 800
 _PARTS = 4  # as texts.own_examples; whole kinds of mail are left out together
 
 
-def product_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
-    """Yield message, False (none is bad), and the part of our own texts it is left out with."""
+def product_drafts(seed: int = 1) -> Iterator[Draft]:
+    """Yield all of them; none is bad."""
     kinds = [kind for kind in table_of("product.toml") if kind != "shared"]
     for number in range(_COUNT):
-        rng = random.Random(f"{seed}/product/{number}")  # noqa: S311 - texts, not secrets
         at = number % len(kinds)
-        yield product_mail(kinds[at], rng), False, f"own-{at % _PARTS + 1}"
+        seeded = f"{seed}/product/{number}"
+        yield Draft(partial(product_mail, kinds[at]), seeded, is_bad=False, part=f"own-{at % _PARTS + 1}")
 
 
 def product_mail(kind: str, rng: random.Random) -> bytes:

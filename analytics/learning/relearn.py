@@ -40,7 +40,7 @@ class KnownLabel(msgspec.Struct, frozen=True, kw_only=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to train: labels by message id, words in `words`, against the model in `active`; the answer to `report`.
 
-    `texts`: at most so many of our own texts, for a quick trial; 0: all of them.
+    `texts`: about so many of our own texts, for a quick trial; 0: all of them.
     """
 
     name: str
@@ -74,8 +74,7 @@ def relearn(order: Order, now: datetime) -> Report:
             f"{len(rows)} labelled messages with words: too few, or of one kind only, on one side of the split in time"
         )
         return Report(name=order.name, active=order.active, learnt=0, judged=0, made_at=now, ruling=_refusal(why))
-    texts = read_corpus(None, everything=False)
-    base = sampled(texts[:: max(1, len(texts) // order.texts)] if order.texts else texts, _quiet)
+    base = sampled(read_corpus(None, everything=False, own=order.texts), _quiet)
     trained = train(_joined(base, _samples(order, learnt)), order.name, now, _quiet)
     save(trained, Path(order.folder))
     judged = _samples(order, later)

@@ -8,10 +8,11 @@ import random
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import partial
 
 from analytics.learning.clothes import Page
 from analytics.learning.layouts import as_html, as_plain
-from analytics.learning.texts import Filled, Text, fill, part_of, texts
+from analytics.learning.texts import Draft, Filled, Text, fill, part_of, texts
 
 _COPIES = {"ham": 4, "bad": 5}
 _KINDS = (
@@ -20,12 +21,11 @@ _KINDS = (
 )  # fmt: skip
 
 
-def trade_examples(seed: int = 1) -> Iterator[tuple[bytes, bool, str]]:
-    """Yield message, whether it is bad, and the part of our own texts it is left out with."""
+def trade_drafts(seed: int = 1) -> Iterator[Draft]:
+    """Yield all variants of all texts of the trades."""
     for text in texts(_KINDS):
         for copy in range(_COPIES["bad" if text.is_bad else "ham"]):
-            rng = random.Random(f"{seed}/trade/{text.id}/{copy}")  # noqa: S311 - texts, not secrets
-            yield trade_mail(text, rng), text.is_bad, part_of(text)
+            yield Draft(partial(trade_mail, text), f"{seed}/trade/{text.id}/{copy}", text.is_bad, part_of(text))
 
 
 def trade_mail(text: Text, rng: random.Random) -> bytes:

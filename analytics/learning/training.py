@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.learning.boosting import LINEAR_SHARE, Held, fit_trees, flattened, held_out, inputs_of, margins_of
+from analytics.learning.boosting import LINEAR_SHARE, fit_trees
 from analytics.learning.corpus import OWN, terms_of
 from analytics.learning.figures import figures_of, lines_of
+from analytics.learning.held import Held, held_out, inputs_of
 from analytics.learning.linear import fit_linear
 from analytics.learning.platt import platt, probability
 from analytics.learning.samples import BITS, Samples, Step
@@ -53,8 +54,8 @@ def train(samples: Samples, name: str, made_at: datetime, step: Step) -> Trained
     held = held_out(samples, rows, step)
     outside = _left_out(samples, held, step)
     linear, trees = fit_linear(samples, rows), fit_trees(held)
-    judged = Judged(outside, margins_of(trees, inputs_of(linear, samples.views)))
-    nodes, roots = flattened(trees)
+    judged = Judged(outside, trees.margins(inputs_of(linear, samples.views)))
+    nodes, roots = trees.flattened()
     arrays: dict[str, NDArray[np.generic]] = {
         WEIGHTS: linear.tokens.astype(np.float16),
         WORDS: linear.words.astype(np.float16),
@@ -93,7 +94,7 @@ def _left_out(samples: Samples, held: Held, step: Step) -> Scores:
     """
     left_out = np.full(len(samples.views), np.nan)
     for origin, inputs in held.outside.items():
-        left_out[samples.origins == origin] = margins_of(fit_trees(held, without=origin), inputs)
+        left_out[samples.origins == origin] = fit_trees(held, without=origin).margins(inputs)
     step("with all", 0, 1)
     return left_out
 

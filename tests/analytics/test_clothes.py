@@ -10,7 +10,7 @@ import numpy as np
 from analytics.learning.clothes import dressed
 from analytics.learning.corpus import Example
 from analytics.learning.linear import fit_linear
-from analytics.learning.product import product_examples
+from analytics.learning.product import product_drafts
 from analytics.learning.samples import Samples, sampled
 from analytics.learning.texts import Text, texts
 from relay.content.message import read
@@ -86,13 +86,13 @@ def test_where_bad_mail_alone_is_html_copies_teach_that_html_is_not_what_is_bad(
 
 
 def test_product_mail_says_whole_sentences_and_is_never_bad() -> None:
-    found = list(product_examples())
+    found = list(product_drafts())
 
     assert len(found) == 800
-    assert not any(is_bad for _, is_bad, _ in found)
-    assert {part for _, _, part in found} == {"own-1", "own-2", "own-3", "own-4"}
-    for raw, _, _ in found[:80]:
-        page = read(raw)
+    assert not any(draft.is_bad for draft in found)
+    assert {draft.part for draft in found} == {"own-1", "own-2", "own-3", "own-4"}
+    for draft in found[:80]:
+        page = read(draft.write())
         assert page.subject
         assert not set("{}[]") & set(page.subject + page.text)
         assert len(words_of(page.text)) > 5
