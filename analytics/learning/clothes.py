@@ -10,8 +10,8 @@ import random
 import re
 from collections.abc import Callable
 from email.message import EmailMessage
-from email.policy import SMTP
 
+from analytics.learning.blank import blank_mail
 from analytics.learning.layouts import as_block
 from analytics.learning.texts import table_of
 from relay.content.message import Reading, read
@@ -182,7 +182,7 @@ class Page:
 
 def _started(reading: Reading, rng: random.Random, page: Page) -> EmailMessage:
     """Headers: the subject and the name stay; the address is the page's own most of the time."""
-    mail = EmailMessage(policy=SMTP)
+    mail = blank_mail()
     name = re.sub(r"[^\w .&'-]", "", reading.author.name)[:60].strip() or (page.firm if rng.random() < 0.8 else "")
     local = rng.choice(LOCAL_PARTS)
     address = page.address(local) if rng.random() < 0.8 else f"{local}@{_word(rng)}.com"

@@ -6,9 +6,8 @@ is legitimate; the words are everyday ones, none is a lure. Written for Mailweir
 
 import random
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import SMTP
 
+from analytics.learning.blank import blank_mail
 from analytics.learning.layouts import as_html, as_plain
 from analytics.learning.texts import Draft
 
@@ -128,7 +127,7 @@ def office_mail(rng: random.Random) -> bytes:
     words = words[: rng.choice((40, 90, 400))]
     writer, reader, firm = rng.choice(_PEOPLE), rng.choice(_PEOPLE), rng.choice(_FIRMS)
     name, site = f"{writer} {rng.choice(_FAMILIES)}", f"{firm.split()[0].lower()}{rng.randrange(60)}.example"
-    mail = EmailMessage(policy=SMTP)
+    mail = blank_mail()
     mail["From"] = f"{name} <{writer.lower()}@{site}>"
     mail["To"] = f"{reader.lower()}@customer{rng.randrange(99)}.example"
     mail["Subject"] = rng.choice(_SUBJECTS).format(*rng.sample(words, 3), n=rng.randrange(10**6))

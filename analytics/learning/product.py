@@ -7,10 +7,9 @@ legitimate. Written for Mailweir.
 
 import random
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 
+from analytics.learning.blank import blank_mail
 from analytics.learning.clothes import LOCAL_PARTS, Page
 from analytics.learning.layouts import as_html
 from analytics.learning.texts import Draft, expand, table_of
@@ -32,7 +31,7 @@ def product_mail(kind: str, rng: random.Random) -> bytes:
     """Return one message with CRLF line ends."""
     page = Page(rng)
     texts, button = _texts(kind, page, rng)
-    mail = EmailMessage(policy=SMTP)
+    mail = blank_mail()
     local = rng.choice(LOCAL_PARTS)
     name = "" if rng.random() < 0.1 else f'"{page.firm}" '
     mail["From"] = f"{name}<{page.address(local)}>"

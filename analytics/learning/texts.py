@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.policy import SMTP
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from analytics.learning.blank import blank_mail
 from analytics.learning.layouts import as_html, as_plain
 
 _COPIES = {"ham": 12, "bad": 14}
@@ -110,7 +110,7 @@ def texts(kinds: tuple[str, ...] = ("", "-europe", "-office", "-modern", "-machi
 def compose(text: Text, rng: random.Random) -> bytes:
     """Return one variant of `text` as a message with CRLF line ends."""
     filled = fill(text, rng)
-    mail = EmailMessage(policy=SMTP)
+    mail = blank_mail()
     mail["From"] = filled.sender
     mail["To"] = f"{expand('{given}', rng).lower()}@customer{rng.randrange(99)}.example"
     if rng.random() > _WITHOUT_SUBJECT:

@@ -6,10 +6,9 @@ send. Both kinds get pages of the same making; only where the links of a bad one
 
 import random
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 
+from analytics.learning.blank import blank_mail
 from analytics.learning.clothes import Page
 from analytics.learning.layouts import as_html, as_plain
 from analytics.learning.texts import Draft, Filled, Text, fill, part_of, texts
@@ -32,7 +31,7 @@ def trade_mail(text: Text, rng: random.Random) -> bytes:
     """Return one variant with CRLF line ends."""
     page = Page(rng)
     filled = fill(text, rng) if text.is_bad else fill(text, rng, firm=page.firm)
-    mail = EmailMessage(policy=SMTP)
+    mail = blank_mail()
     mail["From"] = filled.sender if text.is_bad or rng.random() < 0.1 else _at_home(filled.sender, page)
     mail["Subject"] = filled.subject
     shape = text.shape or rng.choice(("html", "html", "both", "both", "both", "plain"))
