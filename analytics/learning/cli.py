@@ -48,10 +48,6 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
     from analytics.learning.samples import sampled
     from analytics.learning.training import save, train
 
-    try:
-        examples = read_corpus(corpus, everything=everything)
-    except CorpusError as error:
-        raise click.ClickException(str(error)) from error
     columns = (
         TextColumn("{task.description:24}"),
         BarColumn(),
@@ -59,12 +55,19 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
         TimeElapsedColumn(),
     )
     with Progress(*columns) as progress:
-        tasks = {phase: progress.add_task(phase, total=1) for phase in ("reading mail", "learning")}
+        tasks = {
+            phase: progress.add_task(phase, total=1) for phase in ("writing our own mail", "reading mail", "learning")
+        }
 
         def step(what: str, done: int, total: int) -> None:
             phase = what if what in tasks else "learning"
             progress.update(tasks[phase], completed=done, total=total, description=what)
 
+        try:
+            examples = read_corpus(corpus, everything=everything, step=step)
+        except CorpusError as error:
+            raise click.ClickException(str(error)) from error
+        step("writing our own mail", 1, 1)
         samples = sampled(examples, step)
         step("reading mail", 1, 1)
         card = save(train(samples, name, datetime.now(UTC), step), folder / name)

@@ -11,6 +11,8 @@ from analytics.learning.product import product_drafts
 from analytics.learning.texts import own_drafts
 from analytics.learning.trades import trade_drafts
 
+Step = Callable[[str, int, int], None]  # told what is done now, and how much of how much of it
+
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
 
 
@@ -70,14 +72,20 @@ OWN = "own"
 OWN_TERMS = "texts of the Mailweir project, Apache-2.0"
 
 
-def read_corpus(path: Path | None, *, everything: bool, own: int = 0) -> list[Example]:
+def quiet(_what: str, _done: int, _total: int) -> None:
+    """A Step that nobody watches."""
+
+
+def read_corpus(path: Path | None, *, everything: bool, own: int = 0, step: Step = quiet) -> list[Example]:
     """Return the examples of a corpus file and our own: all, or about `own` of them. Raises CorpusError."""
     examples = list(read_file(path, everything=everything)) if path is not None else []
     drafts = [*own_drafts(), *office_drafts(), *product_drafts(), *trade_drafts()]
-    return examples + [
-        Example(draft.write(), draft.is_bad, OWN, draft.part, "train", draft.part)
-        for draft in drafts[:: max(1, len(drafts) // own) if own else 1]
-    ]
+    drafts = drafts[:: max(1, len(drafts) // own) if own else 1]
+    for at, draft in enumerate(drafts):
+        examples.append(Example(draft.write(), draft.is_bad, OWN, draft.part, "train", draft.part))
+        if at % 100 == 0:
+            step("writing our own mail", at, len(drafts))
+    return examples
 
 
 def read_file(path: Path, *, everything: bool) -> Iterator[Example]:

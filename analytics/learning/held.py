@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.learning.corpus import Step
 from analytics.learning.linear import DRESSED_WEIGHT, Linear, fit_linear, weights_of
-from analytics.learning.samples import FOLDS, Samples, Step, stuffed
+from analytics.learning.samples import FOLDS, Samples, stuffed
 from relay.content.structure import HTML_LENGTH
 from relay.content.tokens import Views
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analytics.learning.corpus import read_corpus
+from analytics.learning.corpus import quiet, read_corpus
 from analytics.learning.gate import Ruling, Trial, rule
 from analytics.learning.samples import BITS, FOLDS, Samples, sampled
 from analytics.learning.shadow import parts_of_row
@@ -74,8 +74,8 @@ def relearn(order: Order, now: datetime) -> Report:
             f"{len(rows)} labelled messages with words: too few, or of one kind only, on one side of the split in time"
         )
         return Report(name=order.name, active=order.active, learnt=0, judged=0, made_at=now, ruling=_refusal(why))
-    base = sampled(read_corpus(None, everything=False, own=order.texts), _quiet)
-    trained = train(_joined(base, _samples(order, learnt)), order.name, now, _quiet)
+    base = sampled(read_corpus(None, everything=False, own=order.texts), quiet)
+    trained = train(_joined(base, _samples(order, learnt)), order.name, now, quiet)
     save(trained, Path(order.folder))
     judged = _samples(order, later)
     trial = Trial(
@@ -145,10 +145,6 @@ def _has_both(order: Order, rows: list[dict[str, Any]]) -> bool:
 
 def _refusal(why: str) -> Ruling:
     return Ruling(passes=False, why=why, slices=[])
-
-
-def _quiet(_what: str, _done: int, _total: int) -> None:
-    pass
 
 
 def main(path: str) -> int:

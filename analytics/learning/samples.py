@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from zlib import crc32
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.learning.clothes import dressed
-from analytics.learning.corpus import OWN, Example
+from analytics.learning.corpus import OWN, Example, Step
 from relay.content.assess import parts_of
 from relay.content.message import read
 from relay.content.structure import lengthened, vanishing
@@ -23,8 +23,6 @@ _LEAST_PASSAGE, _MOST_PASSAGE = 40, 170  # words of one donor
 _ADDED_WORDS = (50, 401)
 _DRESSED, _OWN_DRESSED = 1000, 120  # messages of an origin and a label that are copied in other clothes, at most
 _BETWEEN = 0.2  # share of copies with the good words between their own, not below
-
-Step = Callable[[str, int, int], None]
 
 
 def _no_rows() -> NDArray[np.int64]:

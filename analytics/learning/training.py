@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.learning.boosting import LINEAR_SHARE, fit_trees
-from analytics.learning.corpus import OWN, terms_of
+from analytics.learning.corpus import OWN, Step, terms_of
 from analytics.learning.figures import figures_of, lines_of
 from analytics.learning.held import Held, held_out, inputs_of
 from analytics.learning.linear import fit_linear
 from analytics.learning.platt import platt, probability
-from analytics.learning.samples import BITS, Samples, Step
+from analytics.learning.samples import BITS, Samples
 from relay.content.model import ARRAYS, NODES, ROOTS, WEIGHTS, WORDLESS, WORDS, Model
 from relay.content.model_files import CARD, FEATURE_VERSION, REFERENCE_PRIOR, ArrayFile, Card, Source
 
