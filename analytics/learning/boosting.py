@@ -15,8 +15,8 @@ from relay.content.trees import COLUMNS, MAX_DEPTH
 # The trees alone are better on known origins, the linear mean on good words in sight: at shares of .1, .25 and .4
 # beside them (1-ROCA)% was .104, .112, .130 and recall below good words .718, .750, .725.
 LINEAR_SHARE = 0.25
-# 150 rounds at .1 found less below good words (.816 of 1,900, .841 now) and of the valid split (.974, .980 at 0.5 %). On
-# origins left out they were less sure, both ways: recall .342 and .65 % false positives at p >= 0.5, .362 and .81 % now
+# 150 rounds at .1 found less below good words (.816 of 1,900, .841 now) and of the valid split (.974, .980 at 0.5 %).
+# On origins left out they were less sure, both ways (p >= 0.5: recall .342 and false positives .65 %, now .362, .81)
 _ROUNDS, _LEAVES, _RATE, _PENALTY, _LEAST = 250, 16, 0.16, 5.0, 40
 _BINS = 255
 
