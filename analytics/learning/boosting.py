@@ -30,7 +30,7 @@ class Boosted:
 
     def margins(self, inputs: Matrix) -> NDArray[np.float64]:
         """Return the margins, (n,), as relay.content.model.Model.margin."""
-        shown = self.trees.decision_function(binned(inputs, self.edges))
+        shown = self.trees.decision_function(_binned(inputs, self.edges))
         return np.asarray(shown + LINEAR_SHARE * inputs[:, :2].mean(axis=1))
 
     def flattened(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
@@ -53,7 +53,7 @@ class Boosted:
         return table
 
 
-def edges_of(inputs: Matrix) -> list[NDArray[np.float64]]:
+def _edges_of(inputs: Matrix) -> list[NDArray[np.float64]]:
     """Return what parts the bins of each column: between its values where they are few, else quantiles."""
     return [_edges(column) for column in inputs.T]
 
@@ -65,7 +65,7 @@ def _edges(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.unique(np.quantile(column, np.linspace(0, 1, _BINS + 1)[1:-1], method="averaged_inverted_cdf"))
 
 
-def binned(inputs: Matrix, edges: list[NDArray[np.float64]]) -> Matrix:
+def _binned(inputs: Matrix, edges: list[NDArray[np.float64]]) -> Matrix:
     """Return the number of the bin for each input, of the same shape."""
     columns = [np.searchsorted(at, column) for at, column in zip(edges, inputs.T, strict=True)]
     return np.column_stack(columns).astype(np.float64)
@@ -78,12 +78,12 @@ def fit_trees(held: Held, without: str = "") -> Boosted:
     """
     kept = held.origins != without
     inputs = held.inputs[kept]
-    edges = edges_of(inputs)
+    edges = _edges_of(inputs)
     classifier = HistGradientBoostingClassifier(
         max_iter=_ROUNDS, max_leaf_nodes=_LEAVES, max_depth=MAX_DEPTH, learning_rate=_RATE, l2_regularization=_PENALTY,
         min_samples_leaf=_LEAST, early_stopping=False, random_state=1,
         monotonic_cst=[1] * N_LOGITS + [0] * (inputs.shape[1] - N_LOGITS),
     )  # fmt: skip
     with threadpool_limits(1):  # threads that wait for each other on a busy machine took 180 s where one takes three
-        classifier.fit(binned(inputs, edges), held.is_bad[kept], sample_weight=held.weights[kept])
+        classifier.fit(_binned(inputs, edges), held.is_bad[kept], sample_weight=held.weights[kept])
     return Boosted(classifier, edges)
