@@ -445,12 +445,14 @@ def test_one_account_cannot_take_all_places(tmp_path: Path) -> None:
 
 
 def test_bodies_in_memory_are_bounded(tmp_path: Path) -> None:
-    head = _START + b"Content-Type: application/json\r\nContent-Length: 157000\r\n\r\n"
+    head = _START + b"Content-Type: application/json\r\nContent-Length: 157000\r\nExpect: 100-continue\r\n\r\n"
 
     async def story(listener: Listener) -> None:
         held = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(4)]
-        for _, writer in held:
-            writer.write(head + b"{")
+        for reader, writer in held:
+            writer.write(head)
+            assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"  # it has its room
+            writer.write(b"{")
         async with listener.client() as client:
             for _ in range(500):
                 answer = await client.post(
