@@ -69,7 +69,7 @@ class Filled:
 
 
 class Draft(NamedTuple):
-    """A message of our own that is written when it is asked for: writing all of them takes half a minute.
+    """A message of our own that is written when it is asked for: writing all of them takes 20 seconds.
 
     The same seed writes the same. `part` is the quarter of all texts that its text belongs to: own-1 to own-4.
     """
