@@ -13,9 +13,11 @@ p >= ...   the action lines, by Platt's calibration on validation mail of the or
 """
 
 import argparse
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,11 @@ from numpy.typing import NDArray
 
 from analytics.learning.boosting import fit_trees
 from analytics.learning.corpus import OWN, Example, read_corpus
-from analytics.learning.held import held_out, inputs_of
+from analytics.learning.crew import Arrays, Crew
+from analytics.learning.held import Held, Matrix, held_out, inputs_of
 from analytics.learning.linear import fit_linear
-from analytics.learning.samples import Samples, sampled
+from analytics.learning.reading import sampled
+from analytics.learning.samples import Samples
 from bench.loso_lines import LINES, Found, above, area, cell, means
 from bench.loso_peers import Rows, Scorer, Scores, bogofilter, has_bogofilter, plain
 from relay.content.model import WORDLESS
@@ -45,21 +49,27 @@ def thinned(examples: list[Example], most: int | None) -> list[Example]:
     return [example for row, example in enumerate(examples) if row in kept]
 
 
-def ours(samples: Samples) -> Judge:
+def ours(samples: Samples, crew: Crew) -> Judge:
     """The linear stage's mean and the whole model. The strange scores are those that training makes for the card."""
 
     def judged(origin: str) -> Iterator[tuple[str, Found]]:
         rows, known, rest = split(samples, origin)
-        held, linear = held_out(samples, rows, lambda *_: None), fit_linear(samples, rows)
+        held, linear = held_out(samples, rows, crew), fit_linear(samples, rows)
         inputs = inputs_of(linear, [samples.views[row] for row in np.concatenate([known, rest])])
         ham = {one: held.outside[one][~samples.is_bad[samples.origins == one]] for one in strangers(samples, origin)}
         means = {one: kept[:, :2].mean(axis=1) for one, kept in ham.items()}
         yield "linear mean", found_of(samples, origin, inputs[:, :2].mean(axis=1), means)
-        strange = {one: fit_trees(held, one).margins(kept) for one, kept in ham.items()}
+        jobs = [partial(_margins, held, one, kept) for one, kept in ham.items()]
+        answers = crew.do("judging", jobs)
+        strange = {one: answer["margins"] for one, answer in zip(ham, answers, strict=True)}
         most = np.where(samples.has_text[rest], 1.0, WORDLESS)
         yield "**ours**", found_of(samples, origin, fit_trees(held).margins(inputs), strange, most)
 
     return judged
+
+
+def _margins(held: Held, without: str, inputs: Matrix) -> Arrays:
+    return {"margins": fit_trees(held, without).margins(inputs)}
 
 
 def peer(name: str, samples: Samples, scorer: Scorer) -> Judge:
@@ -120,8 +130,9 @@ def main() -> None:
     parser.add_argument("--scorers", nargs="*", default=["bogofilter", "plain", "ours"], help="only these")
     parser.add_argument("--most", type=int, help="training messages of an origin, at most; drawn at random")
     chosen = parser.parse_args()
-    examples = thinned(read_corpus(chosen.corpus, everything=not chosen.shipped), chosen.most)
-    samples = sampled(examples, lambda *_: None)
+    crew = Crew(len(os.sched_getaffinity(0)))
+    examples = thinned(read_corpus(chosen.corpus, crew, everything=not chosen.shipped), chosen.most)
+    samples = sampled(examples, crew)
     origins = chosen.origins or sorted(set(samples.origins[samples.sources != OWN].tolist()))
     with tempfile.TemporaryDirectory() as folder:
         judges = []
@@ -130,7 +141,7 @@ def main() -> None:
         if "plain" in chosen.scorers:
             judges.append(peer("plain", samples, plain(examples)))
         if "ours" in chosen.scorers:
-            judges.append(ours(samples))
+            judges.append(ours(samples, crew))
         print_tables(origins, judges)
 
 

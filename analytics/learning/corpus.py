@@ -1,18 +1,20 @@
 """Mail to learn from: where it came from, under which terms, and what may train a model that is shipped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from analytics.learning.crew import Arrays, Crew
 from analytics.learning.office import office_drafts
 from analytics.learning.product import product_drafts
-from analytics.learning.texts import own_drafts
+from analytics.learning.texts import Draft, own_drafts
 from analytics.learning.trades import trade_drafts
 
-Step = Callable[[str, int, int], None]  # told what is done now, and how much of how much of it
-
+_AT_ONCE = 500  # mails of one job
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
 
 
@@ -72,20 +74,28 @@ OWN = "own"
 OWN_TERMS = "texts of the Mailweir project, Apache-2.0"
 
 
-def quiet(_what: str, _done: int, _total: int) -> None:
-    """A Step that nobody watches."""
-
-
-def read_corpus(path: Path | None, *, everything: bool, own: int = 0, step: Step = quiet) -> list[Example]:
+def read_corpus(path: Path | None, crew: Crew, *, everything: bool, own: int = 0) -> list[Example]:
     """Return the examples of a corpus file and our own: all, or about `own` of them. Raises CorpusError."""
     examples = list(read_file(path, everything=everything)) if path is not None else []
     drafts = [*own_drafts(), *office_drafts(), *product_drafts(), *trade_drafts()]
     drafts = drafts[:: max(1, len(drafts) // own) if own else 1]
-    for at, draft in enumerate(drafts):
-        examples.append(Example(draft.write(), draft.is_bad, OWN, draft.part, "train", draft.part))
-        if at % 100 == 0:
-            step("writing our own mail", at, len(drafts))
+    jobs = [partial(_written, drafts[at : at + _AT_ONCE]) for at in range(0, len(drafts), _AT_ONCE)]
+    raws = [raw for answer in crew.do("writing our own mail", jobs) for raw in _cut(answer)]
+    for draft, raw in zip(drafts, raws, strict=True):
+        examples.append(Example(raw, draft.is_bad, OWN, draft.part, "train", draft.part))
     return examples
+
+
+def _written(drafts: Sequence[Draft]) -> Arrays:
+    raws = [draft.write() for draft in drafts]
+    return {"raw": np.frombuffer(b"".join(raws), np.uint8), "ends": np.cumsum([len(raw) for raw in raws])}
+
+
+def _cut(written: Arrays) -> Iterator[bytes]:
+    content, start = written["raw"].tobytes(), 0
+    for end in written["ends"].tolist():
+        yield content[start:end]
+        start = end
 
 
 def read_file(path: Path, *, everything: bool) -> Iterator[Example]:

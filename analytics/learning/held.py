@@ -1,11 +1,12 @@
 """What the trees learn from: the numbers, and logits of messages and origins that the linear stage has not seen."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.learning.corpus import Step
+from analytics.learning.crew import Arrays, Crew
 from analytics.learning.linear import DRESSED_WEIGHT, Linear, fit_linear, weights_of
 from analytics.learning.samples import FOLDS, Samples, stuffed
 from relay.content.structure import HTML_LENGTH
@@ -36,9 +37,9 @@ class Held:
     outside: dict[str, Matrix]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Rows:
-    """Training rows as they are gathered."""
+    """Training rows as they are gathered: what the trees see, the messages they are of, what each counts."""
 
     samples: Samples
     linear: Linear
@@ -58,36 +59,40 @@ class _Rows:
         dressed, donors = self.samples.dressed_of(rows)
         self.add(dressed, donors, np.full(len(donors), share * DRESSED_WEIGHT))
 
+    def joined(self) -> Arrays:
+        return {
+            "inputs": np.vstack(self.inputs),
+            "rows": np.concatenate(self.rows),
+            "weights": np.concatenate(self.weights),
+        }
 
-def held_out(samples: Samples, rows: NDArray[np.int64], step: Step) -> Held:
+
+def held_out(samples: Samples, rows: NDArray[np.int64], crew: Crew) -> Held:
     """Score each message of `rows` twice: by a linear stage that has not seen it or its near duplicates, and by one
     that has not seen its origin at all, so that the trees learn how far to trust a logit on mail unlike any known."""
-    found, outside = [], {}
-    for fold in range(FOLDS):
-        step("out of fold", fold, FOLDS)
-        if (linear := _fitted(samples, rows[samples.folds[rows] != fold])) is not None:
-            found.append(_of_fold(samples, linear, rows[samples.folds[rows] == fold], fold))
     origins = sorted(set(samples.origins[rows].tolist()))
-    for at, origin in enumerate(origins):
-        step(f"without {origin}", at, len(origins))
-        if (linear := _fitted(samples, rows[samples.origins[rows] != origin])) is not None:
-            gathered = _Rows(samples, linear)
-            gathered.add_known(rows[samples.origins[rows] == origin], _OUTSIDE_WEIGHT)
-            found.append(gathered)
-            outside[origin] = inputs_of(
-                linear, [samples.views[row] for row in np.flatnonzero(samples.origins == origin)]
-            )
-    taken = np.concatenate([part for one in found for part in one.rows])
+    jobs = [
+        *(partial(_of_fold, samples, rows, fold) for fold in range(FOLDS)),
+        *(partial(_of_origin, samples, rows, origin) for origin in origins),
+    ]
+    answers = crew.do("learning", jobs)
+    found = [answer for answer in answers if answer]
+    taken = np.concatenate([answer["rows"] for answer in found])
     return Held(
-        np.vstack([part for one in found for part in one.inputs]),
+        np.vstack([answer["inputs"] for answer in found]),
         samples.is_bad[taken],
         samples.origins[taken],
-        np.concatenate([part for one in found for part in one.weights]),
-        outside,
+        np.concatenate([answer["weights"] for answer in found]),
+        {origin: answer["all"] for origin, answer in zip(origins, answers[FOLDS:], strict=True) if answer},
     )
 
 
-def _of_fold(samples: Samples, linear: Linear, judged: NDArray[np.int64], fold: int) -> _Rows:
+def _of_fold(samples: Samples, rows: NDArray[np.int64], fold: int) -> Arrays:
+    """Return training rows of a fold, by a linear stage that has not seen it; nothing where there can be none."""
+    judged = rows[samples.folds[rows] == fold]
+    linear = _fitted(samples, rows[samples.folds[rows] != fold])
+    if linear is None or not len(judged):
+        return {}
     gathered = _Rows(samples, linear)
     gathered.add_known(judged, 1.0)
     rng = np.random.default_rng(fold)
@@ -95,7 +100,17 @@ def _of_fold(samples: Samples, linear: Linear, judged: NDArray[np.int64], fold: 
         copied = rng.permutation(judged[samples.is_bad[judged] == is_bad])[:most]
         if copies := stuffed(samples, copied, judged, FOLDS * seed + fold):
             gathered.add(copies, copied, np.full(len(copied), weight))
-    return gathered
+    return gathered.joined()
+
+
+def _of_origin(samples: Samples, rows: NDArray[np.int64], origin: str) -> Arrays:
+    """Return training rows of an origin, by a linear stage that has not seen it, and `all` its messages' inputs."""
+    if (linear := _fitted(samples, rows[samples.origins[rows] != origin])) is None:
+        return {}
+    gathered = _Rows(samples, linear)
+    gathered.add_known(rows[samples.origins[rows] == origin], _OUTSIDE_WEIGHT)
+    everything = [samples.views[row] for row in np.flatnonzero(samples.origins == origin)]
+    return gathered.joined() | {"all": inputs_of(linear, everything)}
 
 
 def _fitted(samples: Samples, kept: NDArray[np.int64]) -> Linear | None:

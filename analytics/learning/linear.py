@@ -3,7 +3,6 @@ good words, in other clothes, and with many of their tokens missing."""
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +29,7 @@ _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must
 Weights = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(NamedTuple):
     """Weights over all tokens, and over words alone, (2 ** BITS,)."""
 
     tokens: Weights

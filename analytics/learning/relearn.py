@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analytics.learning.corpus import quiet, read_corpus
+from analytics.learning.corpus import read_corpus
+from analytics.learning.crew import Crew
 from analytics.learning.gate import Ruling, Trial, rule
-from analytics.learning.samples import BITS, FOLDS, Samples, sampled
+from analytics.learning.reading import sampled
+from analytics.learning.samples import BITS, FOLDS, Samples
 from analytics.learning.shadow import parts_of_row
 from analytics.learning.training import probabilities, save, train
 from analytics.learning.words import WordStore
@@ -74,8 +76,9 @@ def relearn(order: Order, now: datetime) -> Report:
             f"{len(rows)} labelled messages with words: too few, or of one kind only, on one side of the split in time"
         )
         return Report(name=order.name, active=order.active, learnt=0, judged=0, made_at=now, ruling=_refusal(why))
-    base = sampled(read_corpus(None, everything=False, own=order.texts), quiet)
-    trained = train(_joined(base, _samples(order, learnt)), order.name, now, quiet)
+    alone = Crew()  # the other cores are for the mail
+    base = sampled(read_corpus(None, alone, everything=False, own=order.texts), alone)
+    trained = train(_joined(base, _samples(order, learnt)), order.name, now, alone)
     save(trained, Path(order.folder))
     judged = _samples(order, later)
     trial = Trial(

@@ -1,19 +1,10 @@
-"""Labelled mail as the model takes it, mail in other clothes, and bad mail stuffed with passages of good."""
+"""Labelled mail as the model takes it, and mail stuffed with passages of good."""
 
-import random
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.learning.clothes import dressed
-from analytics.learning.corpus import OWN, Example, Step
-from relay.content.assess import parts_of
-from relay.content.message import read
 from relay.content.structure import lengthened, vanishing
 from relay.content.tokens import MAX_WORDS, Hashes, Parts, Views, hash_words, views
 
@@ -21,7 +12,6 @@ BITS = 20
 FOLDS = 3
 _LEAST_PASSAGE, _MOST_PASSAGE = 40, 170  # words of one donor
 _ADDED_WORDS = (50, 401)
-_DRESSED, _OWN_DRESSED = 1000, 120  # messages of an origin and a label that are copied in other clothes, at most
 _BETWEEN = 0.2  # share of copies with the good words between their own, not below
 
 
@@ -54,45 +44,6 @@ class Samples:
         """Return the copies of `rows` in other clothes, and the row of each."""
         places = np.flatnonzero(np.isin(self.donors, rows))
         return [self.dressed[place] for place in places], self.donors[places]
-
-
-def sampled(examples: Sequence[Example], step: Step) -> Samples:
-    """Read all messages as the relay does, and copies of some in other clothes."""
-    donors = _donors(examples)
-    contents, parts = [_with_crlf(example.raw) for example in examples], []
-    copies = (dressed(contents[row], random.Random(f"dressed/{row}")) for row in donors)  # noqa: S311 - no secrets
-    for at, content in enumerate(chain(contents, copies)):
-        parts.append(parts_of(read(content)))
-        if at % 100 == 0:
-            step("reading mail", at, len(contents) + len(donors))
-    shown, count = [views(part, BITS) for part in parts], len(contents)
-    return Samples(
-        parts[:count],
-        shown[:count],
-        np.array([example.is_bad for example in examples]),
-        np.array([example.origin for example in examples]),
-        np.array([example.source for example in examples]),
-        np.array([example.split == "train" for example in examples]),
-        np.array([crc32(example.group.encode()) % FOLDS for example in examples]),
-        shown[count:],
-        np.array(donors, np.int64),
-    )
-
-
-def _donors(examples: Sequence[Example]) -> list[int]:
-    """The messages to copy: some of each origin and label, as they come at random."""
-    found, counts = [], Counter[tuple[str, bool]]()
-    for row in np.random.default_rng(1).permutation(len(examples)).tolist():
-        example = examples[row]
-        kind = (example.origin, example.is_bad)
-        if example.split == "train" and counts[kind] < (_OWN_DRESSED if example.source == OWN else _DRESSED):
-            counts[kind] += 1
-            found.append(row)
-    return found
-
-
-def _with_crlf(raw: bytes) -> bytes:
-    return raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")
 
 
 def stuffed(samples: Samples, rows: NDArray[np.int64], good: NDArray[np.int64], seed: int) -> list[Views]:

@@ -7,6 +7,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.learning.boosting import LINEAR_SHARE, fit_trees
-from analytics.learning.corpus import OWN, Step, terms_of
+from analytics.learning.corpus import OWN, terms_of
+from analytics.learning.crew import Arrays, Crew, Job
 from analytics.learning.figures import figures_of, lines_of
 from analytics.learning.held import Held, held_out, inputs_of
-from analytics.learning.linear import fit_linear
+from analytics.learning.linear import Linear, fit_linear
 from analytics.learning.platt import platt, probability
 from analytics.learning.samples import BITS, Samples
 from relay.content.model import ARRAYS, NODES, ROOTS, WEIGHTS, WORDLESS, WORDS, Model
@@ -48,12 +50,12 @@ class Judged:
     inside: Scores
 
 
-def train(samples: Samples, name: str, made_at: datetime, step: Step) -> Trained:
+def train(samples: Samples, name: str, made_at: datetime, crew: Crew) -> Trained:
     """Fit on the train split, judge on the valid split and by leaving out each origin, and calibrate on both."""
     rows = np.flatnonzero(samples.is_train)
-    held = held_out(samples, rows, step)
-    outside = _left_out(samples, held, step)
-    linear, trees = fit_linear(samples, rows), fit_trees(held)
+    held = held_out(samples, rows, crew)
+    linear, outside = _fitted(samples, rows, held, crew)
+    trees = fit_trees(held)
     judged = Judged(outside, trees.margins(inputs_of(linear, samples.views)))
     nodes, roots = trees.flattened()
     arrays: dict[str, NDArray[np.generic]] = {
@@ -86,17 +88,24 @@ def probabilities(model: Model, samples: Samples) -> Scores:
     return np.array([model.probability(views) for views in samples.views])
 
 
-def _left_out(samples: Samples, held: Held, step: Step) -> Scores:
-    """The margin of each message by a model that has not seen its origin; not a number where that cannot be.
+def _fitted(samples: Samples, rows: NDArray[np.int64], held: Held, crew: Crew) -> tuple[Linear, Scores]:
+    """Return the linear stage of all rows, and the margin of each message by a model that has not seen its origin; not
+    a number where that cannot be.
 
     The trees' inputs come from linear stages that have seen it: those cost most of the time, and the trees learn how
     far to trust a logit, not words.
     """
+    jobs: list[Job] = [lambda: fit_linear(samples, rows)._asdict()]
+    jobs += [partial(_left_out, held, origin) for origin in held.outside]
+    linear, *margins = crew.do("judging", jobs)
     left_out = np.full(len(samples.views), np.nan)
-    for origin, inputs in held.outside.items():
-        left_out[samples.origins == origin] = fit_trees(held, without=origin).margins(inputs)
-    step("with all", 0, 1)
-    return left_out
+    for origin, answer in zip(held.outside, margins, strict=True):
+        left_out[samples.origins == origin] = answer["margins"]
+    return Linear(**linear), left_out
+
+
+def _left_out(held: Held, origin: str) -> Arrays:
+    return {"margins": fit_trees(held, without=origin).margins(held.outside[origin])}
 
 
 def _card(

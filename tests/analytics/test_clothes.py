@@ -9,9 +9,11 @@ import numpy as np
 
 from analytics.learning.clothes import dressed
 from analytics.learning.corpus import Example
+from analytics.learning.crew import Crew
 from analytics.learning.linear import fit_linear
 from analytics.learning.product import product_drafts
-from analytics.learning.samples import Samples, sampled
+from analytics.learning.reading import sampled
+from analytics.learning.samples import Samples
 from analytics.learning.texts import Text, texts
 from relay.content.message import read
 from relay.content.tokens import words_of
@@ -61,7 +63,7 @@ def test_only_mail_to_learn_from_is_copied_with_its_label() -> None:
         for n in range(30)
     ]
 
-    samples = sampled(examples, lambda *_: None)
+    samples = sampled(examples, Crew())
 
     assert len(samples.views) == 30
     assert sorted(samples.donors.tolist()) == list(range(10, 30))
@@ -74,8 +76,8 @@ def test_only_mail_to_learn_from_is_copied_with_its_label() -> None:
 def test_where_bad_mail_alone_is_html_copies_teach_that_html_is_not_what_is_bad() -> None:
     ham = [Example(plain(one.subject, one.body), False, "old", "old", "train", one.id) for one in _texts(is_bad=False)]
     bad = [Example(in_html(one.subject, one.body), True, "new", "new", "train", one.id) for one in _texts(is_bad=True)]
-    samples = sampled([*ham, *bad], lambda *_: None)
-    judged = sampled([Example(in_html("Roof", TEXT), False, "x", "x", "valid")], lambda *_: None).views
+    samples = sampled([*ham, *bad], Crew())
+    judged = sampled([Example(in_html("Roof", TEXT), False, "x", "x", "valid")], Crew()).views
     rows = np.arange(len(samples.views))
 
     with_copies = fit_linear(samples, rows).logits(judged)[0, :2].mean()
