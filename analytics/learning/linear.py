@@ -3,6 +3,7 @@ good words, in other clothes, and with many of their tokens missing."""
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ DRESSED_WEIGHT = 0.5
 # teaches nothing about the common ones; with many of them missing it must be told by any (blankout noise: Maaten et
 # al., ICML 2013). Less of it for all tokens: the more evidence is spread, the more good words in sight thin it.
 _THINNED_TOKENS, _THINNED_WORDS = (1, 0.5), (3, 0.2)
+# Fits with other stuffed and thinned copies each, whose mean is taken: recall below good words .831 of 1,900 instead of
+# .821, and more of each origin left out at fewer false positives; three fits gave little more
+_FITS = 2
 _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must not outvote it
 
 Weights = NDArray[np.float64]
@@ -47,16 +51,22 @@ class Linear(NamedTuple):
 
 
 def fit_linear(samples: Samples, rows: NDArray[np.int64]) -> Linear:
-    """Learn from the messages in `rows`."""
+    """Learn from the messages in `rows`: the mean of some fits, each with copies of its own."""
+    fits = [_fitted(samples, rows, seed) for seed in range(1, _FITS + 1)]
+    return Linear(*(_rounded(np.mean(found, axis=0)) for found in zip(*fits, strict=True)))
+
+
+def _fitted(samples: Samples, rows: NDArray[np.int64], seed: int) -> Linear:
     bad = rows[samples.is_bad[rows]]
-    copies, (dressed, donors) = stuffed(samples, bad, rows, 1), samples.dressed_of(rows)
+    copies, (dressed, donors) = stuffed(samples, bad, rows, seed), samples.dressed_of(rows)
     chosen = [*(samples.views[row] for row in rows), *copies, *dressed]
-    labels = np.concatenate([samples.is_bad[rows], np.ones(len(copies), bool), samples.is_bad[donors]])
     own, added = weights_of(samples, rows, _WEIGHTS), (len(copies), len(dressed))
+    labels = np.concatenate([samples.is_bad[rows], np.ones(len(copies), bool), samples.is_bad[donors]])
     weights = np.concatenate([own, np.repeat([_STUFFED_WEIGHT, DRESSED_WEIGHT], added)])
     tokens = [view.whole for view in chosen], [view.head for view in chosen]
     words = [view.words for view in chosen], [view.words_head for view in chosen]
-    return Linear(_fit(*tokens, labels, weights, _THINNED_TOKENS), _fit(*words, labels, weights, _THINNED_WORDS))
+    learn = partial(_fit, labels=labels, weights=weights, seed=seed)
+    return Linear(learn(*tokens, thinned=_THINNED_TOKENS), learn(*words, thinned=_THINNED_WORDS))
 
 
 def weights_of(samples: Samples, rows: NDArray[np.int64], of_origin: Mapping[str, float]) -> NDArray[np.float64]:
@@ -67,25 +77,31 @@ def weights_of(samples: Samples, rows: NDArray[np.int64], of_origin: Mapping[str
 def _fit(
     whole: list[Hashes],
     head: list[Hashes],
+    *,
     labels: NDArray[np.bool_],
     weights: Weights,
     thinned: tuple[int, float],
+    seed: int,
 ) -> Weights:
     """Learn from messages, their heads, and copies of the messages that are thinned."""
-    (copies, share), rng = thinned, np.random.default_rng(3)
+    (copies, share), rng = thinned, np.random.default_rng(seed)
     full = _ragged(whole)
     parts = [full, _ragged(head), *(full.thinned(share, rng) for _ in range(copies))]
     classifier = LogisticRegression(
         C=_INVERSE_REGULARISATION, tol=_TOLERANCE, max_iter=_ROUNDS, solver="liblinear", dual=True, fit_intercept=False,
-        random_state=1,
+        random_state=seed,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after so many rounds it is good enough
         matrix = vstack([part.matrix() for part in parts]).tocsr()
         counted = np.concatenate([weights, _HEAD_WEIGHT * weights, np.tile(weights, copies)])
-        weights_found = classifier.fit(matrix, np.tile(labels, len(parts)), sample_weight=counted).coef_[0]
-    # rounded as they are stored: half precision is exact enough (2 MB); 8 bits lost a tenth of the recall
-    return np.asarray(weights_found.astype(np.float16), np.float64)
+        found = classifier.fit(matrix, np.tile(labels, len(parts)), sample_weight=counted).coef_[0]
+    return np.asarray(found, np.float64)
+
+
+def _rounded(weights: Weights) -> Weights:
+    """As they are stored: half precision is exact enough (2 MB); 8 bits lost a tenth of the recall."""
+    return np.asarray(weights.astype(np.float16), np.float64)
 
 
 class _Ragged(NamedTuple):
