@@ -15,8 +15,8 @@ from relay.content.trees import COLUMNS, MAX_DEPTH
 # The trees alone are better on known origins, the linear mean on good words in sight: at shares of .1, .25 and .4
 # beside them (1-ROCA)% was .104, .112, .130 and recall below good words .718, .750, .725.
 LINEAR_SHARE = 0.25
-# 250 rounds at .16 fit known origins better (recall .980 at 0.5 %, now .974; below good words .820, now .787) and hold
-# less well outside: at the line of strangers TREC had 0.31 % false positives, now 0.12, and less of it was found
+# 250 rounds at .16 fit known origins better (recall .980 at 0.5 % for .974; below good words .820 for .787) and hold
+# less well outside: at the line of strangers TREC had 0.31 % false positives for 0.12, and less of it was found
 _ROUNDS, _LEAVES, _RATE, _PENALTY, _LEAST = 150, 16, 0.1, 5.0, 40
 _BINS = 255
 

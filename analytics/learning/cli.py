@@ -70,7 +70,7 @@ def train_command(name: str, corpus: Path | None, everything: bool, folder: Path
         try:
             samples = sampled(read_corpus(corpus, crew, everything=everything), crew)
             card = save(train(samples, name, datetime.now(UTC), crew), folder / name)
-        except (CorpusError, ChildProcessError) as error:
+        except (CorpusError, OSError) as error:
             raise click.ClickException(str(error)) from error
     _show(card)
     click.echo(f"written to {folder / name}")

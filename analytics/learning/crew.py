@@ -6,8 +6,10 @@ A fork has none of its parent's threads, but their locks as they were: it comput
 import io
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from selectors import EVENT_READ, DefaultSelector
@@ -64,8 +66,9 @@ def _forked(jobs: Sequence[Job], cores: int) -> Iterator[tuple[int, Arrays]]:
         try:
             while True:
                 for at, job in islice(waiting, cores - len(pipes.get_map())):
-                    pid, pipe = _fork(job)
-                    pipes.register(pipe, EVENT_READ, _Fork(at, pid))
+                    with _uninterrupted():  # or a fork that nobody knows of would go on after Ctrl-C
+                        pid, pipe = _fork(job)
+                        pipes.register(pipe, EVENT_READ, _Fork(at, pid))
                 if not pipes.get_map():
                     return
                 for key, _ in pipes.select():
@@ -90,6 +93,8 @@ def _fork(job: Job) -> tuple[int, int]:
         return pid, reading
     status = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # the parent's may be locked
         os.close(reading)
         buffer = io.BytesIO()
         with threadpool_limits(1):  # OpenMP would wait for the threads that its parent has
@@ -97,10 +102,22 @@ def _fork(job: Job) -> tuple[int, int]:
         with os.fdopen(writing, "wb") as out:
             out.write(buffer.getbuffer())
         status = 0
-    except Exception:  # a fork that raised would go on as its parent; what it says must not wait for a lock
-        os.write(2, traceback.format_exc().encode())
+    except BrokenPipeError:  # the parent is gone
+        pass
+    except Exception:  # a fork that raised would go on as its parent
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(status)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _answer(fork: _Fork) -> Arrays:

@@ -241,6 +241,8 @@ def test_the_same_words_have_the_same_digest_whatever_their_numbers() -> None:
 
 HOSTILE = {
     "nested html": mail("<div>" * 60_000 + "x", HTML),
+    "nested lists": mail("<ul><li>" * 40_000 + "x", HTML),
+    "rules after blocks": mail("<hr><p>" * 40_000, HTML),
     "tables": mail("<table>" * 40_000, HTML),
     "open comments": mail("<!--" * 40_000, HTML),
     "styles": mail('<p style="font-size:' + " " * 30_000 + 'x">' + "a" * 30_000, HTML),
@@ -263,6 +265,18 @@ HOSTILE = {
     "only crlf": b"\r\n\r\n",
     "nul": b"\0" * 1000,
 }
+
+
+@pytest.mark.parametrize("opening", ["<div>", "<ul><li>", "<b><p>"])
+def test_of_blocks_nested_too_deep_text_links_and_what_is_hidden_are_still_told(opening: str) -> None:
+    hidden = f'<div style="display:none">{"secret " * 40}</div>'
+    shown = '<p>Dear <a href="https://x.example/">customer</a><hr>Yours</p>'
+
+    reading = read(mail(opening * 2_000 + hidden + shown, HTML))
+
+    assert reading.visible.split() == ["Dear", "customer", "Yours"]
+    assert [link.url for link in reading.links] == ["https://x.example/"]
+    assert reading.page.hidden_characters == 40 * len("secret")
 
 
 @pytest.mark.timeout(20)
