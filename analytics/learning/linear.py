@@ -25,8 +25,8 @@ DRESSED_WEIGHT = 0.5
 # teaches nothing about the common ones; with many of them missing it must be told by any (blankout noise: Maaten et
 # al., ICML 2013). Less of it for all tokens: the more evidence is spread, the more good words in sight thin it.
 _THINNED_TOKENS, _THINNED_WORDS = (1, 0.5), (3, 0.2)
-# Fits with other stuffed and thinned copies each, whose mean is taken: below good words .831 of 1,900 were found instead
-# of .821, and of modern HTML left out 13 mails instead of 15 were taken for bad; three fits gave little more
+# Fits with other stuffed and thinned copies each, whose mean is taken: .831 instead of .821 of 1,900 were found below
+# good words, and of modern HTML left out 13 mails instead of 15 were taken for bad; three fits gave little more
 _FITS = 2
 _WEIGHTS = {"modern-html": 3.0}  # modern HTML ham is scarce; 2002 and 2007 must not outvote it
 
