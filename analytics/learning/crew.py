@@ -93,8 +93,8 @@ def _fork(job: Job) -> tuple[int, int]:
         return pid, reading
     status = 1
     try:
+        sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", 1, errors="backslashreplace")  # the parent's may be locked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # the parent's may be locked
         os.close(reading)
         buffer = io.BytesIO()
         with threadpool_limits(1):  # OpenMP would wait for the threads that its parent has
@@ -107,17 +107,16 @@ def _fork(job: Job) -> tuple[int, int]:
     except Exception:  # a fork that raised would go on as its parent
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
         os._exit(status)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(fork: _Fork) -> Arrays:

@@ -1,9 +1,13 @@
 """Jobs on several cores: the same answers in the same order, and a job that fails is said, not waited for."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -64,6 +68,23 @@ def test_a_job_that_is_killed_is_an_error_that_says_so() -> None:
 
     with pytest.raises(ChildProcessError, match="ended with -9"):
         Crew(2).do("dying", [dies])
+
+
+def test_an_interrupt_ends_every_process() -> None:
+    code = (
+        "import time; from analytics.learning.crew import Crew; print('ready', flush=True);"
+        "Crew(3).do('sleeping', [lambda: time.sleep(0.01) or {}] * 40 + [lambda: time.sleep(300) or {}] * 3)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.3)
+
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)  # a fork that went on would keep its errors' pipe open
+
+    assert b"KeyboardInterrupt" in errors
 
 
 def test_more_cores_give_the_same_model_to_the_byte() -> None:
