@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from subprocess import PIPE
 
 import numpy as np
@@ -49,16 +50,27 @@ def test_an_answer_of_many_megabytes_is_whole() -> None:
     assert (answers[1]["copy"] == large[::-1]).all()
 
 
-def test_a_job_that_raises_is_an_error_that_says_why_and_leaves_no_process(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_raises_is_an_error_that_says_why_and_leaves_no_process(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "pid"
+
     def fails() -> Arrays:
+        while not other.exists():
+            time.sleep(0.01)
         raise ValueError("no mail of that name")
 
+    def sleeps() -> Arrays:
+        (tmp_path / "draft").write_text(str(os.getpid()))
+        (tmp_path / "draft").rename(other)
+        return _squares(3, 60.0)
+
     with pytest.raises(ChildProcessError, match="ended with 1"):
-        Crew(2).do("failing", [fails, partial(_squares, 3, 60.0)])
+        Crew(2).do("failing", [fails, sleeps])
 
     assert "no mail of that name" in capfd.readouterr().err
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(other.read_text()), 0)
 
 
 def test_a_job_that_is_killed_is_an_error_that_says_so() -> None:
