@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analytics.learning.crew import Arrays, Crew
+from analytics.learning.crew import Arrays, Crew, sliced
 from analytics.learning.office import office_drafts
 from analytics.learning.product import product_drafts
 from analytics.learning.texts import Draft, own_drafts
 from analytics.learning.trades import trade_drafts
 
-_AT_ONCE = 500  # mails of one job
 _HASHED_ONLY = "for hashed weights only: no text can be read back"
 
 
@@ -79,8 +77,8 @@ def read_corpus(path: Path | None, crew: Crew, *, everything: bool, own: int = 0
     examples = list(read_file(path, everything=everything)) if path is not None else []
     drafts = [*own_drafts(), *office_drafts(), *product_drafts(), *trade_drafts()]
     drafts = drafts[:: max(1, len(drafts) // own) if own else 1]
-    jobs = [partial(_written, drafts[at : at + _AT_ONCE]) for at in range(0, len(drafts), _AT_ONCE)]
-    raws = [raw for answer in crew.do("writing our own mail", jobs) for raw in _cut(answer)]
+    answers = crew.do("writing our own mail", sliced(_written, drafts))
+    raws = [raw for answer in answers for raw in _cut(answer)]
     for draft, raw in zip(drafts, raws, strict=True):
         examples.append(Example(raw, draft.is_bad, OWN, draft.part, "train", draft.part))
     return examples

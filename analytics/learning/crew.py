@@ -1,6 +1,7 @@
 """Training on several cores: each job in a fork, which has all there is at hand without a copy and answers in arrays.
 
-A fork has none of its parent's threads, but their locks as they were: it computes, answers and ends, and never prints.
+A fork has none of its parent's threads, but their locks as they were: it computes, answers and ends, and says what
+went wrong by a stream of its own.
 """
 
 import io
@@ -11,9 +12,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from selectors import EVENT_READ, DefaultSelector
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +24,19 @@ from threadpoolctl import threadpool_limits
 Step = Callable[[str, int, int], None]  # told what is done now, and how much of how much of it
 Arrays = dict[str, NDArray[Any]]
 Job = Callable[[], Arrays]
+_T = TypeVar("_T")
 
 _CHUNK_BYTES = 1 << 20
+_AT_ONCE = 500  # mails of one job
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
     """A Step that nobody watches."""
+
+
+def sliced(work: Callable[[Sequence[_T]], Arrays], items: Sequence[_T]) -> list[Job]:
+    """Return jobs that do some hundred items each."""
+    return [partial(work, items[at : at + _AT_ONCE]) for at in range(0, len(items), _AT_ONCE)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,22 +11,20 @@ import numpy as np
 
 from analytics.learning.clothes import dressed
 from analytics.learning.corpus import OWN, Example
-from analytics.learning.crew import Arrays, Crew
+from analytics.learning.crew import Arrays, Crew, sliced
 from analytics.learning.samples import BITS, FOLDS, Samples
 from relay.content.assess import parts_of
 from relay.content.message import read
 from relay.content.tokens import Hashes, Parts, views
 
 _DRESSED, _OWN_DRESSED = 1000, 120  # messages of an origin and a label that are copied in other clothes, at most
-_AT_ONCE = 500  # mails of one job
 _RAGGED = ("text", "second", "subject", "structure")
 
 
 def sampled(examples: Sequence[Example], crew: Crew) -> Samples:
     """Read all messages as the relay does, and copies of some in other clothes."""
     donors, count = _donors(examples), len(examples)
-    jobs = [partial(_read, examples[at : at + _AT_ONCE]) for at in range(0, count, _AT_ONCE)]
-    jobs += [partial(_read_dressed, examples, donors[at : at + _AT_ONCE]) for at in range(0, len(donors), _AT_ONCE)]
+    jobs = sliced(_read, examples) + sliced(partial(_read_dressed, examples), donors)
     parts = [part for answer in crew.do("reading mail", jobs) for part in _unpacked(answer)]
     shown = [views(part, BITS) for part in parts]
     return Samples(
